@@ -1,0 +1,87 @@
+/** The store of one node's own state: rows, history, deadlines and an outbox. It knows no job. */
+export interface StateStore extends Disposable {
+  /** All or nothing, and durable when it returns. Not re-entrant. */
+  transact<T>(work: (transaction: Transaction) => T): T
+  read<T>(work: (reader: Reader) => T): T
+}
+
+/** Plain data: what `JSON` keeps. No undefined, no functions, finite numbers. */
+export type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data }
+
+/** One object: `kind` and `id` name it. `open` is false once it is final. `version` counts its writes. */
+export interface Row {
+  readonly kind: string
+  readonly id: string
+  readonly parent?: string
+  readonly state: string
+  readonly open: boolean
+  readonly version: number
+  readonly data: Data
+}
+
+/** `sequence` is given by the store, rising over all entries. */
+export interface HistoryEntry {
+  readonly sequence: number
+  readonly kind: string
+  readonly id: string
+  readonly at: number
+  readonly data: Data
+}
+
+export interface Deadline {
+  readonly kind: string
+  readonly id: string
+  readonly at: number
+}
+
+/** `lane`: effects of one lane are performed in order. */
+export interface Effect {
+  readonly kind: string
+  readonly id: string
+  readonly type: string
+  readonly lane: string
+  readonly data: Data
+  /** Bytes that must survive as they are: a message. */
+  readonly bytes?: Uint8Array
+}
+
+export interface OutboxEntry extends Effect {
+  readonly outboxId: number
+}
+
+export interface ListWhere {
+  readonly parent?: string
+  readonly state?: string
+  readonly open?: boolean
+  /** Only ids after this one, in byte order of ids: the order of the answer. */
+  readonly after?: string
+  readonly limit: number
+}
+
+export interface Reader {
+  get(kind: string, id: string): Row | undefined
+  list(kind: string, where: ListWhere): readonly Row[]
+  /** Entries of one object with a higher sequence, oldest first. */
+  history(kind: string, id: string, after: number, limit: number): readonly HistoryEntry[]
+  /** Deadlines at or before `now`, earliest first. */
+  due(now: number, limit: number): readonly Deadline[]
+  nextDeadline(): number | undefined
+  /** Entries with a higher outbox id, oldest first. */
+  pending(after: number, limit: number): readonly OutboxEntry[]
+}
+
+export interface Transaction extends Reader {
+  /** A savepoint: a throw out of `work` undoes only what was written in it, and goes on to the caller. */
+  nested<T>(work: () => T): T
+  put(row: Row): void
+  remove(kind: string, id: string): void
+  /** Returns the entry's sequence. */
+  record(entry: Omit<HistoryEntry, 'sequence'>): number
+  /** Sets, moves or (undefined) clears the one deadline of an object. */
+  deadline(kind: string, id: string, at: number | undefined): void
+  /** Returns the outbox id, rising. */
+  enqueue(effect: Effect): number
+  done(outboxId: number): void
+  /** Drops every pending effect of an object. */
+  cancel(kind: string, id: string): void
+}

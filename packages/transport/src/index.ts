@@ -1,0 +1,50 @@
+export interface AbortOptions {
+  readonly signal?: AbortSignal
+}
+
+/** The one clock of a process, handed to everything that waits. Milliseconds since the Unix epoch. */
+export interface Clock {
+  now(): number
+  /** Runs `run` once, at or after `time`; disposing before then forgets it. */
+  at(time: number, run: () => void): Disposable
+}
+
+/** How a transport sees a peer: for people and metrics, never for decisions about executions. `roundTrip` in milliseconds. */
+export interface PeerView {
+  readonly id: string
+  readonly connected: boolean
+  readonly roundTrip?: number
+}
+
+/** Moves opaque bytes between nodes; the driver proves `from`. */
+export interface Transport extends AsyncDisposable {
+  readonly self: string
+  start(options?: AbortOptions): Promise<void>
+  /** Resolves once the peer's handler has: it has durably applied the messages. Messages of one call arrive together and in order. A node may send to itself. */
+  send(to: string, messages: readonly Uint8Array[], options: AbortOptions): Promise<void>
+  /** One handler at a time. It must be idempotent: a message may arrive twice. Sends to a node without a handler fail. */
+  receive(handler: (from: string, messages: readonly Uint8Array[]) => Promise<void>): Disposable
+  /** May be lost: heartbeats, progress. */
+  hint(to: string, bytes: Uint8Array): void
+  onHint(handler: (from: string, bytes: Uint8Array) => void): Disposable
+  /** Changes nothing at the peer: logs, manifest chunks, directory samples. */
+  query(to: string, protocol: string, body: Uint8Array, options: AbortOptions): AsyncIterable<Uint8Array>
+  serve(protocol: string, handler: (from: string, body: Uint8Array, options: AbortOptions) => AsyncIterable<Uint8Array>): Disposable
+  /** Announcements only. */
+  publish(topic: string, bytes: Uint8Array): Promise<void>
+  subscribe(topic: string, options: AbortOptions): AsyncIterable<Uint8Array>
+  peers(): readonly PeerView[]
+}
+
+export type TransportErrorCode = 'unknown-peer' | 'unreachable' | 'not-started' | 'no-handler' | 'refused' | 'too-large'
+
+/** Callers branch on `code`. */
+export class TransportError extends Error {
+  override readonly name = 'TransportError'
+  readonly code: TransportErrorCode
+
+  constructor(code: TransportErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

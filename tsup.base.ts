@@ -1,0 +1,14 @@
+import { defineConfig } from 'tsup'
+
+/** The one way a library of this workspace is built: ESM, types, source maps, `node:` imports kept. */
+export const library = (entry: string[]) =>
+  defineConfig({
+    entry,
+    format: 'esm',
+    dts: true,
+    sourcemap: true,
+    clean: true,
+    removeNodeProtocol: false,
+    target: 'node22',
+    tsconfig: 'tsconfig.json',
+  })
