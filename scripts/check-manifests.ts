@@ -12,7 +12,7 @@ interface Manifest {
   readonly peerDependencies?: Record<string, string>
 }
 
-const root = join(import.meta.dirname, '..')
+const root = process.cwd()
 const { catalog } = parse(readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')) as { catalog: Readonly<Record<string, string>> }
 const fix = process.argv.includes('--fix')
 

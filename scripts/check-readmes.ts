@@ -25,7 +25,8 @@ interface Outcome {
   readonly stderr: string
 }
 
-const repository = join(import.meta.dirname, '..')
+const root = process.cwd()
+const typeRoots = join(import.meta.dirname, '../node_modules/@types')
 
 const execute = (file: string, args: readonly string[], cwd: string): Promise<Outcome> =>
   new Promise((resolve) => {
@@ -41,9 +42,9 @@ const execute = (file: string, args: readonly string[], cwd: string): Promise<Ou
 
 const readPackages = async (): Promise<readonly Package[]> => {
   const found: Package[] = []
-  for (const file of globSync('{packages,apps}/*/package.json', { cwd: repository }).sort()) {
-    const manifest = JSON.parse(await readFile(join(repository, file), 'utf8')) as Manifest
-    const directory = join(repository, dirname(file))
+  for (const file of globSync('{packages,apps}/*/package.json', { cwd: root }).sort()) {
+    const manifest = JSON.parse(await readFile(join(root, file), 'utf8')) as Manifest
+    const directory = join(root, dirname(file))
     if (!manifest.private) found.push({ directory, manifest, readme: await readFile(join(directory, 'README.md'), 'utf8').catch(() => '') })
   }
   return found
@@ -87,7 +88,7 @@ const check = async (
 
   const flags =
     '--noEmit --strict --skipLibCheck --target es2024 --lib es2024,esnext.disposable,esnext.iterator,esnext.collection --module nodenext --types node'
-  const types = await execute('tsc', [...flags.split(' '), '--typeRoots', join(repository, 'node_modules/@types'), 'program.ts'], folder)
+  const types = await execute('tsc', [...flags.split(' '), '--typeRoots', typeRoots, 'program.ts'], folder)
   if (types.code !== 0) return `the program does not compile:\n${types.stdout}${types.stderr}`
 
   const run = await execute(process.execPath, ['program.ts'], folder)

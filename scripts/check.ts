@@ -12,15 +12,21 @@ const steps: readonly Step[] = [
   { name: 'boundaries', command: ['turbo', 'boundaries'] },
   { name: 'layers', command: ['node', 'scripts/check-layers.ts'] },
   { name: 'manifests', command: ['node', 'scripts/check-manifests.ts'] },
-  { name: 'types', command: ['turbo', 'run', 'check:types', '--output-logs=errors-only'] },
+  { name: 'types', command: ['turbo', 'run', 'check:types', '--continue', '--output-logs=errors-only'] },
   { name: 'unused', command: ['knip'] },
   { name: 'generated', command: ['node', 'scripts/generate.ts', '--check'] },
   { name: 'changeset', command: ['node', 'scripts/check-changeset.ts'] },
-  { name: 'packages', command: ['turbo', 'run', 'check:package', '--output-logs=errors-only'] },
+  { name: 'packages', command: ['turbo', 'run', 'check:package', '--continue', '--output-logs=errors-only'] },
   { name: 'readmes', command: ['node', 'scripts/check-readmes.ts'] },
 ]
 
-const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', npm_config_ignore_scripts: 'true' }
+const environment = {
+  ...process.env,
+  TURBO_TELEMETRY_DISABLED: '1',
+  // `attw --pack` runs `npm pack`, whose prepack script would build again what turbo has just built.
+  npm_config_ignore_scripts: 'true',
+  ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
+}
 
 const run = ({ command: [program, ...args] }: Step): Promise<{ passed: boolean; output: string }> =>
   new Promise((resolve) => {
