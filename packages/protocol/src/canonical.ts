@@ -22,7 +22,8 @@ const tooLarge = (bytes: Uint8Array): void => {
 export const encodeCanonical = (value: unknown): Uint8Array => {
   let bytes: Uint8Array
   try {
-    bytes = encode(value)
+    // A copy: what the encoder returns may be a part of a shared pool.
+    bytes = new Uint8Array(encode(value))
   } catch (error) {
     throw new ProtocolError('malformed-message', `the value has no DAG-CBOR form: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
@@ -95,7 +96,7 @@ export const decodeBounded = (bytes: Uint8Array): unknown => {
       case 2: {
         const length = argument(minor)
         const from = take(length)
-        return bytes.slice(from, from + length)
+        return new Uint8Array(buffer.subarray(from, from + length))
       }
       case 3:
         return text(argument(minor))
