@@ -38,12 +38,15 @@ export const askedShardSchema = z.strictObject({
   files: z.array(fileEntrySchema).max(maxAskedFiles).exactOptional(),
 })
 
+// As many outputs as a job may declare: a list without a bound costs a stranger's reader a report on each of its entries.
+const task = taskSchema.extend({ outputs: taskSchema.shape.outputs.max(256) })
+
 const treeLeaf = z.strictObject({ execution: id, commitment: digest, signature: bytes64 })
 
 /** Body of every message by type. One-way; an answer is another message. `ok` is the transport's acknowledgement: durably applied. */
 export const bodies = {
   /** requester -> compute: would you run this shard? Many shards are many asks in one frame, each with an `askId` of its own. */
-  ask: z.strictObject({ askId: id, job: id, task: taskSchema, shard: askedShardSchema, terms: termsSchema }),
+  ask: z.strictObject({ askId: id, job: id, task, shard: askedShardSchema, terms: termsSchema }),
   /** compute -> requester: a firm offer for `ttl`: capacity is reserved. The reservation has the id of the execution it is for (`executionId`). */
   bid: z.strictObject({ askId: id, execution: id, ttl: duration }),
   /** compute -> requester: no, and why. `free`: the capacity free now; `retryAfter`: when to ask again, jittered. */
