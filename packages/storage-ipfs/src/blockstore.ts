@@ -1,9 +1,10 @@
 import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IpfsError } from './ipfs-error.ts'
+import { writeWhole } from './write-whole.ts'
 
 export interface BlockOptions {
   readonly signal?: AbortSignal
@@ -44,23 +45,6 @@ const removeStale = async (directory: string): Promise<void> => {
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
     if (found !== undefined && now - found.mtimeMs > dayMs) await rm(path, { force: true })
-  }
-}
-
-/** Writes a file so that a reader, or a restart after a crash, sees all of it or nothing. */
-export const writeWhole = async (temporary: string, path: string, bytes: Uint8Array, sync: boolean): Promise<void> => {
-  try {
-    const file = await open(temporary, 'wx')
-    try {
-      for (let at = 0; at < bytes.byteLength; ) at += (await file.write(bytes, at, bytes.byteLength - at, at)).bytesWritten
-      if (sync) await file.datasync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
   }
 }
 
@@ -107,17 +91,14 @@ export const fsBlockstore = ({ directory, sync }: FsBlockstoreOptions): FsBlocks
     put: async (cid, bytes, options) => {
       options?.signal?.throwIfAborted()
       const { folder, path } = place(cid)
-      if (!made.has(folder)) {
-        await mkdir(folder, { recursive: true })
-        made.add(folder)
-      } else {
-        // Compared, not only looked for: publishing again heals a block that a disk has damaged.
-        const held = await readFile(path).catch((error: unknown) => {
-          if (isMissing(error)) return undefined
-          throw error
-        })
-        if (held?.equals(bytes)) return cid
-      }
+      // Compared, not only looked for: publishing again heals a block that a disk has damaged.
+      const held = await readFile(path).catch((error: unknown) => {
+        if (isMissing(error)) return undefined
+        throw error
+      })
+      if (held?.equals(bytes)) return cid
+      if (!made.has(folder)) await mkdir(folder, { recursive: true })
+      made.add(folder)
       await writeWhole(join(temporaries, randomUUID()), path, bytes, sync)
       return cid
     },

@@ -56,11 +56,14 @@ const gather = async (chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, 
 // A helia blockstore says that a block is not there with an error of this name.
 const isNotFound = (error: unknown): boolean => error instanceof Error && error.name === 'NotFoundError'
 
+/** As in kubo: content that stands in a CID itself is only meant for very small blocks. */
+const maxIdentityBytes = 128
+
 /** Whether the hash function of a CID is one that can be checked here. */
-const checkable = (cid: CID): boolean => cid.multihash.code === identityCode || hashFunctions.get(cid.multihash.code)?.bytes === cid.multihash.size
+const checkable = ({ multihash: { code, size } }: CID): boolean => (code === identityCode ? size <= maxIdentityBytes : hashFunctions.get(code)?.bytes === size)
 
 const checkSupported = (cid: CID): void => {
-  if (!checkable(cid)) throw new IpfsError('cid-unsupported', `${cid} uses hash function 0x${cid.multihash.code.toString(16)}; read here are sha2-256, sha2-512 and identity`)
+  if (!checkable(cid)) throw new IpfsError('cid-unsupported', `${cid} uses hash function 0x${cid.multihash.code.toString(16)} with ${cid.multihash.size} bytes; read here are sha2-256, sha2-512 and identity up to ${maxIdentityBytes}`)
   if (cid.code !== rawCode && cid.code !== dagPbCode) {
     throw new IpfsError('cid-unsupported', `${cid} has codec 0x${cid.code.toString(16)}; files and directories are raw or dag-pb`)
   }

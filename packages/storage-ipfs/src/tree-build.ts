@@ -21,6 +21,8 @@ const sha256Code = 0x12
 
 /** Chunks of one file that are written at the same time. */
 const writesAhead = 4
+/** Parts of one sharded directory that are written at the same time. */
+const shardsAhead = 16
 
 /** A part of a tree that is stored: `treeBytes` counts its block and all that hangs from it, `size` the content of a file. */
 export interface Stored {
@@ -95,13 +97,16 @@ const putShard = async (entries: readonly Hashed[], depth: number, options: Buil
   const slots = Map.groupBy(entries, ({ hash }) => hash[depth] ?? 0)
   const bits = new Uint8Array(32)
   const links: PBLink[] = []
-  for (const slot of [...slots.keys()].sort((a, b) => a - b)) {
+  const linkOf = async (slot: number): Promise<PBLink> => {
     const held = slots.get(slot) ?? []
-    bits[31 - (slot >> 3)] = (bits[31 - (slot >> 3)] ?? 0) | (1 << (slot & 7))
     const only = held.length === 1 ? held[0]?.entry : undefined
     const child = only ?? (await putShard(held, depth + 1, options))
-    links.push({ Name: `${slotLabel(slot)}${only?.name ?? ''}`, Hash: child.cid, Tsize: child.treeBytes })
+    return { Name: `${slotLabel(slot)}${only?.name ?? ''}`, Hash: child.cid, Tsize: child.treeBytes }
   }
+  for (const slot of slots.keys()) bits[31 - (slot >> 3)] = (bits[31 - (slot >> 3)] ?? 0) | (1 << (slot & 7))
+  // 100,000 names make some 29,000 shards: they are written side by side, below the root only, so that the number stays bounded.
+  const ordered = [...slots.keys()].sort((a, b) => a - b)
+  for await (const link of readAhead(ordered, depth === 0 ? shardsAhead : 1, linkOf)) links.push(link)
   // The bit field is a big-endian number without leading zeros, as go-bitfield writes it.
   const data = bits.subarray(bits.findIndex((byte) => byte !== 0))
   return putNode(new UnixFS({ type: 'hamt-sharded-directory', data, fanout: shardWidth, hashType: murmur3 }), links, options)

@@ -31,7 +31,7 @@ const childOf = (parent: Pending, name: string, link: PBLink): Pending => {
   checkName(name, `directory ${JSON.stringify(parent.path.slice(-128))}`)
   const path = parent.path === '' ? name : `${parent.path}/${name}`
   if (Buffer.byteLength(path) > maxPathBytes) throw new IpfsError('dag-invalid', `a path is longer than ${maxPathBytes} bytes: ${JSON.stringify(path.slice(0, 128))}…`)
-  return { cid: link.Hash, path, ...(link.Tsize !== undefined && { size: link.Tsize }) }
+  return { cid: link.Hash, path, ...(Number.isSafeInteger(link.Tsize) && link.Tsize !== undefined && { size: link.Tsize }) }
 }
 
 const flatChildren = (parent: Pending, node: DagDirectory): Pending[] => {
