@@ -1,3 +1,4 @@
 import { library } from '../../tsup.base.ts'
 
-export default library(['src/index.ts'])
+// The child and its thread are entries of their own: they are started, not imported.
+export default library(['src/index.ts', 'src/child.ts', 'src/guest-thread.ts'])
