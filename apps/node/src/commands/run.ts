@@ -1,0 +1,140 @@
+import { dirname, join } from 'node:path'
+import { specCid } from '@skrei/job-spec'
+import { localSource } from '@skrei/storage/local'
+import { cliError, CliError, exitCodes, type ExitCode } from '../cli-errors.ts'
+import { reapEngines, startEmbeddedNode, type EmbeddedNode } from '../embedded-node.ts'
+import { fetchResult } from '../fetch-result.ts'
+import { homePath, openHome, takeRunFolder, type Home, type RunFolder } from '../home.ts'
+import { openIdentity } from '../identity.ts'
+import { interrupts, type Interrupts } from '../interrupts.ts'
+import { jobError, jobExit } from '../job-error.ts'
+import { jobEvents, type CliEvent, type ResultEvent } from '../job-events.ts'
+import { readJobFile, type JobFile } from '../job-file.ts'
+import { checkLocalSources } from '../local-sources.ts'
+import { progress } from '../progress.ts'
+import { takeResultDirectory, type ResultDirectory } from '../result-directory.ts'
+import { runLog, type RunLog } from '../run-log.ts'
+import { summary } from '../summary.ts'
+import { fail, internal } from './fail.ts'
+
+export interface RunOptions {
+  readonly output?: string
+  readonly json?: true
+  readonly allowPrivateAddresses?: true
+}
+
+/** `skrei run`: job file -> embedded node -> result directory. Returns the exit code; whatever happens, it has been told. */
+export const run = async (file: string, options: RunOptions): Promise<ExitCode> => {
+  using interrupt = interrupts()
+  try {
+    const job = await readJobFile(file, { signal: interrupt.first })
+    const local = localSource({ allow: [job.base], base: job.base })
+    await checkLocalSources(job, local, { signal: interrupt.first })
+    const output = options.output === undefined ? undefined : takeResultDirectory(options.output)
+    try {
+      const home = openHome(homePath())
+      return await inRunFolder(home, interrupt, async (folder, log) => {
+        await using node = await startEmbeddedNode({
+          home,
+          runFolder: folder.path,
+          identity: openIdentity(home),
+          local,
+          allowPrivateAddresses: options.allowPrivateAddresses === true,
+          logger: log,
+        })
+        return await runJob({ node, job, home, output, json: options.json === true, interrupt, log })
+      })
+    } catch (error) {
+      output?.undo()
+      throw error
+    }
+  } catch (error) {
+    return fail(interrupt.first.aborted && !(error instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : error, options.json === true)
+  }
+}
+
+/** A locked folder of this process's own, gone at the end; what dead processes left goes first. Faults leave their log behind. */
+const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<ExitCode>): Promise<ExitCode> => {
+  const folder = takeRunFolder(home)
+  const log = runLog(home, folder)
+  try {
+    for (const dead of folder.dead) {
+      try {
+        await reapEngines(dead.path)
+        dead.remove()
+      } catch (error) {
+        log.warn('could not clean up after a dead run; the next start tries again', { folder: dead.path, error })
+      }
+    }
+    return await work(folder, log)
+  } catch (error) {
+    if (error instanceof CliError || interrupt.first.aborted) throw error
+    log.error('the run broke off', { error })
+    throw internal(error, log.keep())
+  } finally {
+    folder.remove()
+  }
+}
+
+interface JobRun {
+  readonly node: EmbeddedNode
+  readonly job: JobFile
+  readonly home: Home
+  readonly output: ResultDirectory | undefined
+  readonly json: boolean
+  readonly interrupt: Interrupts
+  readonly log: RunLog
+}
+
+const runJob = async ({ node, job, home, output, json, interrupt, log }: JobRun): Promise<ExitCode> => {
+  const { scheduler } = node
+  const startedAt = performance.now()
+  const display = progress(process.stderr)
+  const emit = (event: CliEvent): void => {
+    if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
+    display.show(event)
+  }
+  try {
+    using events = jobEvents(scheduler, emit)
+    interrupt.first.throwIfAborted()
+    const jobId = await submit(node, job)
+    emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
+    events.submitted(jobId)
+    const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
+    interrupt.first.addEventListener('abort', cancel)
+    if (interrupt.first.aborted) cancel()
+    const view = await scheduler.finished(jobId, { signal: interrupt.second })
+
+    const directory = output ?? takeResultDirectory(join(home.results, jobId))
+    await fetchResult(node, view, directory, { signal: interrupt.second, progress: (bytes) => emit({ type: 'fetching', jobId, bytes }) }).catch((error: unknown) => {
+      directory.undo()
+      throw error
+    })
+    const error = await jobError(view, scheduler.result(jobId), directory.path)
+    const result: ResultEvent = {
+      type: 'result',
+      jobId,
+      state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
+      results: { cid: view.reference?.cid ?? null, path: directory.path },
+      error,
+    }
+    display[Symbol.dispose]()
+    const people = json ? process.stderr : process.stdout
+    people.write(`${summary(view, result, performance.now() - startedAt, people)}\n`)
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
+    return jobExit(view)
+  } finally {
+    display[Symbol.dispose]()
+  }
+}
+
+/** A job that no network of this kind could run is refused here, with what to change. */
+const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string> => {
+  try {
+    return await scheduler.submit(job.spec)
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'SubmitError') throw error
+    const { line, column } = job.places(['verification'])
+    throw cliError('code' in error && error.code === 'seats' ? 'seats' : 'not-supported', error.message, { cause: error, place: { file: job.name, line, column } })
+  }
+}
