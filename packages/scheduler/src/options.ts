@@ -102,7 +102,7 @@ export interface JobResult {
 /** What a watcher is told. `progress` may be lost; transitions are told in order, after they are durable. */
 export type SchedulerEvent =
   | { readonly type: 'transition'; readonly job?: string; readonly shard?: number; readonly node?: string; readonly transition: Transition }
-  | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly done?: number; readonly total?: number }
+  | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
 
 /** A node's requester and compute roles over one state store. */
 export interface Scheduler extends AsyncDisposable {
