@@ -26,12 +26,6 @@ export const cliErrors = {
   'cid-invalid': { exit: 2, cause: 'What was given is not a CID.', remedy: 'Give the CID that `skrei run` printed, such as bafy….' },
   'result-not-found': { exit: 1, cause: 'Blocks of this CID are not in the blockstore of SKREI_HOME.', remedy: 'Check the CID, and that SKREI_HOME is the one of the node that published it.' },
   'result-damaged': { exit: 1, cause: 'Blocks of this CID are damaged, or are not files and directories.', remedy: 'Run the job again, or fetch the CID from another node.' },
-  'not-supported': { exit: 3, cause: 'The job asks for something that no node of this version could do.', remedy: 'Change the job as the message says.' },
-  seats: {
-    exit: 3,
-    cause: 'The verification of the job needs more nodes than the network has.',
-    remedy: 'Ask for fewer replicas, leave verification out, or run the job on a network of nodes: one node cannot check itself.',
-  },
   cancelled: { exit: 130, cause: 'The command was interrupted.', remedy: 'Start it again.' },
   internal: { exit: 1, cause: 'Something went wrong inside skrei.', remedy: 'Report it, with the log that the message names.' },
 } as const satisfies Readonly<Record<string, CliErrorKind>>
@@ -56,7 +50,7 @@ export interface Problem extends Place {
 /** Ends a command with the exit code of its kind. */
 export class CliError extends Error {
   override readonly name = 'CliError'
-  readonly problems: readonly Problem[]
+  readonly problems: readonly [Problem, ...Problem[]]
   readonly exit: ExitCode
 
   constructor(exit: ExitCode, problems: readonly [Problem, ...Problem[]], options?: ErrorOptions) {

@@ -43,6 +43,8 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
   const transport = stack.use(memoryNetwork({ clock: systemClock() }).join(identity.nodeId))
   await transport.start()
   const executors = engines(runFolder)
+  // A source that does not answer is told within a minute, not after ten.
+  const https = stack.use(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
   const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
   const scheduler = stack.use(
     createScheduler({
@@ -55,7 +57,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
       store,
       transport,
       workspace: localWorkspace({ directory: join(runFolder, 'workspace') }),
-      sources: [options.local, inlineSource(), httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses }), ipfs.source],
+      sources: [options.local, inlineSource(), https, ipfs.source],
       publishers,
       compute: { executors, capacity: await embeddedCapacity(home.path), labels: embeddedLabels() },
       logger,

@@ -8,17 +8,21 @@ import { tailOf } from './result-directory.ts'
 
 const tailBytes = 2048
 
-/** Why a job did not complete, with the shard that it failed by and the end of that shard's stderr, if the result was fetched into `directory`. */
-export const jobError = async (job: JobView, result: JobResult | undefined, directory: string): Promise<ResultError | null> => {
+/**
+ * Why a job did not complete, with the shard that it failed by and the end of that shard's stderr, if the result was fetched into `directory`. Where the node is at
+ * fault, `keepLog` says where its log will lie.
+ */
+export const jobError = async (job: JobView, result: JobResult | undefined, directory: string, keepLog: () => string | undefined): Promise<ResultError | null> => {
   if (job.state === 'completed') return null
   const failure = job.failure ?? { code: 'cancelled', detail: '' }
   const shard = job.state === 'failed' ? culprit(result?.shards ?? [], failure.code) : undefined
   const stderr = shard === undefined ? '' : printable(await tailOf(join(directory, 'shards', String(shard.index), 'stderr'), tailBytes)).trimEnd()
-  const { cause, remedy } = failures[failure.code]
+  const { by, cause, remedy } = failures[failure.code]
+  const log = by === 'node' ? keepLog() : undefined
   return {
     code: failure.code,
     message: failure.detail === '' ? cause : `${cause} ${printable(failure.detail)}`,
-    remedy,
+    remedy: log === undefined ? remedy : `${remedy} (${log})`,
     ...(shard && { shard: shard.index }),
     ...(shard?.node !== undefined && { node: shard.node }),
     ...(stderr !== '' && { stderr }),

@@ -11,9 +11,8 @@ export type CliEvent =
   | { readonly type: 'job'; readonly jobId: string; readonly state: JobState }
   | { readonly type: 'planned'; readonly jobId: string; readonly shards: number }
   | { readonly type: 'shard'; readonly jobId: string; readonly shard: number; readonly state: ShardState; readonly node?: string; readonly failure?: Failure }
-  | { readonly type: 'progress'; readonly jobId: string; readonly shard: number; readonly phase: string; readonly done?: number; readonly total?: number }
+  | { readonly type: 'progress'; readonly jobId: string; readonly shard: number; readonly phase: string; readonly fraction?: number }
   | { readonly type: 'fetching'; readonly jobId: string; readonly bytes: number }
-  | ({ readonly type: 'problem' } & Problem)
   | ResultEvent
 
 /** Always the last line. `state` and `jobId` are null where no job came to be. */
@@ -63,8 +62,8 @@ export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void)
     if (event.type === 'progress') {
       const state = shardStates['compute']?.[event.phase]
       if (state !== undefined && states.has(event.shard)) setShard(event.job, event.shard, state, event.node, undefined)
-      const { phase, done, total } = event
-      emit({ type: 'progress', jobId: event.job, shard: event.shard, phase, ...(done !== undefined && { done }), ...(total !== undefined && { total }) })
+      const { phase, fraction } = event
+      emit({ type: 'progress', jobId: event.job, shard: event.shard, phase, ...(fraction !== undefined && { fraction }) })
       return
     }
     const { transition, shard, node } = event

@@ -3,8 +3,8 @@ import { isFinal, type CliEvent, type ShardState } from './job-events.ts'
 export interface OpenShard {
   readonly state: ShardState
   readonly since: number
-  readonly done?: number
-  readonly total?: number
+  /** Between 0 and 1; absent = unknown. */
+  readonly fraction?: number
 }
 
 /** What the display knows of a job: counts, and the shards that are not over; never more than the open window, however many shards there are. */
@@ -30,7 +30,7 @@ export const progressModel = (now: () => number) => {
       else if (event.type === 'fetching') model.state = 'fetching'
       else if (event.type === 'progress') {
         const shard = open.get(event.shard)
-        if (shard !== undefined) open.set(event.shard, { state: shard.state, since: shard.since, ...(event.done !== undefined && { done: event.done }), ...(event.total !== undefined && { total: event.total }) })
+        if (shard !== undefined) open.set(event.shard, { state: shard.state, since: shard.since, ...(event.fraction !== undefined && { fraction: event.fraction }) })
       } else if (event.type === 'shard' && isFinal(event.state)) {
         open.delete(event.shard)
         if (event.state === 'completed') model.completed += 1

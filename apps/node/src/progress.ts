@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { WriteStream } from 'node:tty'
 import type { CliEvent, ShardState } from './job-events.ts'
-import { bytes, elapsed, oneLine } from './printable.ts'
+import { elapsed, oneLine } from './printable.ts'
 import { progressModel, type OpenShard, type ProgressModel } from './progress-model.ts'
 
 /** Shows a job's progress to people. */
@@ -105,7 +105,7 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
 }
 
 const shardLine = (index: number, shard: OpenShard, now: number, width: number): string => {
-  const amount = shard.done === undefined ? '' : shard.total === undefined ? bytes(shard.done) : `${bytes(shard.done)} of ${bytes(shard.total)}`
+  const amount = shard.fraction === undefined ? '' : `${Math.round(shard.fraction * 100)} %`
   const label = fit(`   shard ${String(index).padStart(4)}  `, width)
   const rest = fit(`${shard.state.padEnd(11)}${elapsed(now - shard.since).padStart(6)}  ${amount}`.trimEnd(), width - label.length)
   const colour = colours[shard.state]

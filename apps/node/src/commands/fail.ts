@@ -1,22 +1,22 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
-import { CliError, cliErrors, exitCodes, problem, type ExitCode, type Problem } from '../cli-errors.ts'
+import { CliError, exitCodes, problem, type ExitCode, type Problem } from '../cli-errors.ts'
 import { homePath } from '../home.ts'
 import type { ResultEvent } from '../job-events.ts'
 import { oneLine } from '../printable.ts'
 
 /** Tells what ended a command, for people and, with --json, for scripts; never a stack trace. Returns the exit code. */
-export const fail = (error: unknown, json: boolean): ExitCode => {
+export const fail = (error: unknown, json: boolean, jobId: string | null = null): ExitCode => {
   const { exit, problems } = error instanceof CliError ? error : internal(error, undefined)
   for (const one of problems) process.stderr.write(`${problemText(one)}\n`)
-  if (json) process.stdout.write(`${JSON.stringify(resultOf(problems))}\n`)
+  if (json) process.stdout.write(`${JSON.stringify(resultOf(problems, jobId))}\n`)
   return exit
 }
 
-const resultOf = (problems: readonly [Problem, ...Problem[]]): ResultEvent => ({
+const resultOf = (problems: readonly [Problem, ...Problem[]], jobId: string | null): ResultEvent => ({
   type: 'result',
-  jobId: null,
+  jobId,
   state: null,
   results: { cid: null, path: null },
   error: { ...problems[0], ...(problems.length > 1 && { problems }) },
@@ -48,5 +48,3 @@ export const problemText = ({ code, message, file, line, column, remedy }: Probl
   const head = `${styleText('red', 'error', { stream })} ${place}${styleText('bold', code, { stream })}: ${oneLine(message)}`
   return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${remedy}`, { stream })}`
 }
-
-export const isCliCode = (code: string): code is keyof typeof cliErrors => Object.hasOwn(cliErrors, code)

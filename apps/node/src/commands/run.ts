@@ -1,5 +1,6 @@
-import { dirname, join } from 'node:path'
-import { specCid } from '@skrei/job-spec'
+import { join } from 'node:path'
+import { formatPath, specCid } from '@skrei/job-spec'
+import { SubmitError, submitErrors, type JobView } from '@skrei/scheduler'
 import { localSource } from '@skrei/storage/local'
 import { cliError, CliError, exitCodes, type ExitCode } from '../cli-errors.ts'
 import { reapEngines, startEmbeddedNode, type EmbeddedNode } from '../embedded-node.ts'
@@ -25,7 +26,10 @@ export interface RunOptions {
 
 /** `skrei run`: job file -> embedded node -> result directory. Returns the exit code; whatever happens, it has been told. */
 export const run = async (file: string, options: RunOptions): Promise<ExitCode> => {
+  const json = options.json === true
   using interrupt = interrupts()
+  const submitted: Submitted = {}
+  const startedAt = performance.now()
   try {
     const job = await readJobFile(file, { signal: interrupt.first })
     const local = localSource({ allow: [job.base], base: job.base })
@@ -33,28 +37,38 @@ export const run = async (file: string, options: RunOptions): Promise<ExitCode> 
     const output = options.output === undefined ? undefined : takeResultDirectory(options.output)
     try {
       const home = openHome(homePath())
-      return await inRunFolder(home, interrupt, async (folder, log) => {
-        await using node = await startEmbeddedNode({
-          home,
-          runFolder: folder.path,
-          identity: openIdentity(home),
-          local,
-          allowPrivateAddresses: options.allowPrivateAddresses === true,
-          logger: log,
-        })
-        return await runJob({ node, job, home, output, json: options.json === true, interrupt, log })
+      const identity = openIdentity(home)
+      const allowPrivateAddresses = options.allowPrivateAddresses === true
+      // Told last, when the node has stopped and its folder is gone.
+      const { view, result } = await inRunFolder(home, interrupt, async (folder, logger) => {
+        await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, logger })
+        return await runJob({ node, job, home, output, json, interrupt, log: logger, submitted })
       })
+      const people = json ? process.stderr : process.stdout
+      people.write(`${summary(view, result, performance.now() - startedAt, people)}\n`)
+      if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
+      return jobExit(view)
     } catch (error) {
       output?.undo()
       throw error
     }
   } catch (error) {
-    return fail(interrupt.first.aborted && !(error instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : error, options.json === true)
+    const told = interrupt.first.aborted && !(error instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : error
+    return fail(told, json, submitted.jobId)
   }
 }
 
+interface Submitted {
+  jobId?: string
+}
+
+interface Outcome {
+  readonly view: JobView
+  readonly result: ResultEvent
+}
+
 /** A locked folder of this process's own, gone at the end; what dead processes left goes first. Faults leave their log behind. */
-const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<ExitCode>): Promise<ExitCode> => {
+const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<Outcome>): Promise<Outcome> => {
   const folder = takeRunFolder(home)
   const log = runLog(home, folder)
   try {
@@ -84,48 +98,42 @@ interface JobRun {
   readonly json: boolean
   readonly interrupt: Interrupts
   readonly log: RunLog
+  readonly submitted: Submitted
 }
 
-const runJob = async ({ node, job, home, output, json, interrupt, log }: JobRun): Promise<ExitCode> => {
+const runJob = async ({ node, job, home, output, json, interrupt, log, submitted }: JobRun): Promise<Outcome> => {
   const { scheduler } = node
-  const startedAt = performance.now()
-  const display = progress(process.stderr)
+  using display = progress(process.stderr)
   const emit = (event: CliEvent): void => {
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
     display.show(event)
   }
-  try {
-    using events = jobEvents(scheduler, emit)
-    interrupt.first.throwIfAborted()
-    const jobId = await submit(node, job)
-    emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
-    events.submitted(jobId)
-    const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
-    interrupt.first.addEventListener('abort', cancel)
-    if (interrupt.first.aborted) cancel()
-    const view = await scheduler.finished(jobId, { signal: interrupt.second })
+  using events = jobEvents(scheduler, emit)
+  interrupt.first.throwIfAborted()
+  const jobId = await submit(node, job)
+  submitted.jobId = jobId
+  emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
+  events.submitted(jobId)
+  const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
+  interrupt.first.addEventListener('abort', cancel)
+  if (interrupt.first.aborted) cancel()
+  const view = await scheduler.finished(jobId, { signal: interrupt.second })
 
-    const directory = output ?? takeResultDirectory(join(home.results, jobId))
-    await fetchResult(node, view, directory, { signal: interrupt.second, progress: (bytes) => emit({ type: 'fetching', jobId, bytes }) }).catch((error: unknown) => {
-      directory.undo()
-      throw error
-    })
-    const error = await jobError(view, scheduler.result(jobId), directory.path)
-    const result: ResultEvent = {
-      type: 'result',
-      jobId,
-      state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
-      results: { cid: view.reference?.cid ?? null, path: directory.path },
-      error,
-    }
-    display[Symbol.dispose]()
-    const people = json ? process.stderr : process.stdout
-    people.write(`${summary(view, result, performance.now() - startedAt, people)}\n`)
-    if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
-    return jobExit(view)
-  } finally {
-    display[Symbol.dispose]()
+  const directory = output ?? takeResultDirectory(join(home.results, jobId))
+  try {
+    await fetchResult(node, view, directory, { signal: interrupt.second, progress: (bytes) => emit({ type: 'fetching', jobId, bytes }) })
+  } catch (error) {
+    directory.undo()
+    throw error
   }
+  const result: ResultEvent = {
+    type: 'result',
+    jobId,
+    state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
+    results: { cid: view.reference?.cid ?? null, path: directory.path },
+    error: await jobError(view, scheduler.result(jobId), directory.path, () => log.keep()),
+  }
+  return { view, result }
 }
 
 /** A job that no network of this kind could run is refused here, with what to change. */
@@ -133,8 +141,9 @@ const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string
   try {
     return await scheduler.submit(job.spec)
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'SubmitError') throw error
-    const { line, column } = job.places(['verification'])
-    throw cliError('code' in error && error.code === 'seats' ? 'seats' : 'not-supported', error.message, { cause: error, place: { file: job.name, line, column } })
+    if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
+    const { code, message, path } = error
+    const exit = code === 'not-enough-nodes' ? exitCodes['no-node'] : exitCodes['bad-input']
+    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], { cause: error })
   }
 }
