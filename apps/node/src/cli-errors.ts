@@ -14,18 +14,58 @@ export interface CliErrorKind {
  */
 export const cliErrors = {
   usage: { exit: 2, cause: 'The command line is not one that skrei knows.', remedy: 'See `skrei --help`, or `skrei COMMAND --help`.' },
-  'file-not-found': { exit: 2, cause: 'The job file does not exist.', remedy: 'Correct the path; `-` reads standard input; `skrei spec init` writes an example.' },
-  'file-unreadable': { exit: 2, cause: 'The job file cannot be read: a directory, no permission, or more than 1 MiB.', remedy: 'Give a readable YAML or JSON file.' },
-  'file-exists': { exit: 2, cause: 'The file that would be written exists already.', remedy: 'Choose another name, or remove the file: nothing is overwritten.' },
-  'output-not-empty': { exit: 2, cause: 'The directory that the result should go to is not empty.', remedy: 'Name a new or an empty directory: nothing is overwritten.' },
-  'output-unusable': { exit: 2, cause: 'The directory that the result should go to cannot be made or written to.', remedy: 'Name a directory that you may write to.' },
+  'file-not-found': {
+    exit: 2,
+    cause: 'The job file does not exist.',
+    remedy: 'Correct the path; `-` reads standard input; `skrei spec init` writes an example.',
+  },
+  'file-unreadable': {
+    exit: 2,
+    cause: 'The job file cannot be read: a directory, no permission, or more than 1 MiB.',
+    remedy: 'Give a readable YAML or JSON file.',
+  },
+  'file-exists': {
+    exit: 2,
+    cause: 'The file that would be written exists already.',
+    remedy: 'Choose another name, or remove the file: nothing is overwritten.',
+  },
+  'output-not-empty': {
+    exit: 2,
+    cause: 'The directory that the result should go to is not empty.',
+    remedy: 'Name a new or an empty directory: nothing is overwritten.',
+  },
+  'output-unusable': {
+    exit: 2,
+    cause: 'The directory that the result should go to cannot be made or written to.',
+    remedy: 'Name a directory that you may write to.',
+  },
   'home-unusable': { exit: 2, cause: 'The folder SKREI_HOME cannot be made or written to.', remedy: 'Set SKREI_HOME to a folder that you may write to.' },
-  'home-too-new': { exit: 2, cause: 'The folder SKREI_HOME was written by a newer version of skrei.', remedy: 'Use that version, or set SKREI_HOME to another folder.' },
-  'home-locked': { exit: 2, cause: 'Another skrei holds the folder SKREI_HOME while it starts, for too long.', remedy: 'Try again; end a skrei process that hangs.' },
-  'identity-invalid': { exit: 2, cause: "The node's key file in SKREI_HOME is damaged.", remedy: 'Restore the file, or remove it: a new key, and with it a new node id, is made.' },
+  'home-too-new': {
+    exit: 2,
+    cause: 'The folder SKREI_HOME was written by a newer version of skrei.',
+    remedy: 'Use that version, or set SKREI_HOME to another folder.',
+  },
+  'home-locked': {
+    exit: 2,
+    cause: 'Another skrei holds the folder SKREI_HOME while it starts, for too long.',
+    remedy: 'Try again; end a skrei process that hangs.',
+  },
+  'identity-invalid': {
+    exit: 2,
+    cause: "The node's key file in SKREI_HOME is damaged.",
+    remedy: 'Restore the file, or remove it: a new key, and with it a new node id, is made.',
+  },
   'cid-invalid': { exit: 2, cause: 'What was given is not a CID.', remedy: 'Give the CID that `skrei run` printed, such as bafy….' },
-  'result-not-found': { exit: 1, cause: 'Blocks of this CID are not in the blockstore of SKREI_HOME.', remedy: 'Check the CID, and that SKREI_HOME is the one of the node that published it.' },
-  'result-damaged': { exit: 1, cause: 'Blocks of this CID are damaged, or are not files and directories.', remedy: 'Run the job again, or fetch the CID from another node.' },
+  'result-not-found': {
+    exit: 1,
+    cause: 'Blocks of this CID are not in the blockstore of SKREI_HOME.',
+    remedy: 'Check the CID, and that SKREI_HOME is the one of the node that published it.',
+  },
+  'result-damaged': {
+    exit: 1,
+    cause: 'Blocks of this CID are damaged, or are not files and directories.',
+    remedy: 'Run the job again, or fetch the CID from another node.',
+  },
   cancelled: { exit: 130, cause: 'The command was interrupted.', remedy: 'Start it again.' },
   internal: { exit: 1, cause: 'Something went wrong inside skrei.', remedy: 'Report it, with the log that the message names.' },
 } as const satisfies Readonly<Record<string, CliErrorKind>>

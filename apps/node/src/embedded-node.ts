@@ -1,7 +1,7 @@
 import { join } from 'node:path'
+import type { Executor } from '@skrei/executor'
 import { noopExecutor } from '@skrei/executor/noop'
 import { wasmExecutor } from '@skrei/executor-wasm'
-import type { Executor } from '@skrei/executor'
 import type { Reference } from '@skrei/job-spec'
 import { checkSignature, type Identity } from '@skrei/protocol'
 import { createScheduler, type Logger, type Scheduler } from '@skrei/scheduler'

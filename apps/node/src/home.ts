@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cliError, systemCode } from './cli-errors.ts'
-import { lockFile, type FileLock } from './file-lock.ts'
+import { type FileLock, lockFile } from './file-lock.ts'
 
 const homeVersion = 1
 const lockTimeout = 10_000
@@ -46,7 +46,8 @@ export const openHome = (path: string): Home => {
     throw cliError('home-unusable', `cannot write to ${path}: ${systemCode(error) ?? String(error)}`, { cause: error })
   }
   const version = readFileSync(join(path, 'version'), 'utf8').trim()
-  if (version !== String(homeVersion)) throw cliError('home-too-new', `${path} has layout version ${JSON.stringify(version.slice(0, 20))}, this skrei knows ${homeVersion}`)
+  if (version !== String(homeVersion))
+    throw cliError('home-too-new', `${path} has layout version ${JSON.stringify(version.slice(0, 20))}, this skrei knows ${homeVersion}`)
   return home
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { createIdentity, identityFrom, type Identity } from '@skrei/protocol'
+import { createIdentity, type Identity, identityFrom } from '@skrei/protocol'
 import { cliError, systemCode } from './cli-errors.ts'
-import { writeOnce, type Home } from './home.ts'
+import { type Home, writeOnce } from './home.ts'
 
 /** The node's identity: the 32-byte seed of its key in hexadecimal, in a file of mode 600 that is made once, by whichever process comes first. */
 export const openIdentity = (home: Home): Identity => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { failures } from '@skrei/job-spec'
 import type { JobResult, JobView, ShardResult } from '@skrei/scheduler'
-import { exitCodes, type ExitCode } from './cli-errors.ts'
+import { type ExitCode, exitCodes } from './cli-errors.ts'
 import type { ResultError } from './job-events.ts'
 import { printable } from './printable.ts'
 import { tailOf } from './result-directory.ts'
@@ -12,7 +12,12 @@ const tailBytes = 2048
  * Why a job did not complete, with the shard that it failed by and the end of that shard's stderr, if the result was fetched into `directory`. Where the node is at
  * fault, `keepLog` says where its log will lie.
  */
-export const jobError = async (job: JobView, result: JobResult | undefined, directory: string, keepLog: () => string | undefined): Promise<ResultError | null> => {
+export const jobError = async (
+  job: JobView,
+  result: JobResult | undefined,
+  directory: string,
+  keepLog: () => string | undefined,
+): Promise<ResultError | null> => {
   if (job.state === 'completed') return null
   const failure = job.failure ?? { code: 'cancelled', detail: '' }
   const shard = job.state === 'failed' ? culprit(result?.shards ?? [], failure.code) : undefined

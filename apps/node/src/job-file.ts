@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { limits, problems as problemKinds, readJob, type JobSpec, type Places, type Problem as JobProblem } from '@skrei/job-spec'
-import { CliError, cliError, exitCodes, systemCode, type Problem } from './cli-errors.ts'
+import { type Problem as JobProblem, type JobSpec, limits, type Places, problems as problemKinds, readJob } from '@skrei/job-spec'
+import { CliError, cliError, exitCodes, type Problem, systemCode } from './cli-errors.ts'
 
 export interface JobFile {
   /** As given, for messages; `<stdin>` for `-`. */
@@ -24,7 +24,15 @@ export const readJobFile = async (file: string, options: { readonly signal?: Abo
   throw new CliError(exitCodes['bad-input'], [first, ...rest, ...omitted])
 }
 
-const withRemedy = ({ code, message, file, line, column, path }: JobProblem): Problem => ({ code, message, file, line, column, path, remedy: problemKinds[code].remedy })
+const withRemedy = ({ code, message, file, line, column, path }: JobProblem): Problem => ({
+  code,
+  message,
+  file,
+  line,
+  column,
+  path,
+  remedy: problemKinds[code].remedy,
+})
 
 const readText = async (file: string, name: string, signal: AbortSignal | undefined): Promise<string> => {
   const chunks: Uint8Array[] = []

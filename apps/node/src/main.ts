@@ -87,6 +87,7 @@ try {
     const { fail } = await import('./commands/fail.ts')
     const { cliError } = await import('./cli-errors.ts')
     // Called without a command, commander has printed the help already.
-    process.exitCode = error.code === 'commander.help' ? cliErrors.usage.exit : fail(cliError('usage', error.message.replace(/^error: /, '')), process.argv.includes('--json'))
+    process.exitCode =
+      error.code === 'commander.help' ? cliErrors.usage.exit : fail(cliError('usage', error.message.replace(/^error: /, '')), process.argv.includes('--json'))
   }
 }

@@ -5,7 +5,10 @@ const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028
 export const printable = (text: string): string => text.replaceAll('\r\n', '\n').replace(unsafe, '·')
 
 /** The same, on one line. */
-export const oneLine = (text: string): string => printable(text).replaceAll(/\s*\n\s*/g, ' ').trim()
+export const oneLine = (text: string): string =>
+  printable(text)
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .trim()
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 

@@ -1,4 +1,4 @@
-import { isFinal, type CliEvent, type ShardState } from './job-events.ts'
+import { type CliEvent, isFinal, type ShardState } from './job-events.ts'
 
 export interface OpenShard {
   readonly state: ShardState
@@ -30,7 +30,8 @@ export const progressModel = (now: () => number) => {
       else if (event.type === 'fetching') model.state = 'fetching'
       else if (event.type === 'progress') {
         const shard = open.get(event.shard)
-        if (shard !== undefined) open.set(event.shard, { state: shard.state, since: shard.since, ...(event.fraction !== undefined && { fraction: event.fraction }) })
+        if (shard !== undefined)
+          open.set(event.shard, { state: shard.state, since: shard.since, ...(event.fraction !== undefined && { fraction: event.fraction }) })
       } else if (event.type === 'shard' && isFinal(event.state)) {
         open.delete(event.shard)
         if (event.state === 'completed') model.completed += 1

@@ -1,8 +1,8 @@
-import { styleText } from 'node:util'
 import type { WriteStream } from 'node:tty'
+import { styleText } from 'node:util'
 import type { CliEvent, ShardState } from './job-events.ts'
 import { elapsed, oneLine } from './printable.ts'
-import { progressModel, type OpenShard, type ProgressModel } from './progress-model.ts'
+import { type OpenShard, type ProgressModel, progressModel } from './progress-model.ts'
 
 /** Shows a job's progress to people. */
 export interface Progress extends Disposable {
@@ -74,7 +74,12 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
   }
 }
 
-const colours: Readonly<Partial<Record<ShardState, 'cyan' | 'green' | 'yellow' | 'magenta'>>> = { staging: 'cyan', running: 'green', publishing: 'magenta', retrying: 'yellow' }
+const colours: Readonly<Partial<Record<ShardState, 'cyan' | 'green' | 'yellow' | 'magenta'>>> = {
+  staging: 'cyan',
+  running: 'green',
+  publishing: 'magenta',
+  retrying: 'yellow',
+}
 
 /** One frame. Exported for its test: no line is wider than the terminal, and there are at most `rows` + 2 of them. */
 export const frameLines = (model: ProgressModel, now: number, rows: number, columns: number): readonly string[] => {
@@ -82,7 +87,9 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
   const filled = model.total ? Math.floor((ended / model.total) * barWidth) : 0
   const counts = new Map<ShardState, number>()
   for (const { state } of model.open.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
-  const states = (['running', 'staging', 'publishing', 'retrying', 'waiting'] as const).flatMap((state) => (counts.has(state) ? [`${counts.get(state)} ${state}`] : []))
+  const states = (['running', 'staging', 'publishing', 'retrying', 'waiting'] as const).flatMap((state) =>
+    counts.has(state) ? [`${counts.get(state)} ${state}`] : [],
+  )
   const width = Math.max(20, columns - 1)
   const head = [
     ` ${oneLine(model.name).slice(0, 32)} `,
@@ -92,7 +99,7 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
     ...states,
     elapsed(now - model.startedAt),
   ]
-  const text = fit(head.slice(1).join(' · '), width - barWidth - (head[0]?.length ?? 0))
+  const text = shorten(head.slice(1).join(' · '), width - barWidth - (head[0]?.length ?? 0))
   const bar = model.total === undefined ? '' : `${styleText('green', '█'.repeat(filled))}${styleText('dim', '░'.repeat(barWidth - filled))}`
   const active = [...model.open].filter(([, shard]) => shard.state !== 'waiting').sort((a, b) => a[1].since - b[1].since || a[0] - b[0])
   const shown = active.slice(0, Math.max(0, rows))
@@ -100,16 +107,16 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
   return [
     `${styleText('bold', head[0] ?? '')}${bar}${text}`,
     ...shown.map(([index, shard]) => shardLine(index, shard, now, width)),
-    ...(more > 0 && rows > 0 ? [styleText('dim', fit(`   and ${more} more`, width))] : []),
+    ...(more > 0 && rows > 0 ? [styleText('dim', shorten(`   and ${more} more`, width))] : []),
   ]
 }
 
 const shardLine = (index: number, shard: OpenShard, now: number, width: number): string => {
   const amount = shard.fraction === undefined ? '' : `${Math.round(shard.fraction * 100)} %`
-  const label = fit(`   shard ${String(index).padStart(4)}  `, width)
-  const rest = fit(`${shard.state.padEnd(11)}${elapsed(now - shard.since).padStart(6)}  ${amount}`.trimEnd(), width - label.length)
+  const label = shorten(`   shard ${String(index).padStart(4)}  `, width)
+  const rest = shorten(`${shard.state.padEnd(11)}${elapsed(now - shard.since).padStart(6)}  ${amount}`.trimEnd(), width - label.length)
   const colour = colours[shard.state]
   return `${label}${colour === undefined ? rest : styleText(colour, rest)}`
 }
 
-const fit = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`)
+const shorten = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`)

@@ -25,7 +25,9 @@ export const takeResultDirectory = (directory: string): ResultDirectory => {
   } catch (error) {
     const code = systemCode(error)
     if (code === undefined || code.startsWith('output-')) throw error
-    throw cliError('output-unusable', code === 'EEXIST' || code === 'ENOTDIR' ? `${path} is a file, not a directory` : `cannot use ${path}: ${code}`, { cause: error })
+    throw cliError('output-unusable', code === 'EEXIST' || code === 'ENOTDIR' ? `${path} is a file, not a directory` : `cannot use ${path}: ${code}`, {
+      cause: error,
+    })
   }
 }
 

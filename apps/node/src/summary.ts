@@ -30,7 +30,15 @@ const errorLines = (error: NonNullable<ResultEvent['error']>, style: (format: Pa
   return [
     `  ${style('bold', error.code)}${where}`,
     `  ${oneLine(error.message)}`,
-    ...(error.stderr === undefined ? [] : ['  stderr:', ...error.stderr.split('\n').slice(-stderrLines).map((line) => `    ${style('dim', '│')} ${line}`)]),
+    ...(error.stderr === undefined
+      ? []
+      : [
+          '  stderr:',
+          ...error.stderr
+            .split('\n')
+            .slice(-stderrLines)
+            .map((line) => `    ${style('dim', '│')} ${line}`),
+        ]),
     ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`]),
   ]
 }

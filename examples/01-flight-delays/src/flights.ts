@@ -19,7 +19,9 @@ export const flightsByWeek = (): ReadonlyMap<string, string> => {
     const dayOfYear = (Date.UTC(year ?? 0, (month ?? 1) - 1, dayOfMonth) - Date.UTC(year ?? 0, 0, 1)) / day
     return `2001-week-${String(Math.floor(dayOfYear / 7) + 1).padStart(2, '0')}.json`
   })
-  return new Map([...weeks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, records]) => [name, `[\n${records.map((record) => JSON.stringify(record)).join(',\n')}\n]\n`]))
+  return new Map(
+    [...weeks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, records]) => [name, `[\n${records.map((record) => JSON.stringify(record)).join(',\n')}\n]\n`]),
+  )
 }
 
 export interface Hour {

@@ -1,6 +1,6 @@
 // The main job, from a job file to a checked answer: serves public data on loopback as its owner would, runs `skrei run`, fetches the result back by its CID.
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,10 @@ const dim = (text: string): string => styleText('dim', text)
 /** Runs the command line; people's output passes through, standard output comes back. */
 const skrei = async (args: readonly string[], input = ''): Promise<string> => {
   say(dim(`$ skrei ${args.join(' ')}`))
-  const child = spawn(process.execPath, ['--conditions=@skrei/source', join(example, '../../apps/node/src/main.ts'), ...args], { cwd: example, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--conditions=@skrei/source', join(example, '../../apps/node/src/main.ts'), ...args], {
+    cwd: example,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   child.stdin.end(input)
   const [output, code] = await Promise.all([
     new Response(ReadableStream.from(child.stdout)).text(),
@@ -49,7 +52,9 @@ const print = (hours: readonly Hour[]): void => {
     if (flights < 100) continue
     const share = late / flights
     const colour = share < 0.15 ? 'green' : share < 0.25 ? 'yellow' : 'red'
-    say(`  ${String(hour).padStart(2, '0')}:00  ${String(flights).padStart(7)}  ${`${Math.round(share * 100)} %`.padStart(5)}  ${styleText(colour, '█'.repeat(Math.round(share * 60)))}`)
+    say(
+      `  ${String(hour).padStart(2, '0')}:00  ${String(flights).padStart(7)}  ${`${Math.round(share * 100)} %`.padStart(5)}  ${styleText(colour, '█'.repeat(Math.round(share * 60)))}`,
+    )
   }
 }
 
@@ -65,7 +70,14 @@ try {
   const job = (await readFile(join(example, 'job.yaml'), 'utf8')).replaceAll('127.0.0.1:8701', `127.0.0.1:${port}`)
 
   title('1. A job file: what to run, on what, and what to keep')
-  say(dim(job.replace(/(week-02[^\n]*\n)[^]*(\n[^\n]*week-13)/, '$1        - …$2').trimEnd().replaceAll(/^/gm, '  ')))
+  say(
+    dim(
+      job
+        .replace(/(week-02[^\n]*\n)[\s\S]*(\n[^\n]*week-13)/, '$1        - …$2')
+        .trimEnd()
+        .replaceAll(/^/gm, '  '),
+    ),
+  )
 
   title('2. The job runs: no server, no daemon, no configuration')
   const events = (await skrei(['run', '-', '--json', '--allow-private-addresses'], job)).trim().split('\n')

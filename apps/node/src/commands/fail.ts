@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
-import { CliError, exitCodes, problem, type ExitCode, type Problem } from '../cli-errors.ts'
+import { CliError, type ExitCode, exitCodes, type Problem, problem } from '../cli-errors.ts'
 import { homePath } from '../home.ts'
 import type { ResultEvent } from '../job-events.ts'
 import { oneLine } from '../printable.ts'

@@ -1,20 +1,20 @@
 import { join } from 'node:path'
 import { formatPath, specCid } from '@skrei/job-spec'
-import { SubmitError, submitErrors, type JobView } from '@skrei/scheduler'
+import { type JobView, SubmitError, submitErrors } from '@skrei/scheduler'
 import { localSource } from '@skrei/storage/local'
-import { cliError, CliError, exitCodes, type ExitCode } from '../cli-errors.ts'
-import { reapEngines, startEmbeddedNode, type EmbeddedNode } from '../embedded-node.ts'
+import { CliError, cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
+import { type EmbeddedNode, reapEngines, startEmbeddedNode } from '../embedded-node.ts'
 import { fetchResult } from '../fetch-result.ts'
-import { homePath, openHome, takeRunFolder, type Home, type RunFolder } from '../home.ts'
+import { type Home, homePath, openHome, type RunFolder, takeRunFolder } from '../home.ts'
 import { openIdentity } from '../identity.ts'
-import { interrupts, type Interrupts } from '../interrupts.ts'
+import { type Interrupts, interrupts } from '../interrupts.ts'
 import { jobError, jobExit } from '../job-error.ts'
-import { jobEvents, type CliEvent, type ResultEvent } from '../job-events.ts'
-import { readJobFile, type JobFile } from '../job-file.ts'
+import { type CliEvent, jobEvents, type ResultEvent } from '../job-events.ts'
+import { type JobFile, readJobFile } from '../job-file.ts'
 import { checkLocalSources } from '../local-sources.ts'
 import { progress } from '../progress.ts'
-import { takeResultDirectory, type ResultDirectory } from '../result-directory.ts'
-import { runLog, type RunLog } from '../run-log.ts'
+import { type ResultDirectory, takeResultDirectory } from '../result-directory.ts'
+import { type RunLog, runLog } from '../run-log.ts'
 import { summary } from '../summary.ts'
 import { fail, internal } from './fail.ts'
 
@@ -144,6 +144,8 @@ const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string
     if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
     const { code, message, path } = error
     const exit = code === 'not-enough-nodes' ? exitCodes['no-node'] : exitCodes['bad-input']
-    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], { cause: error })
+    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], {
+      cause: error,
+    })
   }
 }
