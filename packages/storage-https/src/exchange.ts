@@ -20,7 +20,9 @@ export const failureOfConnection = (error: unknown, url: URL): unknown => {
   if (failureOf(error) !== undefined) return error
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
   const detail = `${shown(url)}: ${error instanceof Error ? error.message : String(error)}${code === '' ? '' : ` (${code})`}`
-  const malformed = (code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE') || code === 'UND_ERR_HEADERS_OVERFLOW'
+  // Undici's parser errors do not all have a code; the one that stands for an early end is a broken connection.
+  const unparsable = error instanceof Error && error.name === 'HTTPParserError' && code !== 'HPE_INVALID_EOF_STATE'
+  const malformed = unparsable || code === 'UND_ERR_HEADERS_OVERFLOW'
   return new FailureError(malformed ? 'source-invalid' : 'source-unreachable', detail, { cause: error })
 }
 

@@ -52,7 +52,6 @@ const outcome = async (id: string, exit: RunExit, workspace: Workspace, options:
 const requestOf = async ({ id, task, shard, devices }: ComputeContext, files: readonly FileEntry[], { workspace, secret }: RunWorld): Promise<RunRequest> => {
   const { inputs, outputs } = await workspace.open(id, outputNames(task))
   const tops = [...new Set(files.map(({ path }) => path.slice(0, path.indexOf('/'))))]
-  const staged = await Promise.all(engineSources(task).map(async ([slot]) => [slot, await workspace.locate(id, 'files', slot)] as const))
   return {
     id,
     task,
@@ -61,7 +60,7 @@ const requestOf = async ({ id, task, shard, devices }: ComputeContext, files: re
       ...tops.map((top) => ({ path: `${inputs}/${top}`, at: `/${top}`, writable: false })),
       ...task.outputs.map(({ name, path }) => ({ path: `${outputs}/${name}`, at: path, writable: true })),
     ],
-    files: Object.fromEntries(staged),
+    files: Object.fromEntries(engineSources(task).map(([slot]) => [slot, workspace.locate(id, 'files', slot)])),
     env: environment(task, shard, secret),
     devices,
     from: { stdout: 0, stderr: 0 },

@@ -18,7 +18,7 @@ export interface Kind {
   /** The event that makes a new object of this kind; it carries the object's context. Every machine begins in `new`, which is never stored. */
   readonly creates: string
   /** The machine never reads the store: what it must know is handed to it, read in the same transaction. */
-  facts(reader: Reader, id: string, row: Row | undefined, event: ObjectEvent): Readonly<Record<string, unknown>>
+  facts(reader: Reader, id: string, row: Row | undefined, event: ObjectEvent): object
   parent(context: Data): string | undefined
   /** What the object holds in a state; absent = nothing, ever. */
   holds?(state: string, context: Data): Holding | undefined
@@ -46,7 +46,7 @@ export interface Step {
 export type Refused = { readonly refused: 'unknown-object' | 'final' | 'not-accepted'; readonly outputs: readonly Output[] }
 
 /** One step of one object: pure. */
-export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: Readonly<Record<string, unknown>>, now: number): Step | Refused => {
+export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: object, now: number): Step | Refused => {
   const full = { ...event, facts, now }
   if (row === undefined) {
     if (event.type !== kind.creates) return { refused: 'unknown-object', outputs: kind.unknown?.(id, event) ?? [] }

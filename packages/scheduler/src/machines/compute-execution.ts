@@ -18,6 +18,7 @@ export interface ComputeContext {
   readonly times: { readonly assess: number; readonly bidTtl: number; readonly stage: number; readonly grace: number; readonly stop: number }
   readonly queuedAt?: number
   readonly devices: readonly string[]
+  readonly stagedBytes?: number
   readonly outcome?: Outcome
   readonly epoch?: number
   readonly reference?: Reference
@@ -38,7 +39,7 @@ export type ComputeEvent = Enveloped<
   | { readonly type: 'capacity' }
   | { readonly type: 'award' }
   | { readonly type: 'release' }
-  | { readonly type: 'staged' }
+  | { readonly type: 'staged'; readonly bytes: number }
   | { readonly type: 'ended'; readonly outcome: Outcome }
   | { readonly type: 'verdict'; readonly verdict: string; readonly epoch: number; readonly act: 'publish' | 'hold' | 'drop' }
   | { readonly type: 'published'; readonly reference: Reference }
@@ -146,7 +147,7 @@ export const computeExecutionMachine = setup({
         { do: 'effect', type: 'stage', data: null },
       ]),
       on: {
-        staged: 'running',
+        staged: { target: 'running', actions: assign({ stagedBytes: ({ event }) => event.bytes }) },
         ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
         stop: 'stopping',
         deadline: { target: 'halting', actions: { type: 'keep', params: overdue('source-timeout', 'the inputs were not staged in time') } },
@@ -171,7 +172,7 @@ export const computeExecutionMachine = setup({
     finished: {
       meta: by('requester', (context) => context.terms.retention),
       entry: emit(({ context }: Given) => [
-        { ...toRequester(context), type: 'finished', body: { execution: context.id, ...outcomeOf(context.outcome ?? { usage: {}, facts: {} }) } },
+        { ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } },
       ]),
       on: {
         verdict: [
@@ -263,6 +264,12 @@ export const computeExecutionMachine = setup({
     done: { type: 'final' },
   },
 })
+
+/** The outcome as reported, with what was staged in the usage. */
+const reported = ({ outcome, stagedBytes }: ComputeContext): Outcome => {
+  const { usage = {}, facts = {}, ...rest } = outcome ?? {}
+  return outcomeOf({ ...rest, usage: { ...usage, ...(stagedBytes !== undefined && { inputBytes: stagedBytes }) }, facts })
+}
 
 function overdue(code: Failure['code'], detail: string): Outcome {
   return { failure: { code, detail }, usage: {}, facts: {} }

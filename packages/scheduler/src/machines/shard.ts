@@ -284,3 +284,7 @@ export const shardMachine = setup({
     cancelled: { type: 'final', entry: emit(({ context }: Given) => [jobEvent(context, 'cancelled')]) },
   },
 })
+
+/** A bid that comes when nobody is wanted any more: the bidder is let go. */
+export const lateShard = (context: ShardContext, event: ObjectEvent): readonly Output[] =>
+  event.type === 'bid' ? [release(context, { node: String(event['node']), askId: String(event['askId']), execution: String(event['execution']) })] : []

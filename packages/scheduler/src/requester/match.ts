@@ -18,9 +18,8 @@ export const match = async (entry: OutboxEntry, publishers: ReadonlyMap<string, 
   if (publisher === undefined) return { type: 'mismatched', failure: { code: 'publish-failed', detail: `published as ${reference.type}, which this node cannot fetch` } }
   const id = `match-${entry.id}`
   try {
-    await workspace.remove(id)
-    const { publish } = await workspace.open(id)
-    for await (const _ of publisher.fetch(reference, publish, options)) options.signal.throwIfAborted()
+    const into = await workspace.receive(id)
+    for await (const _ of publisher.fetch(reference, into, options)) options.signal.throwIfAborted()
     const tree = await resultTree(workspace.entries(id, options), exit ?? 0, options)
     if (tree.digest === digest) return { type: 'matched' }
     return { type: 'mismatched', failure: { code: 'result-mismatch', detail: `published ${tree.digest}, computed ${digest}` } }

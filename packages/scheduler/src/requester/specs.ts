@@ -14,6 +14,7 @@ export const specRow = (jobId: string, spec: JobSpec): Row => ({ kind: 'spec', i
 export interface Specs {
   /** Throws where the job has no spec: then it was never accepted. */
   get(reader: Reader, jobId: string): KnownJob
+  resolve(spec: JobSpec): KnownJob
 }
 
 const kept = 256
@@ -21,16 +22,19 @@ const kept = 256
 /** Specs as read from the store, the latest few kept with what follows from them. */
 export const createSpecs = (): Specs => {
   const known = new Map<string, KnownJob>()
+  const know = (spec: JobSpec): KnownJob => {
+    const resolved = resolve(spec)
+    const cid = specCid(spec)
+    return { spec, resolved, specCid: cid, task: taskOf(resolved, cid) }
+  }
   return {
+    resolve: know,
     get: (reader, jobId) => {
       const cached = known.get(jobId)
       if (cached) return cached
       const row = reader.get('spec', jobId)
       if (row === undefined) throw new Error(`no spec of job ${jobId}`)
-      const spec = row.data as unknown as JobSpec
-      const resolved = resolve(spec)
-      const cid = specCid(spec)
-      const job: KnownJob = { spec, resolved, specCid: cid, task: taskOf(resolved, cid) }
+      const job = know(row.data as unknown as JobSpec)
       known.set(jobId, job)
       const oldest = known.size > kept ? known.keys().next().value : undefined
       if (oldest !== undefined) known.delete(oldest)
