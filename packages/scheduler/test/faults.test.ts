@@ -21,7 +21,11 @@ describe('whatever the network and the nodes do, the laws hold and every job com
     const requester = world.node(0)
     const count = 1 + Math.floor(random() * 8)
     const jobId = await requester.scheduler.submit(
-      noopJob({ sharding: { count }, engine: { type: 'noop', duration: 200 + Math.floor(random() * 3000), files: { '/out/a': 'x' }, ...(random() < 0.1 && { exit: 3 }) }, retry: { attempts: 20 } }),
+      noopJob({
+        sharding: { count },
+        engine: { type: 'noop', duration: 200 + Math.floor(random() * 3000), files: { '/out/a': 'x' }, ...(random() < 0.1 && { exit: 3 }) },
+        retry: { attempts: 20 },
+      }),
     )
     const cancelAt = random() < 0.2 ? Math.floor(random() * 20) : -1
 
@@ -33,7 +37,8 @@ describe('whatever the network and the nodes do, the laws hold and every job com
       if (random() < 0.15 && victim.up) victim.crash()
       else if (random() < 0.4 && !victim.up) await victim.restart()
       if (random() < 0.1) world.network.block(victim.id, world.node(Math.floor(random() * world.nodes.length)).id)
-      if (random() < 0.1) world.network.partition([world.nodes.filter(() => random() < 0.5).map(({ id }) => id), world.nodes.map(({ id }) => id).filter(() => random() < 0.5)])
+      if (random() < 0.1)
+        world.network.partition([world.nodes.filter(() => random() < 0.5).map(({ id }) => id), world.nodes.map(({ id }) => id).filter(() => random() < 0.5)])
       if (random() < 0.2) world.network.heal()
     }
     world.network.heal()

@@ -1,6 +1,6 @@
 import type { Row } from '@skrei/state-store'
 import type { Ledger } from '../src/kernel/ledger.ts'
-import { computeHolds, type ComputeContext } from '../src/machines/compute-execution.ts'
+import { type ComputeContext, computeHolds } from '../src/machines/compute-execution.ts'
 import type { ShardContext } from '../src/machines/shard.ts'
 import type { SimulatedNode, World } from './world.ts'
 
@@ -19,7 +19,8 @@ export const watchInvariants = (world: World): { checks: number; checkAll(): voi
 
   const check = (node: SimulatedNode): void => {
     counter.checks++
-    const all = (kind: string, where: { open?: boolean } = {}): readonly Row[] => node.store.read((reader) => reader.list(kind, { ...where, limit: everything }))
+    const all = (kind: string, where: { open?: boolean } = {}): readonly Row[] =>
+      node.store.read((reader) => reader.list(kind, { ...where, limit: everything }))
     const compute = all('compute', { open: true })
 
     const held = { cpu: 0, memory: 0, disk: 0 }
@@ -44,7 +45,8 @@ export const watchInvariants = (world: World): { checks: number; checkAll(): voi
       running.cpu += task.resources.cpu
       running.memory += task.resources.memory
       const row = compute.find((one) => one.id === id)
-      if (row === undefined || computeHolds(row.state, row.data as unknown as ComputeContext)?.cpu !== task.resources.cpu) broken(node, 2, `${id} runs without a reservation`)
+      if (row === undefined || computeHolds(row.state, row.data as unknown as ComputeContext)?.cpu !== task.resources.cpu)
+        broken(node, 2, `${id} runs without a reservation`)
     }
     if (running.cpu > node.capacity.cpu || running.memory > node.capacity.memory) broken(node, 2, 'more runs than there is room for')
 
@@ -95,11 +97,14 @@ export const quiet = (world: World): readonly string[] =>
     .filter(({ up }) => up)
     .flatMap((node) => {
       const left = [
-        ...['job', 'shard', 'execution', 'compute'].flatMap((kind) => node.store.read((reader) => reader.list(kind, { open: true, limit: 100 })).map(({ id, state }) => `${kind} ${id} is ${state}`)),
+        ...['job', 'shard', 'execution', 'compute'].flatMap((kind) =>
+          node.store.read((reader) => reader.list(kind, { open: true, limit: 100 })).map(({ id, state }) => `${kind} ${id} is ${state}`),
+        ),
         ...node.store.read((reader) => reader.pending(0, 100)).map(({ type, id }) => `effect ${type} of ${id}`),
         ...[...node.running.keys()].map((id) => `${id} runs`),
       ]
       const ledger = node.store.read((reader) => reader.get('ledger', 'node'))?.data as unknown as Ledger | undefined
-      if (ledger && (ledger.cpu !== 0 || ledger.memory !== 0 || ledger.disk !== 0 || Object.keys(ledger.devices).length > 0)) left.push(`held: ${JSON.stringify(ledger)}`)
+      if (ledger && (ledger.cpu !== 0 || ledger.memory !== 0 || ledger.disk !== 0 || Object.keys(ledger.devices).length > 0))
+        left.push(`held: ${JSON.stringify(ledger)}`)
       return left.map((what) => `${node.id}: ${what}`)
     })

@@ -13,7 +13,12 @@ test('a job with many shards runs on many nodes and every shard has one recorded
   for (const node of world.nodes) {
     expect(node.store.read((reader) => reader.list('compute', { open: true, limit: 10 }))).toEqual([])
     expect(node.store.read((reader) => reader.pending(0, 10))).toEqual([])
-    expect(node.store.read((reader) => reader.get('ledger', 'node')?.data ?? { cpu: 0, memory: 0, disk: 0, devices: {} })).toEqual({ cpu: 0, memory: 0, disk: 0, devices: {} })
+    expect(node.store.read((reader) => reader.get('ledger', 'node')?.data ?? { cpu: 0, memory: 0, disk: 0, devices: {} })).toEqual({
+      cpu: 0,
+      memory: 0,
+      disk: 0,
+      devices: {},
+    })
   }
   expect(world.errors).toEqual([])
   await world.stop()

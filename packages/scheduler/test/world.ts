@@ -1,8 +1,8 @@
 import type { Executor, RunExit } from '@skrei/executor'
-import { cidOf, type Capacity, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
-import { memoryStateStore, type MemorySnapshot, type MemoryStateStore } from '@skrei/state-store/memory'
+import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
+import { type MemorySnapshot, type MemoryStateStore, memoryStateStore } from '@skrei/state-store/memory'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
-import { memoryNetwork, seededRandom, virtualClock, type LinkOptions, type MemoryNetwork, type VirtualClock } from '@skrei/transport/memory'
+import { type LinkOptions, type MemoryNetwork, memoryNetwork, seededRandom, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
 
 /** What happened in the world outside the stores: for invariants that no store can prove. */
@@ -95,9 +95,21 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     },
   }
 
-  const logger = (id: string): Logger => ({ debug: () => {}, info: () => {}, warn: () => {}, error: (message, fields) => void errors.push(`${id}: ${message} ${JSON.stringify(fields)}`) })
+  const logger = (id: string): Logger => ({
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message, fields) => void errors.push(`${id}: ${message} ${JSON.stringify(fields)}`),
+  })
 
-  const build = (index: number, id: string, capacity: Capacity, running: Map<string, Task>, files: Map<string, Record<string, string>>, from?: MemorySnapshot): { scheduler: Scheduler; store: MemoryStateStore } => {
+  const build = (
+    index: number,
+    id: string,
+    capacity: Capacity,
+    running: Map<string, Task>,
+    files: Map<string, Record<string, string>>,
+    from?: MemorySnapshot,
+  ): { scheduler: Scheduler; store: MemoryStateStore } => {
     const store = memoryStateStore(from ? { from } : {})
     const random = seededRandom(seed * 1000 + index)
     const engines = options.engines?.(index) ?? ['noop']
@@ -144,7 +156,11 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
           try {
             await new Promise<void>((resolve, reject) => {
               const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
-              signal?.addEventListener('abort', () => (alarm[Symbol.dispose](), reject(signal.reason as Error)), { once: true })
+              const abort = (): void => {
+                alarm[Symbol.dispose]()
+                reject(signal?.reason as Error)
+              }
+              signal?.addEventListener('abort', abort, { once: true })
             })
           } finally {
             // A node that crashed has no say in what its executions do: the world ended them.
@@ -157,7 +173,13 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
           }
           for (const [path, text] of Object.entries(spec.files ?? {})) files.set(execution, { ...files.get(execution), [`outputs${path}`]: text })
           const exit = spec.exit ?? 0
-          yield { type: 'exit', exit, ...(exit !== 0 && { failure: { code: 'exit-nonzero', detail: `exit code ${exit}` } as const }), usage, facts: {} } satisfies RunExit
+          yield {
+            type: 'exit',
+            exit,
+            ...(exit !== 0 && { failure: { code: 'exit-nonzero', detail: `exit code ${exit}` } as const }),
+            usage,
+            facts: {},
+          } satisfies RunExit
         },
         stop: (execution) => {
           tombstones.add(execution)
@@ -235,7 +257,9 @@ const fakeWorkspace = (files: Map<string, Record<string, string>>): Workspace =>
   seal: () => Promise.resolve(),
   entries: async function* (id) {
     const held = files.get(id) ?? {}
-    for (const path of Object.keys(held).filter((one) => one.startsWith('outputs/')).sort()) {
+    for (const path of Object.keys(held)
+      .filter((one) => one.startsWith('outputs/'))
+      .sort()) {
       const bytes = new TextEncoder().encode(held[path])
       yield {
         path: path.slice('outputs/'.length),
@@ -273,7 +297,12 @@ const fakeSource = (): Source => ({
   },
 })
 
-const fakePublisher = (type: string, files: Map<string, Record<string, string>>, blobs: Map<string, Readonly<Record<string, string>>>, tell: (what: 'published' | 'unpublished', execution: string) => void): Publisher => ({
+const fakePublisher = (
+  type: string,
+  files: Map<string, Record<string, string>>,
+  blobs: Map<string, Readonly<Record<string, string>>>,
+  tell: (what: 'published' | 'unpublished', execution: string) => void,
+): Publisher => ({
   type,
   publish: (id, directory) => {
     const content = { ...files.get(directory) }
@@ -300,4 +329,10 @@ const fakePublisher = (type: string, files: Map<string, Record<string, string>>,
 })
 
 /** A noop job; what is given replaces parts of it. */
-export const noopJob = (change: Partial<JobSpec> = {}): JobSpec => ({ apiVersion: 'skrei/v1', engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } }, outputs: [{ name: 'out', path: '/out' }], publisher: [{ type: 'ipfs' }], ...change })
+export const noopJob = (change: Partial<JobSpec> = {}): JobSpec => ({
+  apiVersion: 'skrei/v1',
+  engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
+  outputs: [{ name: 'out', path: '/out' }],
+  publisher: [{ type: 'ipfs' }],
+  ...change,
+})
