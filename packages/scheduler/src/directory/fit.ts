@@ -24,7 +24,7 @@ export const misfits = (node: NodeOffer, wanted: Wanted): readonly Refusal[] => 
   const { task } = wanted
   const refusals: Refusal[] = []
   if (!node.engines.includes(task.engine.type)) refusals.push({ code: 'engine-unavailable', detail: `no engine ${task.engine.type}` })
-  for (const constraint of wanted.constraints) if (!satisfies(constraint, node.labels)) refusals.push({ code: 'constraint', detail: `its labels do not satisfy "${constraint}"` })
+  for (const constraint of wanted.constraints) if (!satisfies(constraint, node.labels)) refusals.push({ code: 'constraint', detail: `my labels do not satisfy "${constraint}"` })
   for (const source of new Set(wanted.sources)) if (!node.sources.includes(source)) refusals.push({ code: 'source-unsupported', detail: `no driver for sources of type ${source}` })
   if (!node.publishers.includes(wanted.publisher)) refusals.push({ code: 'publisher-unsupported', detail: `no driver for the publisher ${wanted.publisher}` })
   for (const resource of ['cpu', 'memory', 'disk'] as const) {

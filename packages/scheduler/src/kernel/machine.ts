@@ -47,7 +47,7 @@ export type Refused = { readonly refused: 'unknown-object' | 'final' | 'not-acce
 
 /** One step of one object: pure. */
 export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: object, now: number): Step | Refused => {
-  const full = { ...event, facts, now }
+  const full = { ...event, known: facts, now }
   if (row === undefined) {
     if (event.type !== kind.creates) return { refused: 'unknown-object', outputs: kind.unknown?.(id, event) ?? [] }
     return outcome(kind, transition(kind.machine, kind.machine.resolveState({ value: 'new', context: event['context'] }), full), undefined, now)

@@ -90,18 +90,18 @@ export const computeExecutionMachine = setup({
           {
             target: 'declined',
             guard: ({ event }) => event.refusals.length > 0,
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.facts.free)] },
+            actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known.free)] },
           },
-          { target: 'reserved', guard: ({ event }) => 'devices' in event.facts.fit && event.facts.turn, actions: { type: 'allocate', params: ({ event }) => event.facts.fit } },
+          { target: 'reserved', guard: ({ event }) => 'devices' in event.known.fit && event.known.turn, actions: { type: 'allocate', params: ({ event }) => event.known.fit } },
           {
             target: 'declined',
-            guard: ({ event }) => 'refusal' in event.facts.fit && event.facts.fit.refusal.code === 'exceeds-node',
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.facts.fit ? [event.facts.fit.refusal] : [], event.facts.free)] },
+            guard: ({ event }) => 'refusal' in event.known.fit && event.known.fit.refusal.code === 'exceeds-node',
+            actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known.free)] },
           },
           {
             target: 'declined',
-            guard: ({ event }) => event.facts.queueFull,
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.facts.free)] },
+            guard: ({ event }) => event.known.queueFull,
+            actions: { type: 'emit', params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known.free)] },
           },
           { target: 'queued', actions: assign({ queuedAt: ({ event }) => event.now }) },
         ],
@@ -118,13 +118,13 @@ export const computeExecutionMachine = setup({
     queued: {
       meta: by('compute', (context) => context.terms.queue),
       on: {
-        capacity: [{ target: 'reserved', guard: ({ event }) => 'devices' in event.facts.fit && event.facts.turn, actions: { type: 'allocate', params: ({ event }) => event.facts.fit } }, { actions: 'note' }],
+        capacity: [{ target: 'reserved', guard: ({ event }) => 'devices' in event.known.fit && event.known.turn, actions: { type: 'allocate', params: ({ event }) => event.known.fit } }, { actions: 'note' }],
         release: 'released',
         stop: { target: 'released', actions: sendStopped('queued') },
         award: { target: 'released', actions: sendRefused('expired') },
         deadline: {
           target: 'declined',
-          actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.facts.fit ? [event.facts.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }], event.facts.free)] },
+          actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }], event.known.free)] },
         },
       },
     },

@@ -116,7 +116,7 @@ export const executionMachine = setup({
         missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
         stop: 'stopping',
         deadline: [
-          { guard: ({ context, event }) => event.now < event.facts.heardAt + lease(context), actions: 'note' },
+          { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },
         ],
       },

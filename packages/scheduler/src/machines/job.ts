@@ -99,7 +99,7 @@ export const jobMachine = setup({
     },
     running: {
       meta: by('shard', untilEnd),
-      entry: [{ type: 'emit', params: ({ context, event }) => openNext(context, event.facts) }, assign({ shards: ({ context }) => opened(context) })],
+      entry: [{ type: 'emit', params: ({ context, event }) => openNext(context, event.known) }, assign({ shards: ({ context }) => opened(context) })],
       on: {
         'shard-ended': [
           { target: 'stopping', guard: ({ context, event }) => tooManyFailed(context, event) && !isLast(context), actions: [{ type: 'fail', params: ({ context, event }) => summed(context, event) }, { type: 'count', params: ({ event }) => event }] },
@@ -108,7 +108,7 @@ export const jobMachine = setup({
           {
             actions: [
               { type: 'count', params: ({ event }) => event },
-              { type: 'emit', params: ({ context, event }) => openNext(context, event.facts) },
+              { type: 'emit', params: ({ context, event }) => openNext(context, event.known) },
               assign({ shards: ({ context }) => opened(context) }),
             ],
           },
@@ -120,7 +120,7 @@ export const jobMachine = setup({
     /** The outcome is known; what still runs is stopped. */
     stopping: {
       meta: by('shard', (context) => context.times.stop),
-      entry: { type: 'emit', params: ({ event }) => event.facts.active.map((id) => ({ do: 'tell', kind: 'shard', id, event: { type: 'stop' } })) },
+      entry: { type: 'emit', params: ({ event }) => event.known.active.map((id) => ({ do: 'tell', kind: 'shard', id, event: { type: 'stop' } })) },
       on: {
         'shard-ended': [
           { target: 'composing', guard: ({ context }) => context.shards.active === 1, actions: { type: 'count', params: ({ event }) => event } },

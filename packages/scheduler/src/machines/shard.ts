@@ -155,11 +155,11 @@ export const shardMachine = setup({
     placing: {
       meta: by('compute', (context, now) => Math.min(context.times.widen, (context.placeBy ?? now) - now)),
       entry: [
-        { type: 'emit', params: ({ context, event }) => event.facts.candidates.flatMap((candidate) => ask(context, event.facts, candidate)) },
-        { type: 'remember', params: ({ event }) => ({ candidates: event.facts.candidates, now: event.now }) },
+        { type: 'emit', params: ({ context, event }) => event.known.candidates.flatMap((candidate) => ask(context, event.known, candidate)) },
+        { type: 'remember', params: ({ event }) => ({ candidates: event.known.candidates, now: event.now }) },
       ],
       always: [
-        { target: 'failed', guard: ({ context, event }) => context.asked.length === 0 && event.facts.hopeless !== undefined, actions: { type: 'fail', params: ({ event }) => event.facts.hopeless ?? failure('no-node', event.facts.summary) } },
+        { target: 'failed', guard: ({ context, event }) => context.asked.length === 0 && event.known.hopeless !== undefined, actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) } },
         { target: 'waiting', guard: ({ context }) => context.asked.length === 0 },
       ],
       on: {
@@ -170,8 +170,8 @@ export const shardMachine = setup({
         decline: [
           {
             target: 'failed',
-            guard: ({ context, event }) => allDeclined(context, event.askId) && event.facts.hopeless !== undefined,
-            actions: [assign(({ context, event }) => noted(context, event)), { type: 'fail', params: ({ event }) => event.facts.hopeless ?? failure('no-node', event.facts.summary) }],
+            guard: ({ context, event }) => allDeclined(context, event.askId) && event.known.hopeless !== undefined,
+            actions: [assign(({ context, event }) => noted(context, event)), { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) }],
           },
           {
             target: 'waiting',
@@ -185,7 +185,7 @@ export const shardMachine = setup({
           {
             target: 'failed',
             guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
-            actions: [{ type: 'emit', params: ({ context }) => releaseAll(context) }, { type: 'fail', params: ({ event }) => failure('queue-timeout', event.facts.summary) }],
+            actions: [{ type: 'emit', params: ({ context }) => releaseAll(context) }, { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) }],
           },
           { target: 'placing', reenter: true, guard: ({ context }) => context.asked.length < context.times.maxAsks },
           { actions: 'note' },
@@ -270,8 +270,8 @@ export const shardMachine = setup({
       meta: by('shard', (context, now) => Math.min(context.times.retryAfter, (context.placeBy ?? now) - now)),
       on: {
         deadline: [
-          { target: 'failed', guard: ({ context, event }) => event.now >= (context.placeBy ?? 0), actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.facts.summary) } },
-          { target: 'failed', guard: ({ event }) => event.facts.hopeless !== undefined && event.facts.candidates.length === 0, actions: { type: 'fail', params: ({ event }) => event.facts.hopeless ?? failure('no-node', event.facts.summary) } },
+          { target: 'failed', guard: ({ context, event }) => event.now >= (context.placeBy ?? 0), actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) } },
+          { target: 'failed', guard: ({ event }) => event.known.hopeless !== undefined && event.known.candidates.length === 0, actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) } },
           { target: 'placing', actions: assign({ asked: [] }) },
         ],
         stop: 'cancelled',
