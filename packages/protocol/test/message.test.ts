@@ -2,6 +2,7 @@ import { encode } from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  type AnyDraft,
   bodies,
   checkSignature,
   decodeAnnouncement,
@@ -17,7 +18,6 @@ import {
   signedTypes,
   slotKey,
   slotOf,
-  type AnyDraft,
 } from '../src/index.ts'
 import { anyAnnouncement, anyDraft, anyHint, arbitraryDraft } from './arbitraries.ts'
 import { compute, messageTypes, network, requester, sampleAnnouncement, sampleDraft, sampleDrafts, sampleHints, signerOf } from './samples.ts'
@@ -75,7 +75,11 @@ test('the order in which a sender holds its keys does not change the bytes', () 
       ? value
       : Array.isArray(value)
         ? value.map(reverse)
-        : Object.fromEntries(Object.entries(value).toReversed().map(([key, inner]) => [key, reverse(inner)]))
+        : Object.fromEntries(
+            Object.entries(value)
+              .toReversed()
+              .map(([key, inner]) => [key, reverse(inner)]),
+          )
   fc.assert(
     fc.property(anyDraft, (draft) => {
       expect(signed(reverse(draft) as AnyDraft)).toEqual(signed(draft))
@@ -101,7 +105,12 @@ test('random bytes are refused with a ProtocolError and nothing else', () => {
 })
 
 test('random DAG-CBOR in the place of any part of a message is refused with a ProtocolError and nothing else', () => {
-  const value = fc.anything({ withBigInt: true, withNullPrototype: true, maxDepth: 3, key: fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '/', 'bytes', 'asCID', 'type')) })
+  const value = fc.anything({
+    withBigInt: true,
+    withNullPrototype: true,
+    maxDepth: 3,
+    key: fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '/', 'bytes', 'asCID', 'type')),
+  })
   const field = fc.constantFrom('version', 'network', 'from', 'to', 'incarnation', 'type', 'body', 'signature', 'node', 'executions', 'labels')
   fc.assert(
     fc.property(fc.oneof(anyDraft, anyHint, anyAnnouncement), field, value, (base, name, replacement) => {
@@ -156,7 +165,9 @@ test('a signature is no good on another type, network, direction or incarnation'
   ]
   for (const changed of elsewhere) {
     const bytes = encode({ version: 1, ...changed, signature })
-    expect(() => decodeMessage(bytes, { network: changed.network, self: changed.to, from: changed.from, check: checkSignature })).toThrow(refusal('bad-signature'))
+    expect(() => decodeMessage(bytes, { network: changed.network, self: changed.to, from: changed.from, check: checkSignature })).toThrow(
+      refusal('bad-signature'),
+    )
   }
 })
 
@@ -202,7 +213,7 @@ test('a sender is told of its own mistake', () => {
 
 test('what is too large is refused on both sides before it is looked into', () => {
   const ask = sampleDraft('ask')
-  const large = { ...ask, body: { ...ask.body, task: { ...ask.body.task, env: { A: 'x'.repeat(maxMessageBytes) } } } }
+  const large = { ...ask, body: { ...ask.body, task: { ...ask.body.task, engine: { type: 'acme.dev/toy', text: 'x'.repeat(maxMessageBytes) } } } }
   expect(() => encodeMessage(large, requester.sign)).toThrow(refusal('message-too-large'))
   expect(() => decodeMessage(new Uint8Array(maxMessageBytes + 1), toCompute)).toThrow(refusal('message-too-large'))
   expect(() => decodeAnnouncement(new Uint8Array(maxAnnouncementBytes + 1), { network, check: checkSignature })).toThrow(refusal('message-too-large'))
@@ -233,11 +244,15 @@ test('hints and announcements of another network or version, altered, or signed 
   expect(() => decodeHint(encode({ ...alive, version: 2 }), { network })).toThrow(refusal('unsupported-version'))
   expect(() => decodeHint(encode(alive), { network })).toThrow(refusal('malformed-message'))
   const bytes = encodeAnnouncement(sampleAnnouncement, compute.sign)
-  const read = (changed: Uint8Array, of = network) => () => decodeAnnouncement(changed, { network: of, check: checkSignature })
+  const read =
+    (changed: Uint8Array, of = network) =>
+    () =>
+      decodeAnnouncement(changed, { network: of, check: checkSignature })
   expect(read(bytes, 'other')).toThrow(refusal('wrong-network'))
   expect(read(encode({ version: 1, ...sampleAnnouncement }))).toThrow(refusal('bad-signature'))
   expect(read(encodeAnnouncement(sampleAnnouncement, requester.sign))).toThrow(refusal('bad-signature'))
-  for (let bit = 0; bit < bytes.length * 8; bit += 1) expect(read(bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))).toThrow(ProtocolError)
+  for (let bit = 0; bit < bytes.length * 8; bit += 1)
+    expect(read(bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))).toThrow(ProtocolError)
 })
 
 test('slots tell apart what may be said twice, and keep together what may not', () => {
