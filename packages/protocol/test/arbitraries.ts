@@ -28,9 +28,16 @@ const usage = maybe({ wallMs: amount, cpuMs: amount, memoryPeak: amount, inputBy
 const capacity = fc.record({ cpu: amount, memory: amount, disk: amount })
 const exit = fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 })
 // What an engine of somebody else's may carry: JSON of any shape, nested, keys of any kind.
-const opaque = fc
-  .jsonValue({ maxDepth: 4, noUnicodeString: false })
-  .map((value) => JSON.parse(JSON.stringify(value).replaceAll('"__proto__"', '"proto"')) as unknown)
+const jsonNumber = fc.oneof(fc.maxSafeInteger(), fc.double({ min: -(2 ** 50), max: 2 ** 50, noNaN: true })).map((value) => value + 0)
+const opaque = fc.letrec((tie) => ({
+  value: fc.oneof({ depthSize: 'small' }, fc.constant(null), fc.boolean(), jsonNumber, text, tie('list'), tie('map')),
+  list: fc.array(tie('value'), { maxLength: 4 }),
+  map: fc.dictionary(
+    text.filter((key) => key !== '__proto__'),
+    tie('value'),
+    { maxKeys: 4, noNullPrototype: true },
+  ),
+})).value
 const engine = fc.oneof(
   fc.constant(sampleBodies.ask.task.engine),
   fc.record({ type: fc.constant('acme.dev/toy'), opaque }),
@@ -41,12 +48,23 @@ const engine = fc.oneof(
 )
 const source = fc.oneof(
   fc.record({ type: fc.constant('inline' as const), text }),
-  fc.record({ type: fc.constant('ipfs' as const), cid }),
-  fc.record({ type: fc.constant('local' as const), path: cid }),
+  fc.record({ type: fc.constant('ipfs' as const), cid: fc.constant(sampleBodies.ask.shard.manifest) }),
+  fc.record({ type: fc.constant('local' as const), path: fc.stringMatching(/^[a-z]{1,9}(\/[a-z]{1,9}){0,3}$/) }),
 )
 const file = merged(fc.record({ path: cid, source }), maybe({ size: count, hash: digest, alone: fc.constant(true as const) }))
 const task = fc
-  .tuple(engine, fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), fc.oneof(text.map((value) => value.replaceAll('\0', '')), fc.record({ secret: fc.stringMatching(/^[a-z]{1,20}$/) }))), capacity, fc.nat(1024))
+  .tuple(
+    engine,
+    fc.dictionary(
+      fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/),
+      fc.oneof(
+        text.map((value) => value.replaceAll('\0', '')),
+        fc.record({ secret: fc.stringMatching(/^[a-z]{1,20}$/) }),
+      ),
+    ),
+    capacity,
+    fc.nat(1024),
+  )
   .map(([chosen, env, resources, gpus]) => ({
     ...sampleBodies.ask.task,
     engine: chosen,
