@@ -142,15 +142,33 @@ test('a valid message with some bytes changed, cut out or put in is refused, or 
   )
 })
 
+/** Which bits (every one, or every so many), flipped one at a time, leave bytes that are read. */
+const survivingFlips = (original: Uint8Array, read: (bytes: Uint8Array) => unknown, step = 1): readonly number[] => {
+  const bytes = original.slice()
+  const flip = (bit: number) => {
+    bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+  }
+  return Array.from({ length: Math.floor((bytes.length * 8) / step) }, (_, index) => index * step).filter((bit) => {
+    flip(bit)
+    try {
+      read(bytes)
+      return true
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      return false
+    } finally {
+      flip(bit)
+    }
+  })
+}
+
 test('any flipped bit of a signed message is refused', () => {
   for (const draft of sampleDrafts.filter(({ type }) => signedTypes.has(type))) {
-    const bytes = signed(draft)
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-      expect(() => decodeMessage(bytes, expectation(draft)), `${draft.type}, bit ${bit}`).toThrow(ProtocolError)
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-    }
-    expect(decodeMessage(bytes, expectation(draft)).type).toBe(draft.type)
+    expect(decodeMessage(signed(draft), expectation(draft)).type).toBe(draft.type)
+    expect(
+      survivingFlips(signed(draft), (bytes) => decodeMessage(bytes, expectation(draft))),
+      draft.type,
+    ).toEqual([])
   }
 })
 
@@ -251,8 +269,7 @@ test('hints and announcements of another network or version, altered, or signed 
   expect(read(bytes, 'other')).toThrow(refusal('wrong-network'))
   expect(read(encode({ version: 1, ...sampleAnnouncement }))).toThrow(refusal('bad-signature'))
   expect(read(encodeAnnouncement(sampleAnnouncement, requester.sign))).toThrow(refusal('bad-signature'))
-  for (let bit = 0; bit < bytes.length * 8; bit += 1)
-    expect(read(bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))).toThrow(ProtocolError)
+  expect(survivingFlips(bytes, (changed) => read(changed)(), 7)).toEqual([])
 })
 
 test('slots tell apart what may be said twice, and keep together what may not', () => {
