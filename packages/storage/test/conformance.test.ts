@@ -216,7 +216,7 @@ test.each(brokenPublishers)('publisher case «%s» catches a driver that %s', as
       const publisher = localPublisher({ directory: join(root, 'published') })
       return { publisher: broken ? { ...publisher, ...breakIt(publisher, root) } : publisher, [Symbol.asyncDispose]: () => rm(root, { recursive: true }) }
     },
-    forged: [{ type: 'local', path: '/etc' }],
+    forged: () => [{ type: 'local', path: '/etc' }],
   })
   await found.run(options(false))
   await expect(found.run(options(true))).rejects.toThrow()

@@ -1,11 +1,12 @@
 import { failureOf, type FileEntry } from '@skrei/job-spec'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { access, chmod, link, lstat, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
+import { openSame } from '../src/local/read-file.ts'
 import { removeTree } from '../src/local/remove-tree.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
@@ -79,6 +80,34 @@ test('sha256 beside a directory is refused, since it pins one file', async () =>
   await using directory = await temporaryDirectory()
   const source = localSource({ allow: [directory.path] })
   expect(await codeOf(source.list({ type: 'local', path: directory.path, sha256: '0'.repeat(64) }))).toBe('source-invalid')
+})
+
+test('a file that was swapped between the look and the open is not opened, and a pipe in its place is not waited for', async () => {
+  const swaps: readonly [string, (root: string) => Promise<unknown>][] = [
+    ['a link', (root) => symlink('../outside/file', join(root, 'inside/file'))],
+    ['a hard link', (root) => link(join(root, 'outside/file'), join(root, 'inside/file'))],
+    ['a pipe', (root) => execute('mkfifo', [join(root, 'inside/file')])],
+    ['nothing', async () => {}],
+    [
+      'a linked directory',
+      async (root) => {
+        await rename(join(root, 'inside'), join(root, 'inside-moved'))
+        await symlink('outside', join(root, 'inside'))
+      },
+    ],
+  ]
+  for (const [name, swap] of swaps) {
+    await using directory = await temporaryDirectory()
+    for (const place of ['inside', 'outside']) {
+      await mkdir(join(directory.path, place))
+      await writeFile(join(directory.path, place, 'file'), place)
+    }
+    const path = join(directory.path, 'inside/file')
+    const seen = await lstat(path)
+    await rename(path, `${path}-moved`)
+    await swap(directory.path)
+    expect(`${name}: ${await openSame(path, seen)}`).toBe(`${name}: undefined`)
+  }
 })
 
 test('while a file and its directory are swapped for links to the outside, staging never yields what is outside', async () => {

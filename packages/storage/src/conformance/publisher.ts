@@ -13,8 +13,8 @@ export interface PublisherHarness extends AsyncDisposable {
 export interface PublisherConformance {
   readonly name: string
   create(): Promise<PublisherHarness>
-  /** References that nothing was published under: fetching or composing them must fail. */
-  readonly forged: readonly Reference[]
+  /** References that nothing was published under, as a stranger might write them: fetching or composing them must fail. */
+  forged(harness: PublisherHarness): readonly Reference[] | Promise<readonly Reference[]>
 }
 
 export interface PublisherCase {
@@ -153,17 +153,21 @@ export const publisherCases: readonly PublisherCase[] = [
   },
   {
     name: 'a reference that nothing was published under is an error, and writes nothing',
-    run: (options) =>
-      withPublisher(options, async (publisher, { make }) => {
-        await publisher.publish('job', await make(files), {})
-        await using directory = await scratch()
-        const signal = AbortSignal.timeout(20_000)
-        for (const reference of options.forged) {
-          await expect(drain(publisher.fetch(reference, directory.path, { signal })), JSON.stringify(reference)).rejects.toThrow()
-          expect(await readdir(directory.path)).toEqual([])
-          await expect(publisher.compose('forged', stream([{ path: 'a', content: reference }]), { signal }), JSON.stringify(reference)).rejects.toThrow()
-        }
-      }),
+    run: async (options) => {
+      await using harness = await options.create()
+      await using directory = await scratch()
+      const from = directory.fresh()
+      const into = directory.fresh()
+      await writeFiles(from, files)
+      await mkdir(into)
+      await harness.publisher.publish('job', from, {})
+      const signal = AbortSignal.timeout(20_000)
+      for (const reference of await options.forged(harness)) {
+        await expect(drain(harness.publisher.fetch(reference, into, { signal })), JSON.stringify(reference)).rejects.toThrow()
+        expect(await readdir(into)).toEqual([])
+        await expect(harness.publisher.compose('forged', stream([{ path: 'a', content: reference }]), { signal }), JSON.stringify(reference)).rejects.toThrow()
+      }
+    },
   },
   {
     name: 'a signal that is aborted before prevents everything',
