@@ -1,13 +1,13 @@
-import { failureOf, type FileEntry } from '@skrei/job-spec'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, chmod, link, lstat, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type FileEntry, failureOf } from '@skrei/job-spec'
 import { expect, test } from 'vitest'
-import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
 import { openSame } from '../src/local/read-file.ts'
 import { removeTree } from '../src/local/remove-tree.ts'
+import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
 const execute = promisify(execFile)
@@ -50,7 +50,9 @@ test('a pipe, and a link, in a listed directory are refused, not skipped and not
   }
   const pipe: FileEntry = { path: 'x', source: { type: 'local', path: join(directory.path, 'pipes/pipe') } }
   expect(await codeOf(source.stage(pipe, join(directory.path, 'into'), noLimit))).toBe('source-invalid')
-  expect(await codeOf(source.stage({ path: 'x', source: { type: 'local', path: join(directory.path, 'links') } }, join(directory.path, 'into'), noLimit))).toBe('source-invalid')
+  expect(await codeOf(source.stage({ path: 'x', source: { type: 'local', path: join(directory.path, 'links') } }, join(directory.path, 'into'), noLimit))).toBe(
+    'source-invalid',
+  )
 })
 
 test('a path that is a link to a file inside an allowed directory is that file', async () => {
@@ -114,7 +116,10 @@ test('while a file and its directory are swapped for links to the outside, stagi
   await using directory = await temporaryDirectory()
   const allowed = join(directory.path, 'allowed')
   const outside = join(directory.path, 'outside')
-  for (const [root, content] of [[allowed, 'public'], [outside, 'secret']] as const) {
+  for (const [root, content] of [
+    [allowed, 'public'],
+    [outside, 'secret'],
+  ] as const) {
     await mkdir(join(root, 'a'), { recursive: true })
     await writeFile(join(root, 'a/file'), content)
   }
@@ -177,9 +182,10 @@ test('only the owner may enter the workspace and its executions', async () => {
   await using directory = await temporaryDirectory()
   const root = join(directory.path, 'executions')
   const workspace = localWorkspace({ directory: root })
-  await workspace.open('job')
-  expect((await stat(root)).mode & 0o777).toBe(0o700)
-  expect((await stat(join(root, 'job'))).mode & 0o777).toBe(0o700)
+  await workspace.open('opened')
+  await workspace.place('placed', 'inputs', 'a/b')
+  await workspace.receive('received')
+  for (const path of ['', 'opened', 'placed', 'received']) expect((await stat(join(root, path))).mode & 0o777).toBe(0o700)
   expect(() => localWorkspace({ directory: 'relative' })).toThrow(TypeError)
 })
 

@@ -22,7 +22,15 @@ publisherConformance({
     await mkdir(join(root, 'secrets'))
     await writeFile(join(root, 'secrets', 'secret'), 'secret')
     // The suite has published `job`: neither what is inside it nor a detour to it is a publication.
-    const paths = ['secrets', 'published', 'published/job/outputs', 'published/job/../../secrets', 'published/../published/job', 'published/missing', 'published//job']
+    const paths = [
+      'secrets',
+      'published',
+      'published/job/outputs',
+      'published/job/../../secrets',
+      'published/../published/job',
+      'published/missing',
+      'published//job',
+    ]
     return [
       ...paths.map((path) => ({ type: 'local', path: `${root}/${path}` })),
       { type: 'local', path: '/etc' },

@@ -50,7 +50,11 @@ sourceConformance({
   failing: [
     { name: 'a missing file', code: 'source-not-found', source: () => ({ type: 'local', path: 'missing' }) },
     { name: 'beneath a missing directory', code: 'source-not-found', source: () => ({ type: 'local', path: 'missing/a/b' }) },
-    { name: 'beneath a file', code: 'source-not-found', source: async (harness) => ({ type: 'local', path: `${pathOf(await harness.putFile(Buffer.from('x')))}/a` }) },
+    {
+      name: 'beneath a file',
+      code: 'source-not-found',
+      source: async (harness) => ({ type: 'local', path: `${pathOf(await harness.putFile(Buffer.from('x')))}/a` }),
+    },
     { name: 'outside', code: 'source-forbidden', source: (harness) => ({ type: 'local', path: join(rootOf(harness), 'secret') }) },
     { name: 'outside and missing', code: 'source-forbidden', source: (harness) => ({ type: 'local', path: join(rootOf(harness), 'missing') }) },
     { name: 'up', code: 'source-forbidden', source: () => ({ type: 'local', path: '../secret' }) },

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, rename, rmdir, unlink } from 'node:fs/promises'
+import { chmod, lstat, mkdtemp, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { systemCode } from './system-error.ts'
 
 /** Beyond this length a directory is moved up before it is emptied. */
@@ -16,12 +16,12 @@ const unlock = async (directory: Buffer): Promise<void> => {
 
 /**
  * Removes a directory tree that a stranger's program has written: directories that may not be written or read, and trees nested deeper than
- * a path can name, included. Links are removed, not followed. Nothing there is no error.
+ * a path can name, included. Links are removed, not followed. A file is removed too; nothing there is no error.
  */
 export const removeTree = async (root: string): Promise<void> => {
   const top = Buffer.from(root)
   try {
-    await unlock(top)
+    if (!(await lstat(top)).isDirectory()) return await unlink(top)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return
     throw error
