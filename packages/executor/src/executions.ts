@@ -23,7 +23,10 @@ export interface Execution {
 export type Outcome = Omit<RunExit, 'type'>
 
 export interface ExecutionsOptions {
-  /** Runs one program to its end. Throws where the fault is the node's: the id is then forgotten and may run again. Never called twice at once for an id. */
+  /**
+   * Runs one program to its end. Throws where the fault is the node's: before `running` the id is then forgotten and may run again, after it the
+   * id has ended with `node-fault`, as its outputs may hold anything. Never called twice for an id that is not removed.
+   */
   readonly start: (execution: Execution) => Promise<Outcome>
   /** Where records and output are kept. Default: in memory, which forgets with the process. */
   readonly records?: ExecutionRecords
@@ -46,6 +49,7 @@ interface Live {
   readonly listeners: Set<Listener>
   progress?: Told
   note: Readonly<Record<string, string>>
+  running: boolean
   stopped: boolean
   ending?: Ending
   /** What it came to, which is not yet on record. */
@@ -97,7 +101,7 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
     const write = async () => {
       const exit = live.outcome
       if (live.stopped) return records.put(live.id, { state: 'stopped', note: live.note, ...(exit && { exit }) })
-      if (live.fault !== undefined) return records.delete(live.id)
+      if (live.fault !== undefined && exit === undefined) return records.delete(live.id)
       return records.put(live.id, exit === undefined ? { state: 'started', note: live.note } : { state: 'ended', exit })
     }
     live.saving = live.saving.then(write, write)
@@ -117,7 +121,6 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
   }
 
   const execution = (request: RunRequest, live: Live): Execution => {
-    let running = false
     const tell = (event: Told): void => {
       if (event.type === 'progress') live.progress = event
       for (const listener of live.listeners) {
@@ -131,8 +134,8 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
       signal: live.controller.signal,
       tell,
       running: () => {
-        if (running) return
-        running = true
+        if (live.running) return
+        live.running = true
         tell({ type: 'progress', phase: 'run' })
         const limit = request.task.timeout
         wait(limit, { signal: live.controller.signal }).then(
@@ -162,6 +165,7 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
       live.exit = exit
     } catch (error) {
       live.fault = { error }
+      if (live.running) live.outcome = { type: 'exit', failure: { code: 'node-fault', detail: 'the node failed while this ran' }, usage: {}, facts: {} }
       // The first error is the one that matters.
       await save(live).catch(() => undefined)
     } finally {
@@ -187,6 +191,7 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
         cut: new Set(),
         listeners: new Set(),
         note: {},
+        running: false,
         stopped: false,
         saving: Promise.resolve(),
         done: Promise.resolve(),

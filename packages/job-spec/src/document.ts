@@ -54,8 +54,10 @@ const compose = (text: string, lines: LineCounter, findings: Findings): Node | n
   lines.addNewLine(0)
   const tokens: ReturnType<Parser['next']> extends Generator<infer T> ? T[] : never = []
   let documents = 0
+  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message}`, path: [], offset })
   const accept = (token: (typeof tokens)[number]): boolean => {
     if (token.type === 'directive') report(findings, { code: 'yaml-unsupported', message: `found the directive "${shorten(token.source)}": job files have none`, path: [], offset: token.offset })
+    if (token.type === 'error') syntaxError(token.offset, token.message)
     if (token.type === 'document') documents += 1
     if (documents > 1) report(findings, { code: 'yaml-unsupported', message: 'found a second YAML document: a file holds one job', path: [], offset: token.offset })
     tokens.push(token)
@@ -78,10 +80,22 @@ const compose = (text: string, lines: LineCounter, findings: Findings): Node | n
   for (const token of parser.end()) if (!accept(token)) return undefined
   // `uniqueKeys` compares every key with every other one: keys are checked below, in linear time.
   const composer = new Composer({ uniqueKeys: false, prettyErrors: false, merge: false, logLevel: 'silent' })
-  const [document] = composer.compose(tokens, true, text.length)
-  for (const error of document?.errors ?? []) report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${error.message}`, path: [], offset: error.pos[0] })
-  return findings.total > 0 ? undefined : (document?.contents as Node | null | undefined) ?? null
+  // Its own handler makes an Error with a stack for each of what may be a hundred thousand: seconds for one hostile file.
+  composer['onError'] = (source: number | readonly number[] | { readonly offset: number }, _: string, message: string, warning?: boolean) => {
+    if (warning === true) return
+    syntaxError(typeof source === 'number' ? source : 'offset' in source ? source.offset : (source[0] ?? 0), message)
+    if (findings.total > limits.problems) throw enough
+  }
+  try {
+    const [document] = composer.compose(tokens, true, text.length)
+    return findings.total > 0 ? undefined : ((document?.contents as Node | null | undefined) ?? null)
+  } catch (error) {
+    if (error === enough) return undefined
+    throw error
+  }
 }
+
+const enough = new Error('enough problems')
 
 /** Turns nodes into plain JSON values, and refuses what JSON does not have. */
 const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unknown => {
@@ -120,7 +134,7 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
         })
       }
       const number = Number(source)
-      if (!Number.isFinite(number) || (/^-?\d+$/.test(source) && !Number.isSafeInteger(number))) {
+      if (!Number.isFinite(number) || (Number.isInteger(number) && !Number.isSafeInteger(number))) {
         return refuse(node, path, { code: 'bad-value', message: `found the number ${shorten(source)}, which is too large to be exact; put it into quotes if it is text`, found: shorten(source), expected: `a number up to ${Number.MAX_SAFE_INTEGER}` })
       }
       return number === 0 ? 0 : number

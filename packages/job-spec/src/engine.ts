@@ -70,7 +70,7 @@ const notJson = (value: unknown, depth = 0): { readonly path: PropertyKey[]; rea
   if (depth > maxDepth) return { path: [], expected: `at most ${maxDepth} levels` }
   if (value === null || typeof value === 'boolean') return undefined
   if (typeof value === 'string') return value.isWellFormed() ? undefined : { path: [], expected: 'well-formed Unicode text' }
-  if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path: [], expected: 'a finite number' }
+  if (typeof value === 'number') return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value)) ? undefined : { path: [], expected: `a number up to ${Number.MAX_SAFE_INTEGER}` }
   const prototype: unknown = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined
   if (prototype === undefined || (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)) return { path: [], expected: 'plain JSON' }
   for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value as object)) {

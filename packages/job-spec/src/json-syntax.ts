@@ -6,7 +6,7 @@ export interface JsonError {
 
 const space = /[ \t\r\n]*/y
 const literal = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])/y
-const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
+const string = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y
 
 /**
  * The first place at which a text breaks the grammar of JSON (RFC 8259); undefined if it does not. The YAML reader, which reads the values,

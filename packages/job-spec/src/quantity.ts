@@ -49,7 +49,8 @@ const quantity = (parse: (text: string) => number | undefined, format: (value: n
         context.issues.push({ code: 'custom', input: value, message: `expected ${expected}`, params: { code: 'bad-quantity' } })
         return z.NEVER
       },
-      encode: format,
+      // A plain number needs no quotes in YAML.
+      encode: (value) => (/^\d+$/.test(format(value)) ? Number(format(value)) : format(value)),
     },
   ).meta({ examples })
 

@@ -19,7 +19,7 @@ export type ReadResult =
       readonly ok: false
       /** In the order of the file; never empty. */
       readonly problems: readonly Problem[]
-      /** How many more there are than {@link limits}.problems. */
+      /** How many more were seen: the list ends at {@link limits}.problems, and reading soon after it. */
       readonly omitted: number
     }
 

@@ -75,4 +75,15 @@ test('a proof in a tree of more than 2^32 leaves is followed beyond 32 bits', ()
   const last = Uint8Array.of(3)
   const root = hash(Uint8Array.of(1), rest, hash(Uint8Array.of(0), last))
   expect(checkInclusion({ leaf: last, index: 2 ** 40, size: 2 ** 40 + 1, proof: [rest], root })).toBe(true)
+  // Inside a complete tree of 2^40 leaves the bits of the index say on which side each neighbour is.
+  const index = 2 ** 39 + 2 ** 33 + 6
+  const proof = Array.from({ length: 40 }, (_, height) => hash(Uint8Array.of(height)))
+  const complete = proof.reduce((inner, sibling, height) => ((BigInt(index) >> BigInt(height)) & 1n) === 1n ? hash(Uint8Array.of(1), sibling, inner) : hash(Uint8Array.of(1), inner, sibling), hash(Uint8Array.of(0), last))
+  expect(checkInclusion({ leaf: last, index, size: 2 ** 40, proof, root: complete })).toBe(true)
+})
+
+test('a proof longer than the tree is high is refused, even where it leads to the root of a higher tree', () => {
+  const [a, b] = [Uint8Array.of(1), Uint8Array.of(2)]
+  expect(checkInclusion({ leaf: a, index: 0, size: 1, proof: [hash(Uint8Array.of(0), b)], root: merkleRoot([b, a]) })).toBe(false)
+  expect(checkInclusion({ leaf: a, index: 1, size: 2, proof: [hash(Uint8Array.of(0), b)], root: merkleRoot([b, a]) })).toBe(true)
 })

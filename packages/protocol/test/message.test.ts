@@ -160,6 +160,22 @@ test('a signature is no good on another type, network, direction or incarnation'
   }
 })
 
+test('a signature of another length than 64 bytes is refused, whatever the checker says', () => {
+  for (const length of [0, 63, 65]) {
+    const bytes = encode({ version: 1, ...sampleDraft('award'), signature: new Uint8Array(length) })
+    expect(() => decodeMessage(bytes, { ...toCompute, check: () => true })).toThrow(refusal('bad-signature'))
+  }
+  const announcement = encode({ version: 1, ...sampleAnnouncement, signature: new Uint8Array(63) })
+  expect(() => decodeAnnouncement(announcement, { network, check: () => true })).toThrow(refusal('bad-signature'))
+})
+
+test('hints and announcements in other bytes than the canonical ones are refused', () => {
+  const longer = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString('hex').replace('76657273696f6e01', '76657273696f6e1801'), 'hex')
+  for (const hint of sampleHints) expect(() => decodeHint(longer(encodeHint(hint)), { network })).toThrow(refusal('malformed-message'))
+  const announcement = longer(encodeAnnouncement(sampleAnnouncement, compute.sign))
+  expect(() => decodeAnnouncement(announcement, { network, check: checkSignature })).toThrow(refusal('malformed-message'))
+})
+
 test('the signer is asked only for types that are signed, the checker only for messages that are whole', () => {
   const never = () => {
     throw new Error('asked')

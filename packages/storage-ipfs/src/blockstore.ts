@@ -15,15 +15,14 @@ export interface BlockOptions {
  * `get` of a block that is not there throws. What `get` gives is checked against the CID by the caller.
  */
 export interface Blockstore {
-  get(cid: CID, options?: BlockOptions): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+  get(cid: CID, options?: BlockOptions): Generator<Uint8Array> | AsyncGenerator<Uint8Array>
   /** Whether the block is held here, without asking a network. */
   has(cid: CID, options?: BlockOptions): boolean | Promise<boolean>
-  put(cid: CID, bytes: Uint8Array, options?: BlockOptions): unknown
+  put(cid: CID, bytes: Uint8Array, options?: BlockOptions): CID | Promise<CID>
 }
 
 export interface FsBlockstore extends Blockstore {
   start(): Promise<void>
-  put(cid: CID, bytes: Uint8Array, options?: BlockOptions): Promise<CID>
 }
 
 export interface FsBlockstoreOptions {

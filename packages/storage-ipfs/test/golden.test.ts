@@ -24,9 +24,9 @@ const seededNames = (count: number, length: number, lastLength: number, seed: st
 
 const forgetting: BuildOptions = {
   blockstore: {
-    get: () => [],
+    get: function* () {},
     has: () => false,
-    put: () => undefined,
+    put: (cid) => cid,
   },
   signal: new AbortController().signal,
 }

@@ -1,31 +1,41 @@
-import { type Refusal, type RefusalCode } from '@skrei/job-spec'
+import type { Refusal } from '@skrei/job-spec'
 
 export interface NodeRefusals {
   readonly node: string
   readonly refusals: readonly Refusal[]
 }
 
-const names: Readonly<Partial<Record<RefusalCode, string>>> = { busy: 'are busy', 'queue-full': 'have a full queue' }
-
-/** One sentence for people: how many nodes said no, and why, with numbers: "0 of 7 nodes could run this: 5 no engine docker, 2 …". */
+/** One sentence for people: how many nodes said no, and why, with numbers: "0 of 7 nodes could run this: 5 have no engine docker; 2 have 512 MiB of memory free, 2 GiB asked". */
 export const sumUp = (nodes: readonly NodeRefusals[], known: number): string => {
-  if (known === 0) return 'no other node is known, and this one runs nothing itself'
-  const groups = new Map<string, number>()
+  if (known === 0) return 'no node is known that could run this'
+  const groups = new Map<string, { readonly refusal: Refusal; count: number }>()
   for (const { refusals } of nodes) {
-    for (const text of new Set(refusals.map(describe))) groups.set(text, (groups.get(text) ?? 0) + 1)
+    for (const [key, refusal] of new Map(refusals.map((one) => [`${one.code} ${one.detail}`, one]))) {
+      const group = groups.get(key)
+      if (group) group.count++
+      else groups.set(key, { refusal, count: 1 })
+    }
   }
+  const parts = [...groups]
+    .sort(([a, { count: x }], [b, { count: y }]) => y - x || (a < b ? -1 : 1))
+    .slice(0, mostReasons)
+    .map(([, { refusal, count }]) => `${count} ${phrase(refusal, count === 1)} (${refusal.code})`)
   const unanswered = known - nodes.length
-  const parts = [...groups].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([text, count]) => `${count} ${text}`)
   if (unanswered > 0) parts.push(`${unanswered} did not answer in time`)
-  return `0 of ${known} ${known === 1 ? 'node' : 'nodes'} could run this: ${parts.slice(0, 8).join('; ')}`
+  return `0 of ${known} ${known === 1 ? 'node' : 'nodes'} could run this: ${parts.join('; ')}`
 }
 
-const describe = ({ code, detail, resource, wanted, available }: Refusal): string => {
-  if (resource !== undefined && wanted !== undefined && available !== undefined) {
-    const has = code === 'busy' ? 'free' : 'in all'
-    return `${resource === 'gpu' ? `with ${available}` : `with ${amount(resource, available)} of ${resource}`} ${has}, ${amount(resource, wanted)} asked (${code})`
+const mostReasons = 8
+
+const phrase = ({ code, detail, resource, wanted, available }: Refusal, one: boolean): string => {
+  const has = one ? 'has' : 'have'
+  if (resource !== undefined && wanted !== undefined && available !== undefined && code !== 'input-too-large') {
+    const of = resource === 'gpu' ? '' : ` of ${resource}`
+    return `${has} ${amount(resource, available)}${of} ${code === 'busy' ? 'free' : 'in all'}, ${amount(resource, wanted)} asked`
   }
-  return `${names[code] ?? detail} (${code})`
+  if (code === 'queue-full') return `${has} a full queue`
+  if (code === 'engine-unavailable' || code === 'source-unsupported' || code === 'publisher-unsupported' || code === 'secret-unknown') return `${has} ${detail}`
+  return `${one ? 'says' : 'say'}: ${detail}`
 }
 
 const binary = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']

@@ -1,7 +1,7 @@
 import type { Output } from '../kernel/event.ts'
 
-/** Every event comes with the facts that the kernel read for it and the time of the turn. */
-export type Enveloped<Facts, Event> = Event extends unknown ? Event & { readonly facts: Facts; readonly now: number } : never
+/** Every event comes with what the kernel read for it and the time of the turn. */
+export type Enveloped<Facts, Event> = Event extends unknown ? Event & { readonly known: Facts; readonly now: number } : never
 
 /** The two actions of every machine. Both do nothing when run: the kernel reads `emit`'s params as data, `note` marks an event as accepted. */
 export const actions = {
