@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Executor } from '@skrei/executor'
 import { noopExecutor } from '@skrei/executor/noop'
@@ -43,6 +44,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
   const transport = stack.use(memoryNetwork({ clock: systemClock() }).join(identity.nodeId))
   await transport.start()
   const executors = engines(runFolder)
+  for (const executor of executors) stack.defer(async () => await executor[Symbol.asyncDispose]?.())
   // A source that does not answer is told within a minute, not after ten.
   const https = stack.use(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
   const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
@@ -72,9 +74,16 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
   }
 }
 
-const engines = (runFolder: string): readonly Executor[] => [wasmExecutor({ directory: join(runFolder, 'wasm') }), noopExecutor()]
+/** All guests of this process are of one job, so a process may run many of them. */
+const engines = (runFolder: string): readonly (Executor & Partial<AsyncDisposable>)[] => [
+  wasmExecutor({ directory: join(runFolder, 'wasm'), warm: Math.min(2, availableParallelism()), runsPerProcess: 100 }),
+  noopExecutor(),
+]
 
 /** Ends whatever a process that died left running in its run folder. */
 export const reapEngines = async (runFolder: string): Promise<void> => {
-  for (const executor of engines(runFolder)) for await (const id of executor.leftovers()) await executor.remove(id)
+  for (const executor of engines(runFolder)) {
+    for await (const id of executor.leftovers()) await executor.remove(id)
+    await executor[Symbol.asyncDispose]?.()
+  }
 }
