@@ -1,6 +1,6 @@
 import type { Descriptor, OpenFile } from './descriptor.ts'
 import { errno } from './errno.ts'
-import { vectors, type GuestMemory } from './guest-memory.ts'
+import { vectors } from './guest-memory.ts'
 import type { Call, Guest } from './preview1.ts'
 import type { Node } from './tree.ts'
 
@@ -9,15 +9,14 @@ const typeCharacterDevice = 2
 const typeDirectory = 3
 const typeFile = 4
 const flagAppend = 1
-const rightRead = 1n << 1n
+export const rightRead = 1n << 1n
 const rightSeek = 1n << 2n
 const rightTell = 1n << 5n
 export const rightWrite = 1n << 6n
-export { rightRead }
 const allRights = (1n << 30n) - 1n
 
 /** Every file is as old as every run. */
-const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node | undefined): void => {
+export const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node | undefined): void => {
   memory.bytes(at, 64).fill(0)
   memory.setU64(at, 1n)
   memory.setU64(at + 8, described?.inode ?? 0n)
@@ -26,7 +25,6 @@ const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node
   memory.setU64(at + 32, described?.kind === 'file' ? BigInt(tree.sizeOf(described)) : 0n)
   for (const time of [40, 48, 56]) memory.setU64(at + time, clock.epoch)
 }
-export { putFilestat }
 
 const nodeOf = (descriptor: Descriptor): Node | undefined => ('node' in descriptor ? descriptor.node : undefined)
 
@@ -257,5 +255,3 @@ export const fileCalls: Readonly<Record<string, Call>> = {
   fd_sync: ['i', exists],
   fd_datasync: ['i', exists],
 }
-
-export type { GuestMemory }
