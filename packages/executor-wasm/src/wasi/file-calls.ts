@@ -94,6 +94,10 @@ const read: Call[1] = (guest, p) => {
   guest.memory.setU32(p.i(3), total)
 }
 
+/** C libraries write a line and its end as two buffers: small ones are put together, so that they arrive together. */
+const gathered = (buffers: readonly Uint8Array[]): readonly Uint8Array[] =>
+  buffers.length > 1 && buffers.reduce((sum, { length }) => sum + length, 0) <= 65_536 ? [Buffer.concat(buffers)] : buffers
+
 const write: Call[1] = (guest, p) => {
   const found = guest.descriptors.get(p.i(0))
   const buffers = vectors(guest.memory, p.i(1), p.i(2))
@@ -105,9 +109,9 @@ const write: Call[1] = (guest, p) => {
     total = writeFrom(guest, found, buffers, found.position)
     found.position += total
   } else if (found.kind === 'output') {
-    for (const buffer of buffers) {
-      if (buffer.length > 0) guest.setup.output(found.stream, buffer)
-      total += buffer.length
+    for (const part of gathered(buffers)) {
+      if (part.length > 0) guest.setup.output(found.stream, part)
+      total += part.length
     }
   } else throw errno(found.kind === 'directory' ? 'isdir' : 'badf')
   guest.memory.setU32(p.i(3), total)
