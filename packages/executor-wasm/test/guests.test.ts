@@ -48,6 +48,27 @@ test('the memory of the task bounds the memory of the guest, and growing beyond 
   expect(Number(stdout)).toBeLessThan(32)
 })
 
+test("a guest that fills the engine's own heap fails with out-of-memory, and the next one runs", async () => {
+  // (type $a (array (mut i64))) (type $n (struct (field (mut (ref null $n))) (field (mut (ref null $a))))) (global $list (mut (ref null $n)) (ref.null $n))
+  // _start: (loop (global.set $list (struct.new $n (global.get $list) (array.new_default $a (i32.const 100000)))) (br 0))
+  const module = Buffer.from(
+    '0061736d01000000' +
+      '010f035e7e015f02630101630001600000' +
+      '03020102' +
+      '0503010001' +
+      '060701630101d0010b' +
+      '071302065f73746172740000066d656d6f72790200' +
+      '0a170115000340230041a08d06fb0700fb000124000c000b0b',
+    'hex',
+  )
+  await withWasm(async ({ run, inputs }) => {
+    const path = join(inputs, 'heap.wasm')
+    await writeFile(path, module)
+    expect((await run(moduleAt(path))).exit.failure?.code).toBe('out-of-memory')
+    expect((await run(program('hello'))).exit.exit).toBe(0)
+  })
+})
+
 test('a guest that sleeps for ever takes no longer than its timeout', async () => {
   const { exit } = await ran(program('sleeps'), { timeout: 500 })
   expect(exit.failure?.code).toBe('timeout')
