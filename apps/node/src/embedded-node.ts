@@ -12,7 +12,8 @@ import { inlineSource } from '@skrei/storage/inline'
 import { localPublisher, localWorkspace } from '@skrei/storage/local'
 import { httpsSource } from '@skrei/storage-https'
 import { ipfsStorage } from '@skrei/storage-ipfs'
-import { memoryNetwork, systemClock } from '@skrei/transport/memory'
+import { memoryNetwork } from '@skrei/transport/memory'
+import { systemClock } from '@skrei/transport/system-clock'
 import { v7 as uuid } from 'uuid'
 import { embeddedCapacity, embeddedLabels } from './capacity.ts'
 import type { Home } from './home.ts'
@@ -38,10 +39,11 @@ export interface EmbeddedNode extends AsyncDisposable {
 export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<EmbeddedNode> => {
   const { home, runFolder, identity, logger } = options
   await using stack = new AsyncDisposableStack()
+  const clock = systemClock()
   const store = stack.use(sqliteStateStore({ path: join(runFolder, 'state.sqlite') }))
   const ipfs = stack.use(ipfsStorage({ directory: home.blocks }))
   await ipfs.start()
-  const transport = stack.use(memoryNetwork({ clock: systemClock() }).join(identity.nodeId))
+  const transport = stack.use(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
   await transport.start()
   const executors = engines(runFolder)
   for (const executor of executors) stack.defer(async () => await executor[Symbol.asyncDispose]?.())
@@ -53,7 +55,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
       network: 'embedded',
       identity,
       check: checkSignature,
-      clock: systemClock(),
+      clock,
       random: Math.random,
       jobId: () => uuid(),
       store,
