@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Executor } from '@skrei/executor'
 import { noopExecutor } from '@skrei/executor/noop'
@@ -11,7 +12,8 @@ import { inlineSource } from '@skrei/storage/inline'
 import { localPublisher, localWorkspace } from '@skrei/storage/local'
 import { httpsSource } from '@skrei/storage-https'
 import { ipfsStorage } from '@skrei/storage-ipfs'
-import { memoryNetwork, systemClock } from '@skrei/transport/memory'
+import { memoryNetwork } from '@skrei/transport/memory'
+import { systemClock } from '@skrei/transport/system-clock'
 import { v7 as uuid } from 'uuid'
 import { embeddedCapacity, embeddedLabels } from './capacity.ts'
 import type { Home } from './home.ts'
@@ -37,12 +39,14 @@ export interface EmbeddedNode extends AsyncDisposable {
 export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<EmbeddedNode> => {
   const { home, runFolder, identity, logger } = options
   await using stack = new AsyncDisposableStack()
+  const clock = systemClock()
   const store = stack.use(sqliteStateStore({ path: join(runFolder, 'state.sqlite') }))
   const ipfs = stack.use(ipfsStorage({ directory: home.blocks }))
   await ipfs.start()
-  const transport = stack.use(memoryNetwork({ clock: systemClock() }).join(identity.nodeId))
+  const transport = stack.use(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
   await transport.start()
   const executors = engines(runFolder)
+  for (const executor of executors) stack.defer(async () => await executor[Symbol.asyncDispose]?.())
   // A source that does not answer is told within a minute, not after ten.
   const https = stack.use(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
   const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
@@ -51,7 +55,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
       network: 'embedded',
       identity,
       check: checkSignature,
-      clock: systemClock(),
+      clock,
       random: Math.random,
       jobId: () => uuid(),
       store,
@@ -72,9 +76,16 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
   }
 }
 
-const engines = (runFolder: string): readonly Executor[] => [wasmExecutor({ directory: join(runFolder, 'wasm') }), noopExecutor()]
+/** All guests of this process are of one job, so a process may run many of them. */
+const engines = (runFolder: string): readonly (Executor & Partial<AsyncDisposable>)[] => [
+  wasmExecutor({ directory: join(runFolder, 'wasm'), warm: Math.min(2, availableParallelism()), runsPerProcess: 100 }),
+  noopExecutor(),
+]
 
 /** Ends whatever a process that died left running in its run folder. */
 export const reapEngines = async (runFolder: string): Promise<void> => {
-  for (const executor of engines(runFolder)) for await (const id of executor.leftovers()) await executor.remove(id)
+  for (const executor of engines(runFolder)) {
+    for await (const id of executor.leftovers()) await executor.remove(id)
+    await executor[Symbol.asyncDispose]?.()
+  }
 }

@@ -25,11 +25,11 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
     show: (event) => {
       apply(event)
       if (event.type === 'submitted') write(`job ${event.jobId} ${oneLine(event.name)} (${event.specCid})`)
-      else if (event.type === 'job' && event.state !== 'running' && event.state !== 'completed') write(`job: ${event.state}`)
+      else if (event.type === 'job' && (event.state === 'planning' || event.state === 'stopping')) write(`job: ${event.state}`)
       else if (event.type === 'planned') write(`job: running, ${event.shards} ${event.shards === 1 ? 'shard' : 'shards'}`)
       else if (event.type === 'shard') {
         const few = (model.total ?? 0) <= manyShards
-        if (few || event.state === 'failed') {
+        if ((few && event.state !== 'waiting') || event.state === 'failed') {
           const done = event.state === 'completed' || event.state === 'failed' ? ` (${count()})` : ''
           write(`shard ${event.shard}: ${event.state}${event.failure ? `, ${event.failure.code}` : ''}${done}`)
         } else if (event.state === 'completed' && Math.floor((model.completed * 20) / (model.total ?? 1)) > told) {
