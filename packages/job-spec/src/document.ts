@@ -54,7 +54,7 @@ const compose = (text: string, lines: LineCounter, findings: Findings): Node | n
   lines.addNewLine(0)
   const tokens: ReturnType<Parser['next']> extends Generator<infer T> ? T[] : never = []
   let documents = 0
-  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message}`, path: [], offset })
+  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message.length > 200 ? shorten(message) : message}`, path: [], offset })
   const accept = (token: (typeof tokens)[number]): boolean => {
     if (token.type === 'directive') report(findings, { code: 'yaml-unsupported', message: `found the directive "${shorten(token.source)}": job files have none`, path: [], offset: token.offset })
     if (token.type === 'error') syntaxError(token.offset, token.message)
@@ -154,7 +154,7 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
       aliased += target.size
       if (aliases > limits.aliases || aliased > limits.aliasedValues) {
         // Said once: what follows would only repeat it.
-        if (aliases !== Number.POSITIVE_INFINITY) refuse(node, path, { code: 'too-many-aliases', message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out` })
+        if (aliases !== Number.POSITIVE_INFINITY) report(findings, { code: 'too-many-aliases', path, offset: node.range?.[0] ?? 0, message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out` })
         aliases = Number.POSITIVE_INFINITY
         return undefined
       }
