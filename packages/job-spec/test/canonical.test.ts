@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { stringify } from 'yaml'
+import { isDeepStrictEqual } from 'node:util'
+import { parse, stringify } from 'yaml'
 import { canonicalBytes, cidOf, decodeCanonical, printJob, readJob, resolve, specCid, taskOf, taskSchema, type JobSpec } from '../src/index.ts'
 import { arbitraryJob } from './arbitrary-job.ts'
 
@@ -43,8 +44,9 @@ test('key order, format and quoting do not change a CID', () => {
     fc.property(arbitraryJob, fc.infiniteStream(fc.nat()), fc.constantFrom('QUOTE_DOUBLE', 'QUOTE_SINGLE', 'PLAIN', 'BLOCK_LITERAL'), (spec, ranks, style) => {
       const file: unknown = shuffled(JSON.parse(printJob(spec, 'json')), () => ranks.next().value)
       expect(specCid(read(JSON.stringify(file)))).toBe(specCid(spec))
-      // Quoted merge keys only: see printJob.
-      if (!JSON.stringify(file).includes('"<<"')) expect(specCid(read(stringify(file, { defaultStringType: style, defaultKeyType: 'PLAIN', aliasDuplicateObjects: false })))).toBe(specCid(spec))
+      const text = stringify(file, { defaultStringType: style, defaultKeyType: 'PLAIN', aliasDuplicateObjects: false })
+      // Merge keys are refused unless quoted (see printJob), and not every text survives every style of the library itself.
+      if (!JSON.stringify(file).includes('"<<"') && isDeepStrictEqual(parse(text), file)) expect(specCid(read(text))).toBe(specCid(spec))
     }),
     { numRuns: 200 },
   )
@@ -79,7 +81,12 @@ test('what was said and what is default are different jobs: a default never move
 })
 
 test('the canonical form decodes to the same job', () => {
-  fc.assert(fc.property(arbitraryJob, (spec) => expect(decodeCanonical(canonicalBytes(spec))).toEqual(spec)), { numRuns: 200 })
+  fc.assert(
+    fc.property(arbitraryJob, (spec) => {
+      expect(decodeCanonical(canonicalBytes(spec))).toEqual(spec)
+    }),
+    { numRuns: 200 },
+  )
 })
 
 test.each([
@@ -88,6 +95,7 @@ test.each([
   ['infinity', [Number.POSITIVE_INFINITY]],
   ['half a character', { a: '\ud800' }],
   ['half a character as a key', { '\udc00': 1 }],
+  ['a byte order mark', { a: '\ufeffa' }],
   ['a function', { a: () => 1 }],
 ])('%s has no canonical form', (_, value) => {
   expect(() => canonicalBytes(value)).toThrow(expect.objectContaining({ code: 'not-canonical' }))

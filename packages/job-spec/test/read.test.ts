@@ -112,6 +112,7 @@ const cases: readonly [string, string, ...(readonly [ProblemCode, number, number
   ['a number that is too large', `${noop}retry: { attempts: 1e400 }\n`, ['bad-value', 3, 20, 'retry.attempts', 'too large']],
   ['a number that is not exact', `${noop}resources: { memory: 9007199254740993 }\n`, ['bad-value', 3, 22, 'resources.memory', 'too large to be exact']],
   ['half a character', `${noop}name: "\\ud800"\n`, ['bad-value', 3, 7, 'name', 'surrogate']],
+  ['a byte order mark', `${noop}name: "\\ufeffa"\n`, ['bad-value', 3, 7, 'name', 'byte order mark']],
   ['__proto__', `${noop}env: { __proto__: x }\n__proto__: { type: ops }\n`, ['unknown-key', 3, 8, 'env', '__proto__'], ['unknown-key', 4, 1, '', '__proto__']],
   ['constructor', `${noop}constructor: x\nenv: { constructor: x, toString: y }\n`, ['unknown-key', 3, 1, 'constructor', 'unknown key `constructor`']],
   ['an unknown alias', `${noop}name: *a\n`, ['yaml-syntax', 3, 7, 'name', 'no anchor &a']],
