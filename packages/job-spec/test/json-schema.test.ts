@@ -36,7 +36,7 @@ test('what this package prints, the JSON Schema accepts', () => {
     fc.property(arbitraryJob, (spec) => {
       expect(validate(JSON.parse(printJob(spec, 'json'))), JSON.stringify(validate.errors)).toBe(true)
     }),
-    { numRuns: 200 },
+    { numRuns: 80 },
   )
 })
 

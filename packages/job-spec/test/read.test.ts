@@ -174,7 +174,7 @@ test('a JSON file is exactly what JSON.parse reads', () => {
       // What is JSON is read without a complaint about its YAML.
       if (valid) expect(problemsOf(text, 'json').filter(({ code }) => code === 'yaml-syntax')).toEqual([])
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   )
 })
 
@@ -276,6 +276,6 @@ test('no text makes it throw', () => {
         if (!result.ok) for (const { line, column } of result.problems) expect(line > 0 && column > 0 && line <= text.split('\n').length).toBe(true)
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   )
 })
