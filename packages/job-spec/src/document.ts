@@ -54,7 +54,7 @@ const compose = (text: string, lines: LineCounter, findings: Findings): Node | n
   lines.addNewLine(0)
   const tokens: ReturnType<Parser['next']> extends Generator<infer T> ? T[] : never = []
   let documents = 0
-  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message}`, path: [], offset })
+  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message.length > 200 ? shorten(message) : message}`, path: [], offset })
   const accept = (token: (typeof tokens)[number]): boolean => {
     if (token.type === 'directive') report(findings, { code: 'yaml-unsupported', message: `found the directive "${shorten(token.source)}": job files have none`, path: [], offset: token.offset })
     if (token.type === 'error') syntaxError(token.offset, token.message)
@@ -117,7 +117,7 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
     if (node.tag !== undefined || node.anchor !== undefined) return refuse(node, path, { code: 'yaml-unsupported', message: `found the key "${shorten(key)}" with a tag or an anchor: job files do not have them on keys` })
     if (key === '__proto__') return refuse(node, path, { code: 'unknown-key', message: 'found the key `__proto__`: no key has this name' })
     if (key === '<<' && node.type === 'PLAIN') return refuse(node, path, { code: 'yaml-unsupported', message: 'found a merge key `<<`: job files do not have them; write the keys out' })
-    if (!key.isWellFormed()) return refuse(node, path, { code: 'bad-value', message: 'found a key with half of a surrogate pair, which is not Unicode text' })
+    if (!key.isWellFormed() || key.startsWith('\ufeff')) return refuse(node, path, { code: 'bad-value', message: 'found a key that is not Unicode text, or begins with a byte order mark' })
     return key
   }
   const scalar = (node: Scalar, path: Path): unknown => {
@@ -139,6 +139,7 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
       }
       return number === 0 ? 0 : number
     }
+    if (typeof value === 'string' && value.startsWith('\ufeff')) return refuse(node, path, { code: 'bad-value', message: 'found text that begins with a byte order mark, which does not survive in the canonical form: remove it, or give the content as base64' })
     if (typeof value === 'string' && !value.isWellFormed()) return refuse(node, path, { code: 'bad-value', message: 'found half of a surrogate pair, which is not Unicode text' })
     return value
   }
@@ -154,7 +155,7 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
       aliased += target.size
       if (aliases > limits.aliases || aliased > limits.aliasedValues) {
         // Said once: what follows would only repeat it.
-        if (aliases !== Number.POSITIVE_INFINITY) refuse(node, path, { code: 'too-many-aliases', message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out` })
+        if (aliases !== Number.POSITIVE_INFINITY) report(findings, { code: 'too-many-aliases', path, offset: node.range?.[0] ?? 0, message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out` })
         aliases = Number.POSITIVE_INFINITY
         return undefined
       }

@@ -69,12 +69,12 @@ const maxDepth = 32
 const notJson = (value: unknown, depth = 0): { readonly path: PropertyKey[]; readonly expected: string } | undefined => {
   if (depth > maxDepth) return { path: [], expected: `at most ${maxDepth} levels` }
   if (value === null || typeof value === 'boolean') return undefined
-  if (typeof value === 'string') return value.isWellFormed() ? undefined : { path: [], expected: 'well-formed Unicode text' }
+  if (typeof value === 'string') return value.isWellFormed() && !value.startsWith('\ufeff') ? undefined : { path: [], expected: 'well-formed Unicode text without a byte order mark' }
   if (typeof value === 'number') return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value)) ? undefined : { path: [], expected: `a number up to ${Number.MAX_SAFE_INTEGER}` }
   const prototype: unknown = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined
   if (prototype === undefined || (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)) return { path: [], expected: 'plain JSON' }
   for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value as object)) {
-    const wrong = key === '__proto__' || !String(key).isWellFormed() ? { path: [], expected: 'another key' } : notJson(item, depth + 1)
+    const wrong = key === '__proto__' || !String(key).isWellFormed() || String(key).startsWith('\ufeff') ? { path: [], expected: 'another key' } : notJson(item, depth + 1)
     if (wrong) return { path: [key, ...wrong.path], expected: wrong.expected }
   }
   return undefined

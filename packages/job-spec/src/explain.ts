@@ -55,15 +55,15 @@ const missing = (path: Path, expected: string): Finding => {
 
 const unknownKeys = function* (issue: Issue & { code: 'unrecognized_keys' }, path: Path, value: unknown, known: KnownKeys, siblings: readonly string[]): Generator<Finding> {
   const allowed = known.get(issue.keys) ?? []
+  const absent = allowed.filter((key) => valueAt(value, [...path, key]) === undefined)
   for (const key of issue.keys) {
-    const place = { path: [...path, key], at: 'key', found: key } as const
+    const place = { path: [...path, key], at: 'key', found: shorten(key) } as const
     if (siblings.includes(key)) {
       const others = allowed.filter((other) => !siblings.includes(other) && valueAt(value, [...path, other]) !== undefined)
       yield { ...place, code: 'conflict', expected: `either \`${key}\` or ${quoted(others)}`, message: `${where(path)}: \`${key}\` does not go with ${quoted(others)}: they belong to different forms` }
       continue
     }
-    const present = Object.keys(valueAt(value, path) ?? {})
-    const meant = suggestion(key, allowed.filter((other) => !present.includes(other)))
+    const meant = suggestion(key, absent)
     const expected = meant === undefined ? `one of ${quoted(allowed)}` : `\`${meant}\``
     yield {
       ...place,
@@ -160,7 +160,7 @@ const keyProblems = function* (issue: Issue & { code: 'invalid_key' }, path: Pat
   const key = String(path.at(-1))
   const [first] = issue.issues
   const expected = first?.message.startsWith('expected ') ? first.message.slice('expected '.length) : first?.code === 'too_big' ? `at most ${first.maximum} characters` : 'another key'
-  yield { code: 'bad-value', path, at: 'key', found: key, expected, message: `${where(path.slice(0, -1))}: found the key \`${shorten(key)}\`, expected ${expected}` }
+  yield { code: 'bad-value', path, at: 'key', found: shorten(key), expected, message: `${where(path.slice(0, -1))}: found the key \`${shorten(key)}\`, expected ${expected}` }
 }
 
 const unitOf = (origin: string): string => (origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : '')

@@ -64,7 +64,7 @@ export const formatPath = (path: Path): string =>
   path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`
     const key = String(part)
-    if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${text}[${JSON.stringify(shorten(key))}]`
+    if (!/^[A-Za-z_][\w-]{0,59}$/.test(key)) return `${text}[${JSON.stringify(shorten(key))}]`
     return text === '' ? key : `${text}.${key}`
   }, '')
 

@@ -16,7 +16,7 @@ test.each(['yaml', 'json'] as const)('a job printed as %s reads back as the same
       expect(again).toEqual(spec)
       expect(specCid(again)).toBe(specCid(spec))
     }),
-    { numRuns: 400 },
+    { numRuns: 80 },
   )
 })
 
