@@ -41,7 +41,8 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
   await using stack = new AsyncDisposableStack()
   const clock = systemClock()
   const store = stack.use(sqliteStateStore({ path: join(runFolder, 'state.sqlite') }))
-  const ipfs = stack.use(ipfsStorage({ directory: home.blocks }))
+  // Not flushed block by block: the copy in the result directory is not either, and what a power cut takes is run again.
+  const ipfs = stack.use(ipfsStorage({ directory: home.blocks, sync: false }))
   await ipfs.start()
   const transport = stack.use(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
   await transport.start()
