@@ -62,11 +62,22 @@ export const directoryRecords = (directory: string): ExecutionRecords => {
 const parsed = (text: string): ExecutionRecord => {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && 'state' in value) return value as ExecutionRecord
+    if (isRecord(value)) return value
   } catch {
     // Falls through: see above.
   }
   return { state: 'started', note: {} }
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isNote = (value: unknown): boolean => isObject(value) && Object.values(value).every((text) => typeof text === 'string')
+const isExit = (value: unknown): boolean => isObject(value) && value['type'] === 'exit' && isObject(value['usage']) && isObject(value['facts'])
+
+const isRecord = (value: unknown): value is ExecutionRecord => {
+  if (!isObject(value)) return false
+  if (value['state'] === 'started') return isNote(value['note'])
+  if (value['state'] === 'ended') return isExit(value['exit'])
+  return value['state'] === 'stopped' && (value['note'] === undefined || isNote(value['note'])) && (value['exit'] === undefined || isExit(value['exit']))
 }
 
 const flush = async (directory: string, folder: string): Promise<void> => {

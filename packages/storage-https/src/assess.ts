@@ -1,5 +1,5 @@
 import { failureOf, type Refusal } from '@skrei/job-spec'
-import { contentLength, discard, exchange, type ExchangeOptions, isIdentity, parseUrl } from './exchange.ts'
+import { contentLength, discard, type ExchangeOptions, exchange, isIdentity, parseUrl } from './exchange.ts'
 import { limiter } from './limiter.ts'
 
 export interface AssessorOptions extends Omit<ExchangeOptions, 'method' | 'signal'> {
@@ -47,7 +47,10 @@ export const assessor = (options: AssessorOptions) => {
     return known
   }
 
-  return async (urls: readonly string[], signal: AbortSignal | undefined): Promise<{ readonly bytes?: number; readonly held: false; readonly refusals: readonly Refusal[] }> => {
+  return async (
+    urls: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly bytes?: number; readonly held: false; readonly refusals: readonly Refusal[] }> => {
     signal?.throwIfAborted()
     const controller = new AbortController()
     const abort = () => controller.abort()

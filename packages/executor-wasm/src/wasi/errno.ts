@@ -11,14 +11,13 @@ export interface Errno {
   readonly errno: number
 }
 
-const answers = new Map(Object.entries(numbers).map(([name, errno]) => [name, { errno } satisfies Errno]))
+const answers = Object.fromEntries(Object.entries(numbers).map(([name, errno]) => [name, { errno }])) as Readonly<Record<ErrnoName, Errno>>
 
 /** The one object for an errno, to be thrown. */
-export const errno = (name: ErrnoName): Errno => answers.get(name) ?? { errno: numbers[name] }
+export const errno = (name: ErrnoName): Errno => answers[name]
 
-export const isErrno = (value: unknown): value is Errno => typeof value === 'object' && value !== null && 'errno' in value && answersHold(value)
-const held = new Set<unknown>(answers.values())
-const answersHold = (value: unknown): boolean => held.has(value)
+const thrown = new Set<unknown>(Object.values(answers))
+export const isErrno = (value: unknown): value is Errno => thrown.has(value)
 
 // A failing call of the host that the guest may know of. Whatever else the host answers is not the guest's business.
 const ofHost: Readonly<Record<string, ErrnoName>> = {
@@ -27,7 +26,7 @@ const ofHost: Readonly<Record<string, ErrnoName>> = {
 }
 
 export const errnoOfHost = (error: unknown): Errno | undefined => {
-  const name = hostCode(error) === undefined ? undefined : ofHost[hostCode(error) ?? '']
+  const name = ofHost[hostCode(error) ?? '']
   return name === undefined ? undefined : errno(name)
 }
 

@@ -4,8 +4,6 @@ import { mustBeDirectory, nodeAt, pathAt, walk, type Place } from './path.ts'
 import type { Call, Guest, Parameters } from './preview1.ts'
 import type { Directory, File } from './tree.ts'
 
-export { nodeAt }
-
 const openCreate = 1
 const openDirectory = 2
 const openExclusive = 4

@@ -1,9 +1,10 @@
 import { EndingError, type Ending } from './ending.ts'
 import { descriptorTable, type Descriptors } from './descriptor.ts'
-import { errno, errnoOfHost, hostCode, isErrno } from './errno.ts'
+import { errnoOfHost, hostCode, isErrno } from './errno.ts'
 import { fileCalls } from './file-calls.ts'
 import { guestMemory, type GuestMemory } from './guest-memory.ts'
-import { nodeAt, pathCalls } from './path-calls.ts'
+import { nodeAt } from './path.ts'
+import { pathCalls } from './path-calls.ts'
 import { processCalls } from './process-calls.ts'
 import { fileTree, type Mount, type Tree } from './tree.ts'
 import { quotaOf } from './quota.ts'
@@ -136,5 +137,3 @@ const stdinNode = (tree: Tree, path: string) => {
   }
   throw new EndingError({ type: 'failure', code: 'task-invalid', detail: `stdin names ${path}, which is no file among the inputs` })
 }
-
-export { errno }
