@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
-import { createHash } from 'node:crypto'
 import type { JobSpec } from './job.ts'
 
 const sha256Code = 0x12
@@ -72,7 +72,8 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
 }
 
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string => CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
+export const cidOf = (value: unknown): string =>
+  CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

@@ -1,9 +1,9 @@
-import * as fc from 'fast-check'
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
 import { isDeepStrictEqual } from 'node:util'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { canonicalBytes, cidOf, decodeCanonical, printJob, readJob, resolve, specCid, taskOf, taskSchema, type JobSpec } from '../src/index.ts'
+import { canonicalBytes, cidOf, decodeCanonical, type JobSpec, printJob, readJob, resolve, specCid, taskOf, taskSchema } from '../src/index.ts'
 import { arbitraryJob } from './arbitrary-job.ts'
 
 const read = (text: string): JobSpec => {
@@ -55,7 +55,13 @@ test('key order, format and quoting do not change a CID', () => {
 const job = (fields: string): string => specCid(read(`apiVersion: skrei/v1\nengine: { type: noop }\n${fields}`))
 
 test.each([
-  ['resources: { memory: 1Gi }', 'resources: { memory: 1024Mi }', 'resources: { memory: 1073741824 }', 'resources: { memory: "1073741824" }', 'resources: { memory: 1048576Ki }'],
+  [
+    'resources: { memory: 1Gi }',
+    'resources: { memory: 1024Mi }',
+    'resources: { memory: 1073741824 }',
+    'resources: { memory: "1073741824" }',
+    'resources: { memory: 1048576Ki }',
+  ],
   ['resources: { cpu: 500m }', 'resources: { cpu: 0.5 }', 'resources: { cpu: "0.500" }', 'resources: { cpu: 5e-1 }'],
   ['resources: { gpu: 1 }', 'resources: { gpu: { count: 1 } }'],
   ['resources: { gpu: { count: 1, memory: 1Gi } }', 'resources: { gpu: { memory: 1024Mi, count: 1 } }'],
@@ -68,7 +74,11 @@ test.each([
 })
 
 test('what was said and what is default are different jobs: a default never moves a CID', () => {
-  expect(new Set(['', 'resources: { cpu: 500m }', 'resources: {}', 'network: { mode: none }', 'env: {}', 'publisher: { type: ipfs }', 'retry: { attempts: 3 }'].map(job)).size).toBe(7)
+  expect(
+    new Set(
+      ['', 'resources: { cpu: 500m }', 'resources: {}', 'network: { mode: none }', 'env: {}', 'publisher: { type: ipfs }', 'retry: { attempts: 3 }'].map(job),
+    ).size,
+  ).toBe(7)
   fc.assert(
     fc.property(arbitraryJob, (spec) => {
       const before = specCid(spec)
@@ -124,7 +134,8 @@ test.each([
 })
 
 test('hostile bytes are refused in linear time and bounded depth', () => {
-  for (const byte of [0x81, 0xa1, 0x9f, 0xd8, 0xff]) expect(() => decodeCanonical(new Uint8Array(2 ** 20).fill(byte))).toThrow(expect.objectContaining({ code: 'not-canonical' }))
+  for (const byte of [0x81, 0xa1, 0x9f, 0xd8, 0xff])
+    expect(() => decodeCanonical(new Uint8Array(2 ** 20).fill(byte))).toThrow(expect.objectContaining({ code: 'not-canonical' }))
   expect(() => decodeCanonical(new Uint8Array(2 ** 20 + 1))).toThrow(expect.objectContaining({ code: 'not-canonical' }))
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {

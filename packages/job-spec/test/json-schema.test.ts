@@ -18,7 +18,8 @@ test('every field has a title and a description, and every mapping is closed', (
       const extension = 'title' in node && node.title === 'Extension engine'
       if (!extension && !('additionalProperties' in node && node.additionalProperties === false)) wrong.push(`${path} is open`)
       for (const [key, field] of Object.entries(node.properties)) {
-        for (const name of ['title', 'description']) if (typeof (field as Record<string, unknown>)[name] !== 'string') wrong.push(`${path}.${key} has no ${name}`)
+        for (const name of ['title', 'description'])
+          if (typeof (field as Record<string, unknown>)[name] !== 'string') wrong.push(`${path}.${key} has no ${name}`)
       }
     }
     for (const [key, item] of Object.entries(node)) visit(item, `${path}/${key}`)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { problems, readJob, resolve, type ResolvedJob } from '../src/index.ts'
+import { problems, type ResolvedJob, readJob, resolve } from '../src/index.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { matches, parseSelector, selectorSchema, type Selector } from '../src/index.ts'
+import { matches, parseSelector, type Selector, selectorSchema } from '../src/index.ts'
 
 const parse = (text: string): Selector => {
   const result = parseSelector(text)
@@ -83,7 +83,9 @@ test('a selector means the same however it is spaced', () => {
     label.map((key) => [key]),
     label.map((key) => ['!', key]),
     fc.tuple(label, fc.constantFrom('=', '==', '!='), label),
-    fc.tuple(label, fc.constantFrom(' in ', ' notin '), fc.array(label, { minLength: 1, maxLength: 3 })).map(([key, operator, values]) => [key, operator, '(', ...values.flatMap((value, index) => (index === 0 ? [value] : [',', value])), ')']),
+    fc
+      .tuple(label, fc.constantFrom(' in ', ' notin '), fc.array(label, { minLength: 1, maxLength: 3 }))
+      .map(([key, operator, values]) => [key, operator, '(', ...values.flatMap((value, index) => (index === 0 ? [value] : [',', value])), ')']),
   )
   fc.assert(
     fc.property(fc.array(requirement, { minLength: 1, maxLength: 4 }), fc.infiniteStream(space), (requirements, spaces) => {

@@ -1,6 +1,6 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
-import { type Snapshot, type MemoryStateStore, memoryStateStore } from '@skrei/state-store/memory'
+import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
