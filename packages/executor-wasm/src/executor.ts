@@ -11,7 +11,7 @@ import { processPool, type ProcessPool } from './process-pool.ts'
 export interface WasmOptions {
   /** Where it keeps records and output of executions until they are removed. One executor a directory. Made if it is not there. */
   readonly directory: string
-  /** How many processes wait ready for the next execution. Default: 1. Each takes some 60 MB. */
+  /** How many processes wait ready for the next execution. Default: 1. Each takes some 90 MB. */
   readonly warm?: number
   /**
    * How many guests a process runs, one after the other, if each ends by itself. Default: 1, so that no guest meets anything of another's. More is many

@@ -16,7 +16,7 @@ interface Known {
 }
 
 /** Sources of more URLs are of unknown size, and only the first of them are looked at. */
-export const maxAssessedUrls = 64
+const maxAssessedUrls = 64
 const maxCached = 4096
 
 /** Asks servers for sizes, with HEAD, a few at a time, and remembers what they said for a while. A server that does not answer well is just unknown. */

@@ -78,9 +78,11 @@ const poll: Call[1] = (guest, p) => {
     const kind = clockOf(memory.u32(at + 16))
     sleeps.push({ userdata, until: absolute ? timeout - (kind === 'realtime' ? clock.epoch : 0n) : now + timeout })
   }
-  if (ready.length === 0) clock.sleepUntil(sleeps.reduce((least, { until }) => (until < least ? until : least), sleeps[0]?.until ?? 0n))
-  const after = ready.length === 0 ? sleeps.reduce((least, { until }) => (until < least ? until : least), sleeps[0]?.until ?? 0n) : now
-  const due = sleeps.filter(({ until }) => until <= after || until <= now)
+  const soonest = sleeps.reduce<bigint | undefined>((least, { until }) => (least === undefined || until < least ? until : least), undefined)
+  // Only where nothing else is ready does it sleep, until the first of them.
+  const reached = ready.length === 0 && soonest !== undefined && soonest > now ? soonest : now
+  clock.sleepUntil(reached)
+  const due = sleeps.filter(({ until }) => until <= reached)
   const events = [...ready, ...due.map(({ userdata }): Event => ({ userdata, error: 0, tag: tagClock, bytes: 0n, flags: 0 }))]
   for (const [index, event] of events.entries()) {
     const at = output + eventBytes * index
