@@ -20,7 +20,7 @@ try {
 const allowance = 768 * 2 ** 20
 
 const flag = new SharedArrayBuffer(4)
-const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './guest-thread.ts' : './guest-thread.js', import.meta.url), {
+const thread = new Worker(import.meta.url.endsWith('.ts') ? new URL('./guest-thread.ts', import.meta.url) : new URL('./guest-thread.js', import.meta.url), {
   workerData: flag,
   env: {},
   resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64, stackSizeMb: 8 },

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import type { GuestEnding, GuestJob, GuestResult } from './guest-job.ts'
-import { limitModule, ModuleError, pageBytes, type LimitedModule } from './module-limits.ts'
+import { type LimitedModule, limitModule, ModuleError, pageBytes } from './module-limits.ts'
 import { EndingError } from './wasi/ending.ts'
-import { webAssembly, type WasmImports, type WasmInstance, type WasmMemory, type WasmModule } from './webassembly.ts'
-import { providesCall, wasiFor, wasiModule, type Wasi } from './wasi/preview1.ts'
+import { providesCall, type Wasi, wasiFor, wasiModule } from './wasi/preview1.ts'
+import { type WasmImports, type WasmInstance, type WasmMemory, type WasmModule, webAssembly } from './webassembly.ts'
 
 /**
  * V8 does not replace code in the middle of a call: a loop that is entered once stays in the code of the fast compiler, several times slower, for ever.
@@ -112,7 +112,8 @@ const compiled = (limited: LimitedModule): WasmModule => {
     const reactor = exported.has('_initialize') ? ': it is a library (a reactor), not a command' : ''
     throw new ModuleError('module-invalid', `it exports no function _start${reactor}`)
   }
-  if (limited.importedMemory === undefined && exported.get('memory') !== 'memory') throw new ModuleError('module-invalid', 'it exports no memory called "memory"')
+  if (limited.importedMemory === undefined && exported.get('memory') !== 'memory')
+    throw new ModuleError('module-invalid', 'it exports no memory called "memory"')
   return module
 }
 

@@ -1,6 +1,6 @@
 import type { Task } from '@skrei/job-spec'
 import type { AbortOptions, Executor, RunEvent, RunExit, RunRequest } from './index.ts'
-import { memoryRecords, type ExecutionRecord, type ExecutionRecords, type OutputLog, type StreamName } from './records.ts'
+import { type ExecutionRecord, type ExecutionRecords, memoryRecords, type OutputLog, type StreamName } from './records.ts'
 
 /** What a driver's `start` is given: the request, the order to end, and where to say what happens. */
 export interface Execution {
@@ -342,4 +342,4 @@ export const timerWait = async (milliseconds: number, { signal }: { readonly sig
   }
 }
 
-export { memoryRecords, type ExecutionRecord, type ExecutionRecords, type OutputLog, type StreamName } from './records.ts'
+export { type ExecutionRecord, type ExecutionRecords, memoryRecords, type OutputLog, type StreamName } from './records.ts'
