@@ -38,41 +38,61 @@ export interface EmbeddedNode extends AsyncDisposable {
 
 export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<EmbeddedNode> => {
   const { home, runFolder, identity, logger } = options
-  await using stack = new AsyncDisposableStack()
-  const clock = systemClock()
-  const store = stack.use(sqliteStateStore({ path: join(runFolder, 'state.sqlite') }))
-  const ipfs = stack.use(ipfsStorage({ directory: home.blocks }))
-  await ipfs.start()
-  const transport = stack.use(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
-  await transport.start()
-  const executors = engines(runFolder)
-  for (const executor of executors) stack.defer(async () => await executor[Symbol.asyncDispose]?.())
-  // A source that does not answer is told within a minute, not after ten.
-  const https = stack.use(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
-  const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
-  const scheduler = stack.use(
-    createScheduler({
-      network: 'embedded',
-      identity,
-      check: checkSignature,
-      clock,
-      random: Math.random,
-      jobId: () => uuid(),
-      store,
-      transport,
-      workspace: localWorkspace({ directory: join(runFolder, 'workspace') }),
-      sources: [options.local, inlineSource(), https, ipfs.source],
-      publishers,
-      compute: { executors, capacity: await embeddedCapacity(home.path), labels: embeddedLabels() },
-      logger,
-    }),
-  )
-  await scheduler.start()
-  const owned = stack.move()
+  const parts = disposables()
+  try {
+    const clock = systemClock()
+    const store = parts.own(sqliteStateStore({ path: join(runFolder, 'state.sqlite') }))
+    // Not flushed block by block: the copy in the result directory is not either, and what a power cut takes is run again.
+    const ipfs = parts.own(ipfsStorage({ directory: home.blocks, sync: false }))
+    await ipfs.start()
+    const transport = parts.own(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
+    const executors = engines(runFolder).map(parts.own)
+    // A source that does not answer is told within a minute, not after ten.
+    const https = parts.own(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
+    const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
+    const scheduler = parts.own(
+      createScheduler({
+        network: 'embedded',
+        identity,
+        check: checkSignature,
+        clock,
+        random: Math.random,
+        jobId: () => uuid(),
+        store,
+        transport,
+        workspace: localWorkspace({ directory: join(runFolder, 'workspace') }),
+        sources: [options.local, inlineSource(), https, ipfs.source],
+        publishers,
+        compute: { executors, capacity: await embeddedCapacity(home.path), labels: embeddedLabels() },
+        logger,
+      }),
+    )
+    await scheduler.start()
+    return {
+      scheduler,
+      publisherOf: (reference) => publishers.find(({ type }) => type === reference.type),
+      [Symbol.asyncDispose]: parts.dispose,
+    }
+  } catch (error) {
+    await parts.dispose()
+    throw error
+  }
+}
+
+/** What the node is made of, ended in reverse order. Node 22 has no AsyncDisposableStack. */
+const disposables = () => {
+  const owned: Partial<Disposable & AsyncDisposable>[] = []
   return {
-    scheduler,
-    publisherOf: (reference) => publishers.find(({ type }) => type === reference.type),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    own: <T extends Partial<Disposable & AsyncDisposable>>(part: T): T => {
+      owned.push(part)
+      return part
+    },
+    dispose: async (): Promise<void> => {
+      for (let part = owned.pop(); part !== undefined; part = owned.pop()) {
+        if (part[Symbol.asyncDispose] === undefined) part[Symbol.dispose]?.()
+        else await part[Symbol.asyncDispose]?.()
+      }
+    },
   }
 }
 

@@ -62,7 +62,7 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
     show: (event) => {
       apply(event)
       if (event.type !== 'submitted') return
-      stream.write(`${clear()}${styleText('dim', `job ${event.jobId}  ${event.specCid}`, { stream })}\n`)
+      stream.write(`${clear()}${styleText('dim', `job ${event.jobId}`, { stream })}\n`)
       drawn = 0
       draw()
     },
@@ -96,8 +96,8 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
     model.total === undefined ? ` ${model.state}` : ` ${ended}/${model.total} ${model.total === 1 ? 'shard' : 'shards'}`,
     ...(model.state === 'running' || model.total === undefined ? [] : [model.state]),
     ...(model.failed > 0 ? [`${model.failed} failed`] : []),
-    ...states,
     elapsed(now - model.startedAt),
+    ...states,
   ]
   const text = shorten(head.slice(1).join(' · '), width - barWidth - (head[0]?.length ?? 0))
   const bar = model.total === undefined ? '' : `${styleText('green', '█'.repeat(filled))}${styleText('dim', '░'.repeat(barWidth - filled))}`

@@ -1,6 +1,6 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
-import { type MemorySnapshot, type MemoryStateStore, memoryStateStore } from '@skrei/state-store/memory'
+import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
@@ -108,7 +108,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     capacity: Capacity,
     running: Map<string, Task>,
     files: Map<string, Record<string, string>>,
-    from?: MemorySnapshot,
+    from?: Snapshot,
   ): { scheduler: Scheduler; store: MemoryStateStore } => {
     const store = memoryStateStore(from ? { from } : {})
     const random = seededRandom(seed * 1000 + index)
@@ -197,7 +197,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     const capacity = { cpu: 4000, memory: 8192 * mebibyte, disk: 65_536 * mebibyte, ...options.capacity }
     const running = new Map<string, Task>()
     const files = new Map<string, Record<string, string>>()
-    let image: MemorySnapshot | undefined
+    let image: Snapshot | undefined
     const built = build(index, id, capacity, running, files)
     const node: SimulatedNode = {
       id,
