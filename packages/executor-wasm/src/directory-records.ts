@@ -47,7 +47,8 @@ export const directoryRecords = (directory: string): ExecutionRecords => {
     },
     put: async (id, record) => {
       const temporary = path(id, 'record.tmp')
-      await mkdir(join(directory, folderOf(id)), { recursive: true })
+      // What a program writes is for its owner only.
+      await mkdir(join(directory, folderOf(id)), { recursive: true, mode: 0o700 })
       await writeFile(temporary, JSON.stringify(record), { flush: record.state === 'stopped' })
       await rename(temporary, path(id, 'record.json'))
       if (record.state === 'stopped') await flush(directory, folderOf(id))

@@ -266,9 +266,13 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
         const live = table.get(id)
         if (live !== undefined) {
           live.stopped = true
-          await save(live)
-          end(live, { code: 'cancelled', detail: 'stopped' })
-          await live.done
+          try {
+            await save(live)
+          } finally {
+            // It dies also where that cannot be written down.
+            end(live, { code: 'cancelled', detail: 'stopped' })
+            await live.done
+          }
           return
         }
         const record = await records.get(id)
