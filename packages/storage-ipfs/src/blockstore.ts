@@ -21,11 +21,11 @@ export interface Blockstore {
   put(cid: CID, bytes: Uint8Array, options?: BlockOptions): CID | Promise<CID>
 }
 
-export interface FsBlockstore extends Blockstore {
+interface FsBlockstore extends Blockstore {
   start(): Promise<void>
 }
 
-export interface FsBlockstoreOptions {
+interface FsBlockstoreOptions {
   readonly directory: string
   /** Flush each block to the disk before `put` resolves, so that it survives a power cut, not only a crash of the process. */
   readonly sync: boolean

@@ -4,7 +4,7 @@ import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import { chunkBytes, storeDirectory, storeFile, type BuildOptions, type DirectoryEntry, type Stored } from './tree-build.ts'
 
-export interface CompositionEntry {
+interface CompositionEntry {
   readonly path: string
   readonly content: Reference | Uint8Array
 }

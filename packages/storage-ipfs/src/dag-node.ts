@@ -70,7 +70,7 @@ const checkSupported = (cid: CID): void => {
 }
 
 /** A block's bytes, checked against its CID: a local store is not trusted more than a peer. */
-export const loadBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal): Promise<Uint8Array> => {
+const loadBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal): Promise<Uint8Array> => {
   signal.throwIfAborted()
   checkSupported(cid)
   if (cid.multihash.code === identityCode) return cid.multihash.digest

@@ -13,7 +13,7 @@ import { writeAll } from './write-whole.ts'
 const filesAhead = 8
 const smallBytes = 1_048_576
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly blockstore: Blockstore
   readonly signal: AbortSignal
   readonly maxEntries: number

@@ -6,11 +6,11 @@ import { parseCid } from './dag-node.ts'
 import { fetchTree } from './directory-fetch.ts'
 import { storeTree } from './directory-publish.ts'
 import { IpfsError } from './ipfs-error.ts'
-import type { OpenOperation } from './ipfs-storage.ts'
+import type { OpenOperation } from './open-operation.ts'
 import type { Publications } from './publications.ts'
 import type { Stored } from './tree-build.ts'
 
-export interface IpfsPublisherParts {
+interface IpfsPublisherParts {
   readonly blockstore: Blockstore
   readonly open: OpenOperation
   readonly published: Publications

@@ -6,7 +6,7 @@ import type { Blockstore } from './blockstore.ts'
 import { holdsBlock, loadNode, parseCid, rawCode, type DagFile, type DagNode } from './dag-node.ts'
 import { fileContent } from './file-content.ts'
 import { IpfsError, type IpfsErrorCode } from './ipfs-error.ts'
-import type { OpenOperation } from './ipfs-storage.ts'
+import type { OpenOperation } from './open-operation.ts'
 import { walkTree } from './tree-walk.ts'
 import { writeAll } from './write-whole.ts'
 
@@ -95,7 +95,7 @@ async function* writeChecked(target: FileHandle, blockstore: Blockstore, file: D
   if (bytes === 0) yield 0
 }
 
-export interface IpfsSourceParts {
+interface IpfsSourceParts {
   readonly blockstore: Blockstore
   readonly open: OpenOperation
   readonly maxEntries: number

@@ -3,6 +3,7 @@ import { fsBlockstore, type Blockstore } from './blockstore.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { ipfsPublisher } from './ipfs-publisher.ts'
 import { ipfsSource } from './ipfs-source.ts'
+import type { OpenOperation } from './open-operation.ts'
 import { publications } from './publications.ts'
 
 export interface IpfsStorageOptions {
@@ -28,9 +29,6 @@ export interface IpfsStorage extends AsyncDisposable {
   /** Ends what is under way; nothing can be used until the next `start`. */
   stop(): Promise<void>
 }
-
-/** Begins an operation: throws where it must not begin, and gives the signal that ends it. */
-export type OpenOperation = (options?: AbortOptions) => AbortSignal
 
 /**
  * Stages inputs from IPFS and publishes results to it. Content has the CIDs that kubo and helia give it under the profile `unixfs-v1-2025`.

@@ -21,7 +21,7 @@ interface Pending {
 const maxPathBytes = 4096
 
 /** Refuses a name that is none: such a name would leave its directory or hide another. */
-export const checkName = (name: string, where: string): void => {
+const checkName = (name: string, where: string): void => {
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
     throw new IpfsError('dag-invalid', `${where} holds an entry named ${JSON.stringify(name.slice(0, 128))}`)
   }
@@ -70,7 +70,7 @@ const shardChildren = async (parent: Pending, node: DagDirectory): Promise<Pendi
   return children
 }
 
-export interface WalkLimits {
+interface WalkLimits {
   /** Links that are followed, parts of sharded directories included. */
   readonly maxEntries: number
   readonly signal: AbortSignal

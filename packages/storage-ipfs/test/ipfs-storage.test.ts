@@ -139,7 +139,7 @@ test('a CID of an older profile, CIDv0 without raw leaves, is read', async () =>
 test('a large sharded directory lists, is fetched and is assessed whole', async () => {
   await using tools = await scratch()
   const storage = await tools.storage()
-  const names = Array.from({ length: 5000 }, (_, index) => `a rather long name of a file ${index}`)
+  const names = Array.from({ length: 1500 }, (_, index) => `${index} ${'long name '.repeat(20)}`)
   async function* entries() {
     for (const name of names) yield { path: `many/${name}`, content: Buffer.from(name) }
   }
