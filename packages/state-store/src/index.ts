@@ -1,3 +1,5 @@
+export { StateStoreError, stateStoreErrors, type StateStoreErrorCode } from './state-store-error.ts'
+
 /** The store of one node's own state: rows, history, deadlines and an outbox. It knows no job. */
 export interface StateStore extends Disposable {
   /** All or nothing, and durable when it returns. Not re-entrant. */

@@ -55,7 +55,17 @@ export type StreamName = 'stdout' | 'stderr' | 'evidence'
  * `publish` holds `outputs/` (the same as `outputs`), `stdout` and `stderr`.
  */
 export interface Workspace {
-  open(id: string): Promise<{ readonly inputs: string; readonly outputs: string; readonly publish: string }>
+  /** `outputNames`: directories to make under `outputs`. */
+  open(id: string, outputNames?: readonly string[]): Promise<{ readonly inputs: string; readonly outputs: string; readonly publish: string }>
+  /**
+   * Where to put a file, of the inputs or of the engine's own (`files`): its directory exists, it does not; what an earlier try left there is gone.
+   * `path` is relative and normal; a `FailureError` `source-invalid` where it would leave its area or pass through a file.
+   */
+  place(id: string, area: 'inputs' | 'files', path: string): Promise<string>
+  /** Where a file that was placed lies. */
+  locate(id: string, area: 'inputs' | 'files', path: string): string
+  /** An empty `publish` directory, to fetch something published into; `entries` then tells what came. */
+  receive(id: string): Promise<string>
   /** Writes at an offset: the same bytes again change nothing. An error: an unknown id, a hole before `offset`, new bytes after `seal`. */
   append(id: string, name: StreamName, offset: number, bytes: Uint8Array): Promise<void>
   /**

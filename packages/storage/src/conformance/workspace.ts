@@ -80,6 +80,50 @@ export const workspaceCases: readonly WorkspaceCase[] = [
       }),
   },
   {
+    name: 'open makes the named output directories, place makes the directories of a file and clears what an earlier try left',
+    run: (options) =>
+      withWorkspace(options, async (workspace) => {
+        const { inputs, outputs } = await workspace.open('job', ['counts', 'logs'])
+        expect((await readdir(outputs)).sort()).toEqual(['counts', 'logs'])
+        const file = await workspace.place('job', 'inputs', 'inputs/deep/a.csv')
+        expect(file).toBe(join(inputs, 'inputs', 'deep', 'a.csv'))
+        await writeFile(file, 'half')
+        expect(await workspace.place('job', 'inputs', 'inputs/deep/a.csv')).toBe(file)
+        expect(await readdir(join(inputs, 'inputs', 'deep'))).toEqual([])
+        const module = await workspace.place('job', 'files', 'module')
+        expect(workspace.locate('job', 'files', 'module')).toBe(module)
+      }),
+  },
+  {
+    name: 'place refuses paths that leave their area or pass through a file',
+    run: (options) =>
+      withWorkspace(options, async (workspace) => {
+        await workspace.open('job')
+        for (const path of ['../x', 'a/../../x', '/x', 'a//b', './a', '', 'a/\0']) {
+          await expect(workspace.place('job', 'inputs', path)).rejects.toMatchObject({ failure: { code: 'source-invalid' } })
+        }
+        await writeFile(await workspace.place('job', 'inputs', 'a'), 'x')
+        await expect(workspace.place('job', 'inputs', 'a/b')).rejects.toMatchObject({ failure: { code: 'source-invalid' } })
+      }),
+  },
+  {
+    name: 'what was received is what entries tell, and nothing received is no entry',
+    run: (options) =>
+      withWorkspace(options, async (workspace) => {
+        const publish = await workspace.receive('job')
+        expect(await readdir(publish)).toEqual([])
+        const none: string[] = []
+        for await (const { path } of workspace.entries('job')) none.push(path)
+        expect(none).toEqual([])
+        await mkdir(join(publish, 'outputs'))
+        await writeFile(join(publish, 'outputs', 'a'), 'x')
+        const some: string[] = []
+        for await (const { path } of workspace.entries('job')) some.push(path)
+        expect(some).toEqual(['a'])
+        expect(await readdir(await workspace.receive('job'))).toEqual([])
+      }),
+  },
+  {
     name: 'appends write at their offset, and the same bytes again change nothing',
     run: (options) =>
       withWorkspace(options, async (workspace, { reopen }) => {

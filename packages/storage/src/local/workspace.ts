@@ -1,7 +1,7 @@
 import { FailureError, type TreeEntry } from '@skrei/job-spec'
 import { constants } from 'node:fs'
 import { access, type FileHandle, lstat, mkdir, open, readdir } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import type { StreamName, Workspace } from '../index.ts'
 import { StorageError } from '../storage-error.ts'
 import { idOfName, nameOfId } from './id-name.ts'
@@ -85,7 +85,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
   }
 
   return {
-    open: (id) =>
+    open: (id, outputNames = []) =>
       inTurn(id, async () => {
         const root = folder(id)
         const publish = join(root, 'publish')
@@ -94,8 +94,34 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
         await mkdir(root, { recursive: true, mode: 0o700 })
         await mkdir(places.inputs, { recursive: true, mode: 0o755 })
         await mkdir(places.outputs, { recursive: true, mode: 0o755 })
+        for (const name of outputNames) await mkdir(inside(places.outputs, name), { recursive: true, mode: 0o755 })
         for (const name of streamNames) await touch(streamFile(id, name))
         return places
+      }),
+
+    place: (id, area, path) =>
+      inTurn(id, async () => {
+        const file = inside(join(folder(id), area), path)
+        try {
+          await mkdir(dirname(file), { recursive: true, mode: 0o755 })
+        } catch (error) {
+          const code = systemCode(error)
+          if (code === 'EEXIST' || code === 'ENOTDIR') throw new FailureError('source-invalid', `${path} would lie inside a file of the same input`, { cause: error })
+          throw writeError(error)
+        }
+        await removeTree(file)
+        return file
+      }),
+
+    locate: (id, area, path) => inside(join(folder(id), area), path),
+
+    receive: (id) =>
+      inTurn(id, async () => {
+        const publish = join(folder(id), 'publish')
+        await removeTree(publish)
+        await mkdir(directory, { recursive: true, mode: 0o700 })
+        await mkdir(publish, { recursive: true, mode: 0o700 })
+        return publish
       }),
 
     append: (id, name, offset, bytes) =>
@@ -184,7 +210,10 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
       try {
         await lstat(outputs)
       } catch (error) {
-        throw systemCode(error) === 'ENOENT' ? unknown(id, error) : error
+        if (systemCode(error) !== 'ENOENT') throw error
+        // What was received may hold no outputs at all; what was never opened is an error.
+        if (await exists(join(folder(id), 'publish'))) return
+        throw unknown(id, error)
       }
       for await (const file of walk(outputs, { signal, refuse: unsafe })) yield treeEntry(file)
     },
@@ -209,4 +238,13 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
       }
     },
   }
+}
+
+/** A path below `root`, never outside it; the names come from a job or a source. */
+const inside = (root: string, path: string): string => {
+  const segments = path.split('/')
+  if (path.includes('\0') || segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
+    throw new FailureError('source-invalid', `"${path.slice(0, 200)}" is not a relative path without "." and ".." segments`)
+  }
+  return join(root, ...segments)
 }

@@ -1,0 +1,5 @@
+export type * from './options.ts'
+export type { KernelEvent, ObjectEvent, Transition } from './kernel/event.ts'
+export { defaultSettings, type Settings } from './settings.ts'
+export { createScheduler } from './scheduler.ts'
+export { SubmitError, submitErrors, type SubmitErrorCode } from './submit-error.ts'
