@@ -1,8 +1,8 @@
-import { base32upper } from 'multiformats/bases/base32'
-import type { CID } from 'multiformats/cid'
 import { randomUUID } from 'node:crypto'
 import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { base32upper } from 'multiformats/bases/base32'
+import type { CID } from 'multiformats/cid'
 import { IpfsError } from './ipfs-error.ts'
 import { writeWhole } from './write-whole.ts'
 

@@ -1,7 +1,7 @@
+import { hash } from 'node:crypto'
 import { decode as decodePb, type PBLink } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
-import { hash } from 'node:crypto'
 import type { Blockstore } from './blockstore.ts'
 import { IpfsError } from './ipfs-error.ts'
 
@@ -63,7 +63,11 @@ const maxIdentityBytes = 128
 const checkable = ({ multihash: { code, size } }: CID): boolean => (code === identityCode ? size <= maxIdentityBytes : hashFunctions.get(code)?.bytes === size)
 
 const checkSupported = (cid: CID): void => {
-  if (!checkable(cid)) throw new IpfsError('cid-unsupported', `${cid} uses hash function 0x${cid.multihash.code.toString(16)} with ${cid.multihash.size} bytes; read here are sha2-256, sha2-512 and identity up to ${maxIdentityBytes}`)
+  if (!checkable(cid))
+    throw new IpfsError(
+      'cid-unsupported',
+      `${cid} uses hash function 0x${cid.multihash.code.toString(16)} with ${cid.multihash.size} bytes; read here are sha2-256, sha2-512 and identity up to ${maxIdentityBytes}`,
+    )
   if (cid.code !== rawCode && cid.code !== dagPbCode) {
     throw new IpfsError('cid-unsupported', `${cid} has codec 0x${cid.code.toString(16)}; files and directories are raw or dag-pb`)
   }
@@ -91,7 +95,8 @@ export const holdsBlock = async (blockstore: Blockstore, cid: CID, signal: Abort
 }
 
 const decodeFile = (cid: CID, data: UnixFS, links: readonly PBLink[]): DagFile => {
-  if (data.blockSizes.length !== links.length) throw new IpfsError('dag-invalid', `file node ${cid} has ${links.length} links and ${data.blockSizes.length} sizes`)
+  if (data.blockSizes.length !== links.length)
+    throw new IpfsError('dag-invalid', `file node ${cid} has ${links.length} links and ${data.blockSizes.length} sizes`)
   const size = Number(data.fileSize())
   if (!Number.isSafeInteger(size)) throw new IpfsError('dag-invalid', `file node ${cid} claims an impossible size`)
   const children = links.map((link, index) => ({ cid: link.Hash, size: Number(data.blockSizes[index] ?? 0n) }))

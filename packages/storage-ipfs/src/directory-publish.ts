@@ -3,7 +3,7 @@ import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { chunkBytes, storeDirectory, storeFile, type BuildOptions, type DirectoryEntry, type Stored } from './tree-build.ts'
+import { type BuildOptions, chunkBytes, type DirectoryEntry, type Stored, storeDirectory, storeFile } from './tree-build.ts'
 
 /** Files of one directory that are read at the same time. */
 const filesAhead = 8
@@ -60,7 +60,10 @@ export const storeTree = async (root: string, maxEntries: number, options: Build
       else if (entry.isDirectory()) stored.push({ name, ...(await storeOne(join(directory, name))) })
       else throw unsafe(join(directory, name), entry.isSymbolicLink() ? 'it is a link' : 'it is neither a file nor a directory')
     }
-    const storeNamed = async (name: string): Promise<DirectoryEntry> => ({ name, ...(await storeFile(chunksOf(join(directory, name), options.signal), options)) })
+    const storeNamed = async (name: string): Promise<DirectoryEntry> => ({
+      name,
+      ...(await storeFile(chunksOf(join(directory, name), options.signal), options)),
+    })
     for await (const file of readAhead(files, filesAhead, storeNamed)) stored.push(file)
     return storeDirectory(stored, options)
   }

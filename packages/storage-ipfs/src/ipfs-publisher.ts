@@ -43,7 +43,8 @@ export const ipfsPublisher = ({ blockstore, open, published, maxEntries, maxFetc
 
     fetch: async function* (reference, into, options) {
       const signal = open(options)
-      if (reference.type !== 'ipfs' || reference.cid === undefined) throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
+      if (reference.type !== 'ipfs' || reference.cid === undefined)
+        throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
       yield* fetchTree(parseCid(reference.cid), into, { blockstore, signal, maxEntries, maxFetchBytes })
     },
 

@@ -1,5 +1,5 @@
 import type { AbortOptions, Publisher, Source } from '@skrei/storage'
-import { fsBlockstore, type Blockstore } from './blockstore.ts'
+import { type Blockstore, fsBlockstore } from './blockstore.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { ipfsPublisher } from './ipfs-publisher.ts'
 import { ipfsSource } from './ipfs-source.ts'

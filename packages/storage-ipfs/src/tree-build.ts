@@ -1,8 +1,8 @@
-import { encode, prepare, type PBLink } from '@ipld/dag-pb'
+import { hash } from 'node:crypto'
+import { encode, type PBLink, prepare } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { hash } from 'node:crypto'
 import type { Blockstore } from './blockstore.ts'
 import { dagPbCode, rawCode } from './dag-node.ts'
 import { directoryHash, maxShardDepth, slotLabel } from './directory-hash.ts'
@@ -69,7 +69,8 @@ const putFileNode = async (parts: readonly StoredPart[], options: BuildOptions):
 export const storeFile = async (chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options: BuildOptions): Promise<Stored> => {
   const levels: StoredPart[][] = []
   const add = async (part: StoredPart, level: number): Promise<void> => {
-    const open = (levels[level] ??= [])
+    const open = levels[level] ?? []
+    levels[level] = open
     // A full node is closed only when another part follows: whether it is the root shows at the end.
     if (open.length === linksPerNode) {
       await add(await putFileNode(open, options), level + 1)
@@ -93,7 +94,8 @@ interface Hashed {
 }
 
 const putShard = async (entries: readonly Hashed[], depth: number, options: BuildOptions): Promise<Stored> => {
-  if (depth >= maxShardDepth) throw new IpfsError('directory-unsafe', `names that hash alike cannot stand in one large directory: ${JSON.stringify(entries[0]?.entry.name)}`)
+  if (depth >= maxShardDepth)
+    throw new IpfsError('directory-unsafe', `names that hash alike cannot stand in one large directory: ${JSON.stringify(entries[0]?.entry.name)}`)
   const slots = Map.groupBy(entries, ({ hash }) => hash[depth] ?? 0)
   const bits = new Uint8Array(32)
   const links: PBLink[] = []

@@ -1,7 +1,7 @@
 import { createCipheriv } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
-import { chunkBytes, storeDirectory, storeFile, type BuildOptions } from '../src/tree-build.ts'
+import { type BuildOptions, chunkBytes, storeDirectory, storeFile } from '../src/tree-build.ts'
 import { cidOf, scratch, sha256 } from './scratch.ts'
 
 // Expected CIDs of "kubo": its test/cli/cid_profiles_test.go, profile unixfs-v1-2025, with the same seeded content (ChaCha20 keyed by SHA-256 of the seed).
@@ -42,12 +42,18 @@ test('small files have the CIDs of kubo', async () => {
 
 test('files around the size of a chunk have the CIDs of kubo', async () => {
   expect((await storeFile(seeded(chunkBytes, 'chunk-v1-seed'), forgetting)).cid.toString()).toBe('bafkreiacndfy443ter6qr2tmbbdhadvxxheowwf75s6zehscklu6ezxmta')
-  expect((await storeFile(seeded(chunkBytes + 1, 'chunk-v1-seed'), forgetting)).cid.toString()).toBe('bafybeigmix7t42i6jacydtquhet7srwvgpizfg7gjbq7627d35mjomtu64')
+  expect((await storeFile(seeded(chunkBytes + 1, 'chunk-v1-seed'), forgetting)).cid.toString()).toBe(
+    'bafybeigmix7t42i6jacydtquhet7srwvgpizfg7gjbq7627d35mjomtu64',
+  )
 })
 
 test('files around the number of links of a node have the CIDs of kubo, and stream', async () => {
-  expect((await storeFile(seeded(1024 * chunkBytes, 'v1-2025-seed'), forgetting)).cid.toString()).toBe('bafybeihmf37wcuvtx4hpu7he5zl5qaf2ineo2lqlfrapokkm5zzw7zyhvm')
-  expect((await storeFile(seeded(1024 * chunkBytes + 1, 'v1-2025-seed'), forgetting)).cid.toString()).toBe('bafybeibdsi225ugbkmpbdohnxioyab6jsqrmkts3twhpvfnzp77xtzpyhe')
+  expect((await storeFile(seeded(1024 * chunkBytes, 'v1-2025-seed'), forgetting)).cid.toString()).toBe(
+    'bafybeihmf37wcuvtx4hpu7he5zl5qaf2ineo2lqlfrapokkm5zzw7zyhvm',
+  )
+  expect((await storeFile(seeded(1024 * chunkBytes + 1, 'v1-2025-seed'), forgetting)).cid.toString()).toBe(
+    'bafybeibdsi225ugbkmpbdohnxioyab6jsqrmkts3twhpvfnzp77xtzpyhe',
+  )
 })
 
 test('directories around the threshold of sharding have the CIDs of kubo', async () => {
