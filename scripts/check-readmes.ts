@@ -1,5 +1,6 @@
-// Runs the smallest program of every published package's README the way a stranger would: an empty project, the packed tarballs, plain `node`.
+// Runs the smallest program of every published library's README the way a stranger would: an empty project, the packed tarballs, plain `node`.
 // The first ```ts block under "## Smallest program" must compile against the packed types and print exactly the ```text block that follows it.
+// A package with commands is installed in the same way, and each command must print the package's version when asked to.
 // `node scripts/check-readmes.ts [package…]`; the packages must have been built.
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
@@ -9,7 +10,10 @@ import { dirname, join } from 'node:path'
 
 interface Manifest {
   readonly name: string
+  readonly version: string
   readonly private?: boolean
+  readonly exports?: Readonly<Record<string, unknown>>
+  readonly bin?: Readonly<Record<string, string>>
   readonly dependencies?: Readonly<Record<string, string>>
 }
 
@@ -65,37 +69,47 @@ const smallestProgram = (readme: string): { program: string; prints: string } | 
   return blocks?.[1] !== undefined && blocks[2] !== undefined ? { program: blocks[1], prints: blocks[2] } : undefined
 }
 
-const check = async (
-  subject: Package,
+type Project = { readonly folder: string; readonly subject: Package }
+
+/** An empty project with the packed package in it, and of the workspace only what that package needs. */
+const install = async (
+  { folder, subject }: Project,
   packages: ReadonlyMap<string, Package>,
   tarballs: ReadonlyMap<string, string>,
-  folder: string,
 ): Promise<string | undefined> => {
-  const example = smallestProgram(subject.readme)
-  if (!example) return 'README.md has no "## Smallest program" with a ```ts block directly followed by a ```text block'
-
   await mkdir(folder)
   const dependencies = Object.fromEntries(closure(subject.manifest.name, packages).map((name) => [name, `file:${tarballs.get(name)}`]))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
-  await writeFile(join(folder, 'program.ts'), example.program)
+  const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock', '--loglevel=error']
+  const { code, stdout, stderr } = await execute('npm', ['install', ...flags], folder)
+  return code === 0 ? undefined : `npm install failed:\n${stdout}${stderr}`
+}
 
-  const install = await execute(
-    'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock', '--loglevel=error'],
-    folder,
-  )
-  if (install.code !== 0) return `npm install failed:\n${install.stdout}${install.stderr}`
+const runCommands = async ({ folder, subject: { manifest } }: Project): Promise<string | undefined> => {
+  for (const name of Object.keys(manifest.bin ?? {})) {
+    const { code, stdout, stderr } = await execute(process.execPath, [join('node_modules/.bin', name), '--version'], folder)
+    if (code !== 0 || stdout !== `${manifest.version}\n`) return `${name} --version ended with ${code} and printed\n${stdout}${stderr}`
+  }
+  return undefined
+}
+
+const runProgram = async ({ folder, subject }: Project): Promise<string | undefined> => {
+  const example = smallestProgram(subject.readme)
+  if (!example) return 'README.md has no "## Smallest program" with a ```ts block directly followed by a ```text block'
+  await writeFile(join(folder, 'program.ts'), example.program)
 
   const flags =
     '--noEmit --strict --skipLibCheck --target es2024 --lib es2024,esnext.disposable,esnext.iterator,esnext.collection --module nodenext --types node'
   const types = await execute('tsc', [...flags.split(' '), '--typeRoots', typeRoots, 'program.ts'], folder)
   if (types.code !== 0) return `the program does not compile:\n${types.stdout}${types.stderr}`
 
-  const run = await execute(process.execPath, ['program.ts'], folder)
-  if (run.code !== 0) return `the program ended with ${run.code}:\n${run.stdout}${run.stderr}`
-  if (run.stdout !== example.prints) return `the program printed\n${run.stdout}where README.md says\n${example.prints}${run.stderr}`
+  const { code, stdout, stderr } = await execute(process.execPath, ['program.ts'], folder)
+  if (code !== 0) return `the program ended with ${code}:\n${stdout}${stderr}`
+  if (stdout !== example.prints) return `the program printed\n${stdout}where README.md says\n${example.prints}${stderr}`
   return undefined
 }
+
+const isLibrary = ({ manifest }: Package): boolean => manifest.exports?.['.'] !== undefined
 
 const found = await readPackages()
 const packages = new Map(found.map((item) => [item.manifest.name, item]))
@@ -118,7 +132,9 @@ try {
   const worker = async (): Promise<void> => {
     for (const [index, subject] of queue) {
       const start = performance.now()
-      const problem = await check(subject, packages, tarballs, join(folder, `project-${index}`))
+      const project = { folder: join(folder, `project-${index}`), subject }
+      const problem =
+        (await install(project, packages, tarballs)) ?? (await runCommands(project)) ?? (isLibrary(subject) ? await runProgram(project) : undefined)
       const seconds = ((performance.now() - start) / 1000).toFixed(1)
       console.log(`${problem ? 'FAILED' : 'ok    '} ${subject.manifest.name.padEnd(28)} ${seconds.padStart(6)} s`)
       if (problem) {

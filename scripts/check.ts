@@ -8,12 +8,12 @@ interface Step {
 }
 
 const steps: readonly Step[] = [
-  { name: 'lint', command: ['biome', 'ci', '--error-on-warnings', '.'] },
+  { name: 'lint', command: ['biome', 'ci', '--error-on-warnings', '--colors=off', '.'] },
   { name: 'boundaries', command: ['turbo', 'boundaries'] },
   { name: 'layers', command: ['node', 'scripts/check-layers.ts'] },
   { name: 'manifests', command: ['node', 'scripts/check-manifests.ts'] },
   { name: 'types', command: ['turbo', 'run', 'check:types', '--continue', '--output-logs=errors-only'] },
-  { name: 'unused', command: ['knip'] },
+  { name: 'unused', command: ['knip', '--no-config-hints'] },
   { name: 'generated', command: ['node', 'scripts/generate.ts', '--check'] },
   { name: 'changeset', command: ['node', 'scripts/check-changeset.ts'] },
   { name: 'packages', command: ['turbo', 'run', 'check:package', '--continue', '--output-logs=errors-only'] },
@@ -25,7 +25,7 @@ const environment = {
   TURBO_TELEMETRY_DISABLED: '1',
   // `attw --pack` runs `npm pack`, whose prepack script would build again what turbo has just built.
   npm_config_ignore_scripts: 'true',
-  ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
+  NO_COLOR: '1',
 }
 
 const run = ({ command: [program, ...args] }: Step): Promise<{ passed: boolean; output: string }> =>

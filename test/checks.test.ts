@@ -54,7 +54,7 @@ const greeter = {
 
 test('README programs that print what their README says pass', () => {
   using place = directory(greeter)
-  expect(place.script('check-readmes.ts')).toMatchObject({ code: 0 })
+  expect(place.script('check-readmes.ts')).toMatchObject({ code: 0, output: expect.not.stringContaining('FAILED') })
 })
 
 test('a README program that is missing, wrong or not self-contained fails the check, each by name', () => {
@@ -72,6 +72,16 @@ test('a README program that is missing, wrong or not self-contained fails the ch
     'packages/unpacked/dist/index.js': 'export const word = 1\n',
     'packages/unpacked/README.md': readme("import { word } from '@skrei/unpacked'\n\nconsole.log(word)", '1'),
   })
+  place.write(
+    'apps/tool/package.json',
+    JSON.stringify({ name: '@skrei/tool', version: '0.1.0', type: 'module', files: ['dist'], bin: { tool: './dist/main.js' } }),
+  )
+  place.write('apps/tool/dist/main.js', "#!/usr/bin/env node\nimport '@skrei/words'\n")
+  place.write(
+    'apps/works/package.json',
+    JSON.stringify({ name: '@skrei/works', version: '0.1.0', type: 'module', files: ['dist'], bin: { works: './dist/main.js' } }),
+  )
+  place.write('apps/works/dist/main.js', "#!/usr/bin/env node\nconsole.log('0.1.0')\n")
   const { code, output } = place.script('check-readmes.ts')
   const why = Object.fromEntries(output.split(/^(?=FAILED|ok )/m).map((part) => [/@skrei\/[a-z]+/.exec(part)?.[0], part]))
   expect(why).toMatchObject({
@@ -79,6 +89,8 @@ test('a README program that is missing, wrong or not self-contained fails the ch
     '@skrei/words': expect.stringContaining("Cannot find module '@skrei/greeter'"),
     '@skrei/types': expect.stringContaining("Type 'string' is not assignable to type 'number'"),
     '@skrei/throws': expect.stringContaining('the program ended with 1'),
+    '@skrei/tool': expect.stringContaining("Cannot find package '@skrei/words'"),
+    '@skrei/works': expect.stringMatching(/^ok /),
     '@skrei/silent': expect.stringContaining('has no "## Smallest program"'),
     '@skrei/unpacked': expect.stringContaining("Cannot find module '@skrei/unpacked'"),
   })

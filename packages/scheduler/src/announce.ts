@@ -1,4 +1,4 @@
-import { decodeAnnouncement, encodeAnnouncement, ProtocolError, type Announcement, type Incarnation } from '@skrei/protocol'
+import { type Announcement, decodeAnnouncement, encodeAnnouncement, type Incarnation, ProtocolError } from '@skrei/protocol'
 import type { StateStore } from '@skrei/state-store'
 import type { Clock, Transport } from '@skrei/transport'
 import type { ComputeRole } from './compute/role.ts'
@@ -53,7 +53,9 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
     if (world.compute === undefined || stopping.signal.aborted) return
     const announcement = own(world.compute)
     world.directory.note(announcement)
-    world.transport.publish(topic, encodeAnnouncement(announcement, world.identity.sign)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    world.transport
+      .publish(topic, encodeAnnouncement(announcement, world.identity.sign))
+      .catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     next = world.clock.at(world.clock.now() + world.settings.announcementTtl / 3, announce)
   }
 

@@ -1,6 +1,6 @@
-import { admit, decodeMessage, executionId, ProtocolError, slotKey, slotOf, type AnyMessage, type Incarnation } from '@skrei/protocol'
-import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
 import { createHash } from 'node:crypto'
+import { type AnyMessage, admit, decodeMessage, executionId, type Incarnation, ProtocolError, slotKey, slotOf } from '@skrei/protocol'
+import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import type { ExecutionContext } from './machines/execution.ts'

@@ -1,5 +1,5 @@
-export type * from './options.ts'
 export type { KernelEvent, ObjectEvent, Transition } from './kernel/event.ts'
-export { defaultSettings, type Settings } from './settings.ts'
+export type * from './options.ts'
 export { createScheduler } from './scheduler.ts'
-export { SubmitError, submitErrors, type SubmitErrorCode } from './submit-error.ts'
+export { defaultSettings, type Settings } from './settings.ts'
+export { SubmitError, type SubmitErrorCode, submitErrors } from './submit-error.ts'

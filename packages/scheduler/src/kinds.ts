@@ -1,18 +1,19 @@
 import type { Data } from '@skrei/state-store'
 import type { ComputeRole } from './compute/role.ts'
 import type { Kind } from './kernel/machine.ts'
-import { computeExecutionMachine, computeHolds, lateComputeExecution, unknownComputeExecution, type ComputeContext } from './machines/compute-execution.ts'
-import { executionMachine, lateExecution, type ExecutionContext } from './machines/execution.ts'
+import { type ComputeContext, computeExecutionMachine, computeHolds, lateComputeExecution, unknownComputeExecution } from './machines/compute-execution.ts'
+import { type ExecutionContext, executionMachine, lateExecution } from './machines/execution.ts'
 import { jobMachine } from './machines/job.ts'
-import { shardMachine, type ShardContext } from './machines/shard.ts'
-import { lateShard } from './machines/shard.ts'
-import { jobFacts, shardFacts, type RequesterWorld } from './requester/facts.ts'
+import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
+import { jobFacts, type RequesterWorld, shardFacts } from './requester/facts.ts'
 
 // A row's data is its machine's context: only the kernel writes it, and only from a machine.
 const contextOf = <T>(data: Data | undefined): T => data as unknown as T
 
 /** The four kinds of object of a node, each with its machine and the facts that it is handed. */
-export const createKinds = (world: RequesterWorld & { readonly heardAt: (node: string) => number; readonly compute: ComputeRole | undefined }): Readonly<Record<string, Kind>> => {
+export const createKinds = (
+  world: RequesterWorld & { readonly heardAt: (node: string) => number; readonly compute: ComputeRole | undefined },
+): Readonly<Record<string, Kind>> => {
   const { compute } = world
   const job: Kind = {
     kind: 'job',

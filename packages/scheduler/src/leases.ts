@@ -1,4 +1,4 @@
-import { decodeHint, encodeHint, ProtocolError, type Hint, type Incarnation } from '@skrei/protocol'
+import { decodeHint, encodeHint, type Hint, type Incarnation, ProtocolError } from '@skrei/protocol'
 import type { Row, StateStore } from '@skrei/state-store'
 import type { Clock, Transport } from '@skrei/transport'
 import type { KernelEvent } from './kernel/event.ts'
@@ -100,7 +100,8 @@ export const createLeases = (world: LeasesWorld): Leases => {
       alive(requester, executions)
       for (const { row, context } of executions) {
         const until = Math.max(leaseUntil.get(requester) ?? 0, (firstSeen.get(row.id) ?? startedAt) + settings.lease)
-        if (context.terms.lease !== null && leased.has(row.state) && clock.now() > until) ends.push({ kind: 'compute', id: row.id, event: { type: 'stop' }, actor: 'clock' })
+        if (context.terms.lease !== null && leased.has(row.state) && clock.now() > until)
+          ends.push({ kind: 'compute', id: row.id, event: { type: 'stop' }, actor: 'clock' })
       }
     }
     if (ends.length > 0) void kernel.submit(ends).catch(() => {})
@@ -121,7 +122,9 @@ export const createLeases = (world: LeasesWorld): Leases => {
     // Counted from when we asked: whatever the answer took is not ours.
     if (at !== undefined) leaseUntil.set(from, Math.max(leaseUntil.get(from) ?? 0, at + hint.lease * (1 - settings.drift)))
     if (hint.stop.length === 0) return
-    const mine = world.store.read((reader) => hint.stop.filter((id) => (reader.get('compute', id)?.data as unknown as ComputeContext | undefined)?.requester === from))
+    const mine = world.store.read((reader) =>
+      hint.stop.filter((id) => (reader.get('compute', id)?.data as unknown as ComputeContext | undefined)?.requester === from),
+    )
     void kernel.submit(mine.map((id) => ({ kind: 'compute', id, event: { type: 'stop' }, actor: from }))).catch(() => {})
   }
 
@@ -136,11 +139,15 @@ export const createLeases = (world: LeasesWorld): Leases => {
     const absent = mine.filter((row) => (row.state === 'running' || row.state === 'accepted') && !named.has(row.id)).map(({ id }) => id)
     missing.set(from, new Set(absent))
     const gone = absent.filter((id) => before.has(id))
-    if (gone.length > 0) void kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(() => {})
+    if (gone.length > 0)
+      void kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(() => {})
 
     const open = new Set(mine.map(({ id }) => id))
     const stop = hint.executions.filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, from)).map(({ id }) => id)
-    world.transport.hint(from, encodeHint({ type: 'lease', network: world.network, incarnation: world.incarnation(), counter: hint.counter, lease: settings.lease, stop }))
+    world.transport.hint(
+      from,
+      encodeHint({ type: 'lease', network: world.network, incarnation: world.incarnation(), counter: hint.counter, lease: settings.lease, stop }),
+    )
     for (const { id, phase, fraction } of hint.executions) if (open.has(id)) world.onProgress(from, id, phase, fraction)
   }
 

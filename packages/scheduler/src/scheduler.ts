@@ -1,17 +1,17 @@
-import { encodeMessage, type AnyDraft, type Incarnation } from '@skrei/protocol'
+import { type AnyDraft, encodeMessage, type Incarnation } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createInbox } from './inbox.ts'
+import type { Transition } from './kernel/event.ts'
 import { createKernel } from './kernel/kernel.ts'
 import { createOutbox, type Outbox } from './kernel/outbox.ts'
-import type { Transition } from './kernel/event.ts'
 import { createKinds } from './kinds.ts'
 import { createLeases } from './leases.ts'
-import type { JobContext } from './machines/job.ts'
 import type { ExecutionContext } from './machines/execution.ts'
+import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
@@ -54,7 +54,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       sources,
       publishers,
       queryManifest: (requester, job, index, { signal }) => queryManifest(transport, requester, job, index, { signal }),
-      progress: (context, _phase, done, total) => leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
+      progress: (context, _phase, done, total) =>
+        leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })
 
   const kernel = createKernel({
@@ -64,7 +65,13 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       kinds: createKinds({ network, self, settings, specs, directory, compute, heardAt: (node) => leases.heardAt(node) }),
       encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
       freed: (transaction) => compute?.freed(transaction) ?? [],
-      fault: (event, error) => logger.error('an event broke its machine', { kind: event.kind, id: event.id, event: event.event.type, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      fault: (event, error) =>
+        logger.error('an event broke its machine', {
+          kind: event.kind,
+          id: event.id,
+          event: event.event.type,
+          error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        }),
     },
   })
 
@@ -84,7 +91,19 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   })
 
   const inbox = createInbox({ network, self, check: options.check, store, settings, logger })
-  const announcer = createAnnouncer({ network, identity, check: options.check, incarnation: () => incarnation, clock, store, transport, directory, settings, compute, logger })
+  const announcer = createAnnouncer({
+    network,
+    identity,
+    check: options.check,
+    incarnation: () => incarnation,
+    clock,
+    store,
+    transport,
+    directory,
+    settings,
+    compute,
+    logger,
+  })
 
   /** Which job and shard an execution of this requester belongs to. */
   const placeOf = (execution: string): { readonly job: string; readonly shard: number } | undefined => {
@@ -121,7 +140,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const nextIncarnation = (): Incarnation => {
     const before = store.read((reader) => reader.get('node', 'self'))?.data as unknown as Incarnation | undefined
-    const next: Incarnation = { counter: (before?.counter ?? 0) + 1, id: Array.from({ length: 16 }, () => Math.floor(options.random() * 16).toString(16)).join('') }
+    const next: Incarnation = {
+      counter: (before?.counter ?? 0) + 1,
+      id: Array.from({ length: 16 }, () => Math.floor(options.random() * 16).toString(16)).join(''),
+    }
     store.transact((transaction) => transaction.put({ kind: 'node', id: 'self', state: 'started', open: true, version: next.counter, data: { ...next } }))
     return next
   }
@@ -200,7 +222,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       return id
     },
     cancel: async (jobId) => {
-      if (store.read((reader) => reader.get('job', jobId))?.open === true) await kernel.submit([{ kind: 'job', id: jobId, event: { type: 'cancel' }, actor: 'user' }])
+      if (store.read((reader) => reader.get('job', jobId))?.open === true)
+        await kernel.submit([{ kind: 'job', id: jobId, event: { type: 'cancel' }, actor: 'user' }])
     },
     job: (jobId) => store.read((reader) => jobView(reader, jobId)),
     jobs: ({ after, limit }) =>

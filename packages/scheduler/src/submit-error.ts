@@ -1,6 +1,9 @@
 /** Why a job is not accepted: code -> who must do what. */
 export const submitErrors = {
-  'not-enough-nodes': { cause: 'The job wants more nodes for each shard than this network has.', remedy: 'Lower verification.replicas, or submit the job to a network with more nodes.' },
+  'not-enough-nodes': {
+    cause: 'The job wants more nodes for each shard than this network has.',
+    remedy: 'Lower verification.replicas, or submit the job to a network with more nodes.',
+  },
   'not-built': { cause: 'The job asks for something that this release does not do yet.', remedy: 'Remove the field that the message names.' },
   'not-started': { cause: 'The node has not started, or is stopping.', remedy: 'Start the node first.' },
 } as const

@@ -33,4 +33,5 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null
 }
 
-const describe = (value: unknown): string => (typeof value === 'object' ? (value?.constructor?.name ?? 'an object') : typeof value === 'number' ? String(value) : typeof value)
+const describe = (value: unknown): string =>
+  typeof value === 'object' ? (value?.constructor?.name ?? 'an object') : typeof value === 'number' ? String(value) : typeof value

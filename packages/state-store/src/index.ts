@@ -1,4 +1,4 @@
-export { StateStoreError, stateStoreErrors, type StateStoreErrorCode } from './state-store-error.ts'
+export { StateStoreError, type StateStoreErrorCode, stateStoreErrors } from './state-store-error.ts'
 
 /** The store of one node's own state: rows, history, deadlines and an outbox. It knows no job. */
 export interface StateStore extends Disposable {

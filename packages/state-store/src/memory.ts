@@ -1,6 +1,6 @@
 import { requireData } from './data.ts'
 import type { Data, Deadline, HistoryEntry, ListWhere, OutboxEntry, Reader, Row, StateStore, Transaction } from './index.ts'
-import { sortedKeys, type SortedKeys } from './sorted-keys.ts'
+import { type SortedKeys, sortedKeys } from './sorted-keys.ts'
 import { StateStoreError } from './state-store-error.ts'
 
 export interface MemoryStateStore extends StateStore {
@@ -104,7 +104,10 @@ export const memoryStateStore = ({ from }: { readonly from?: MemorySnapshot } = 
     list: (kind, where) => {
       const { parent, state, open, after, limit } = where
       // The narrowest index there is; what it does not cover is looked at one by one.
-      const key = indexKey(kind, parent !== undefined ? { parent, ...(open !== undefined && { open }) } : state !== undefined ? { state } : open !== undefined ? { open } : {})
+      const key = indexKey(
+        kind,
+        parent !== undefined ? { parent, ...(open !== undefined && { open }) } : state !== undefined ? { state } : open !== undefined ? { open } : {},
+      )
       const found: Row[] = []
       for (const id of index(key).after(after)) {
         if (found.length >= limit) break
@@ -179,7 +182,12 @@ export const memoryStateStore = ({ from }: { readonly from?: MemorySnapshot } = 
       log(() => setDeadline(kind, id, before?.at))
     },
     enqueue: (effect) => {
-      const entry = Object.freeze({ ...effect, ...(effect.bytes && { bytes: effect.bytes.slice() }), data: frozen(effect.data, `effect ${effect.type} of ${effect.kind} ${effect.id}`), outboxId: ++outboxId })
+      const entry = Object.freeze({
+        ...effect,
+        ...(effect.bytes && { bytes: effect.bytes.slice() }),
+        data: frozen(effect.data, `effect ${effect.type} of ${effect.kind} ${effect.id}`),
+        outboxId: ++outboxId,
+      })
       setEffect(entry.outboxId, entry)
       log(() => setEffect(entry.outboxId, undefined))
       return entry.outboxId
@@ -248,7 +256,8 @@ export const memoryStateStore = ({ from }: { readonly from?: MemorySnapshot } = 
 }
 
 const objectKey = (kind: string, id: string): string => `${kind}\0${id}`
-const indexKey = (kind: string, { parent, state, open }: Omit<ListWhere, 'after' | 'limit'>): string => `${kind}\0${parent ?? '\x01'}\0${state ?? '\x01'}\0${open ?? '\x01'}`
+const indexKey = (kind: string, { parent, state, open }: Omit<ListWhere, 'after' | 'limit'>): string =>
+  `${kind}\0${parent ?? '\x01'}\0${state ?? '\x01'}\0${open ?? '\x01'}`
 
 /** A time as text that sorts like the number: milliseconds with three decimals, shifted so that it is never negative. */
 const timeDigits = 24
@@ -263,6 +272,7 @@ const copy = (data: Data): Data => {
   if (typeof data !== 'object' || data === null) return data
   if (Array.isArray(data)) return Object.freeze((data as readonly Data[]).map(copy))
   const result: Record<string, Data> = {}
-  for (const key of Object.keys(data)) Object.defineProperty(result, key, { value: copy((data as Readonly<Record<string, Data>>)[key] ?? null), enumerable: true })
+  for (const key of Object.keys(data))
+    Object.defineProperty(result, key, { value: copy((data as Readonly<Record<string, Data>>)[key] ?? null), enumerable: true })
   return Object.freeze(result)
 }

@@ -57,7 +57,13 @@ export const sqliteStateStore = ({ path }: SqliteOptions): StateStore => {
     },
     history: (kind, id, after, limit) =>
       all('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?', kind, id, after, limit).map(
-        (columns): HistoryEntry => ({ sequence: Number(columns['sequence']), kind: String(columns['kind']), id: String(columns['id']), at: Number(columns['at']), data: dataOf(columns) }),
+        (columns): HistoryEntry => ({
+          sequence: Number(columns['sequence']),
+          kind: String(columns['kind']),
+          id: String(columns['id']),
+          at: Number(columns['at']),
+          data: dataOf(columns),
+        }),
       ),
     due: (now, limit) =>
       all('SELECT * FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?', now, limit).map(
@@ -99,13 +105,28 @@ export const sqliteStateStore = ({ path }: SqliteOptions): StateStore => {
       )
     },
     remove: (kind, id) => void run('DELETE FROM row WHERE kind = ? AND id = ?', kind, id),
-    record: ({ kind, id, at, data }) => run('INSERT INTO history (kind, id, at, data) VALUES (?, ?, ?, ?)', kind, id, at, textOf(data, `history of ${kind} ${id}`)),
+    record: ({ kind, id, at, data }) =>
+      run('INSERT INTO history (kind, id, at, data) VALUES (?, ?, ?, ?)', kind, id, at, textOf(data, `history of ${kind} ${id}`)),
     deadline: (kind, id, at) => {
       if (at === undefined) run('DELETE FROM deadline WHERE kind = ? AND id = ?', kind, id)
-      else run('INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at', kind, id, finite(at, `deadline of ${kind} ${id}`))
+      else
+        run(
+          'INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
+          kind,
+          id,
+          finite(at, `deadline of ${kind} ${id}`),
+        )
     },
     enqueue: ({ kind, id, type, lane, data, bytes }: Effect) =>
-      run('INSERT INTO outbox (kind, id, type, lane, data, bytes) VALUES (?, ?, ?, ?, ?, ?)', kind, id, type, lane, textOf(data, `effect ${type} of ${kind} ${id}`), bytes ?? null),
+      run(
+        'INSERT INTO outbox (kind, id, type, lane, data, bytes) VALUES (?, ?, ?, ?, ?, ?)',
+        kind,
+        id,
+        type,
+        lane,
+        textOf(data, `effect ${type} of ${kind} ${id}`),
+        bytes ?? null,
+      ),
     done: (outboxId) => void run('DELETE FROM outbox WHERE outboxId = ?', outboxId),
     cancel: (kind, id) => void run('DELETE FROM outbox WHERE kind = ? AND id = ?', kind, id),
   }

@@ -3,7 +3,10 @@ export const stateStoreErrors = {
   'store-newer': { cause: 'The file was written by a newer release.', remedy: 'Update, or start with an empty folder.' },
   'store-corrupt': { cause: 'The file is not a state store, or is damaged.', remedy: 'Restore the folder from a copy, or start with an empty one.' },
   'store-closed': { cause: 'The store was disposed.', remedy: 'Open it again.' },
-  reentrant: { cause: 'A transaction was begun inside another, or a read inside a transaction went around it.', remedy: 'Use the transaction that is given to the work.' },
+  reentrant: {
+    cause: 'A transaction was begun inside another, or a read inside a transaction went around it.',
+    remedy: 'Use the transaction that is given to the work.',
+  },
   'invalid-data': { cause: 'Data is not plain JSON: undefined, a function, a date, NaN…', remedy: 'Store plain data only.' },
 } as const
 

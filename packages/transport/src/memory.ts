@@ -1,8 +1,8 @@
-import { TransportError, type AbortOptions, type Clock, type PeerView, type Transport } from './index.ts'
+import { type AbortOptions, type Clock, type PeerView, type Transport, TransportError } from './index.ts'
 import { seededRandom } from './random.ts'
 
 export { seededRandom } from './random.ts'
-export { virtualClock, type VirtualClock } from './virtual-clock.ts'
+export { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 /** How one direction of a link behaves. Milliseconds; shares between 0 and 1. */
 export interface LinkOptions {
@@ -91,7 +91,12 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
   const failed = (to: string, why: string): TransportError => new TransportError('unreachable', `${to} ${why}`)
 
   /** Waits for an answer that may never come: until the timeout, the signal, or the end of the node that waits. */
-  const answer = <T>(member: Member, to: string, signal: AbortSignal | undefined, ask: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> =>
+  const answer = <T>(
+    member: Member,
+    to: string,
+    signal: AbortSignal | undefined,
+    ask: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  ): Promise<T> =>
     new Promise<T>((resolve, reject) => {
       const end = (act: () => void): void => {
         alarm[Symbol.dispose]()
@@ -146,7 +151,10 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
           carry(member, target, () => {
             receiveFrame(target, frame).then(
               () => carry(target, member, resolve),
-              (error: unknown) => carry(target, member, () => reject(error instanceof TransportError ? error : new TransportError('refused', `${to} did not take the messages`, { cause: error }))),
+              (error: unknown) =>
+                carry(target, member, () =>
+                  reject(error instanceof TransportError ? error : new TransportError('refused', `${to} did not take the messages`, { cause: error })),
+                ),
             )
           }),
         )
@@ -204,13 +212,18 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
         if (!member.started) return Promise.reject(new TransportError('not-started', `${id} has not started`))
         const sent = bytes.slice()
         for (const other of members.values()) {
-          if (other.topics.has(topic)) carry(member, other, () => other.topics.get(topic)?.forEach((deliver) => deliver(sent)))
+          if (!other.topics.has(topic)) continue
+          carry(member, other, () => {
+            for (const deliver of other.topics.get(topic) ?? []) deliver(sent)
+          })
         }
         return Promise.resolve()
       },
       subscribe: (topic, { signal }) => subscription(member, topic, signal),
       peers: (): readonly PeerView[] =>
-        [...members.values()].filter((other) => other !== member).map((other) => ({ id: other.id, connected: other.alive && other.started && isOpen(id, other.id) && isOpen(other.id, id) })),
+        [...members.values()]
+          .filter((other) => other !== member)
+          .map((other) => ({ id: other.id, connected: other.alive && other.started && isOpen(id, other.id) && isOpen(other.id, id) })),
       [Symbol.asyncDispose]: () => {
         leave(member)
         return Promise.resolve()

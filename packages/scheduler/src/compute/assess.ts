@@ -1,5 +1,5 @@
-import type { FileEntry, Refusal, SourceSpec, Task } from '@skrei/job-spec'
 import type { Executor } from '@skrei/executor'
+import type { FileEntry, Refusal, SourceSpec, Task } from '@skrei/job-spec'
 import type { Source } from '@skrei/storage'
 import { misfits, type NodeOffer } from '../directory/fit.ts'
 import type { ComputeContext } from '../machines/compute-execution.ts'
@@ -16,9 +16,19 @@ export interface AssessWorld {
 const looked = 64
 
 /** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
-export const assess = async (world: AssessWorld, context: ComputeContext, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]> => {
+export const assess = async (
+  world: AssessWorld,
+  context: ComputeContext,
+  files: readonly FileEntry[],
+  options: { readonly signal: AbortSignal },
+): Promise<readonly Refusal[]> => {
   const { task, terms } = context
-  const wanted = { task, constraints: terms.constraints, sources: [...files.map(({ source }) => source.type), ...engineSources(task).map(([, source]) => source.type)], publisher: terms.publishers[0]?.type ?? 'none' }
+  const wanted = {
+    task,
+    constraints: terms.constraints,
+    sources: [...files.map(({ source }) => source.type), ...engineSources(task).map(([, source]) => source.type)],
+    publisher: terms.publishers[0]?.type ?? 'none',
+  }
   const refusals: Refusal[] = [...misfits(world.offer, wanted), ...world.policy(task, context.requester), ...secretRefusals(world, task)]
   if (terms.verification !== 'none') refusals.push({ code: 'task-unsupported', detail: `verification ${terms.verification} is not built yet` })
   if (refusals.length > 0) return refusals
@@ -28,7 +38,12 @@ export const assess = async (world: AssessWorld, context: ComputeContext, files:
   return [...byEngine, ...bySources]
 }
 
-const assessSources = async (world: AssessWorld, task: Task, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]> => {
+const assessSources = async (
+  world: AssessWorld,
+  task: Task,
+  files: readonly FileEntry[],
+  options: { readonly signal: AbortSignal },
+): Promise<readonly Refusal[]> => {
   const sources: { readonly spec: SourceSpec; readonly size?: number }[] = [
     ...engineSources(task).map(([, spec]) => ({ spec })),
     ...files.slice(0, looked).map(({ source, size }) => ({ spec: source, ...(size !== undefined && { size }) })),
@@ -37,7 +52,13 @@ const assessSources = async (world: AssessWorld, task: Task, files: readonly Fil
   const refusals = answers.flatMap(({ answer }) => answer?.refusals ?? [])
   const bytes = answers.reduce((sum, { size, answer }) => sum + (size ?? answer?.bytes ?? 0), 0)
   if (bytes > task.resources.disk) {
-    refusals.push({ code: 'input-too-large', resource: 'disk', wanted: bytes, available: task.resources.disk, detail: `the inputs hold ${bytes} bytes, resources.disk is ${task.resources.disk}` })
+    refusals.push({
+      code: 'input-too-large',
+      resource: 'disk',
+      wanted: bytes,
+      available: task.resources.disk,
+      detail: `the inputs hold ${bytes} bytes, resources.disk is ${task.resources.disk}`,
+    })
   }
   return [...new Map(refusals.map((refusal) => [`${refusal.code} ${refusal.detail}`, refusal])).values()].slice(0, 64)
 }

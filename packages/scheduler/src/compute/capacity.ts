@@ -1,5 +1,4 @@
-import type { Device, Refusal, Task } from '@skrei/job-spec'
-import type { Capacity } from '@skrei/job-spec'
+import type { Capacity, Device, Refusal, Task } from '@skrei/job-spec'
 import { fitting } from '../directory/fit.ts'
 import type { Ledger } from '../kernel/ledger.ts'
 import type { ComputeFacts } from '../machines/compute-execution.ts'

@@ -1,13 +1,13 @@
+import type { Executor } from '@skrei/executor'
 import type { Device, FileEntry, Task } from '@skrei/job-spec'
 import { cidOf } from '@skrei/job-spec'
-import type { Executor } from '@skrei/executor'
 import type { OutboxEntry, Reader, Row, StateStore, Transaction } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
+import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
 import { readLedger } from '../kernel/ledger.ts'
-import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import type { Performer } from '../kernel/outbox.ts'
 import type { ComputeContext, ComputeFacts } from '../machines/compute-execution.ts'
 import type { ComputeOptions } from '../options.ts'
@@ -16,7 +16,7 @@ import { assess } from './assess.ts'
 import { allocate, freeOf } from './capacity.ts'
 import { createAskQueue } from './queue.ts'
 import { failureFrom, run } from './run.ts'
-import { stage, type Progress } from './stage.ts'
+import { type Progress, stage } from './stage.ts'
 
 export interface ComputeWorld {
   readonly options: ComputeOptions
@@ -96,7 +96,9 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       engines = inventories.map(({ name, version }) => ({ name, version }))
       devices = inventories.flatMap((inventory) => inventory.devices)
       for (let after: string | undefined; ; ) {
-        const rows: readonly Row[] = store.read((reader) => reader.list('compute', { state: 'queued', open: true, ...(after !== undefined && { after }), limit: 500 }))
+        const rows: readonly Row[] = store.read((reader) =>
+          reader.list('compute', { state: 'queued', open: true, ...(after !== undefined && { after }), limit: 500 }),
+        )
         for (const { id, data } of rows) {
           const context = data as unknown as ComputeContext
           queue.add(context.requester, id, context.queuedAt ?? world.clock.now())
@@ -135,7 +137,9 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)
         const files = await filesOf(context, signal)
-        const refusals = await assess({ offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret }, context, files, { signal })
+        const refusals = await assess({ offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret }, context, files, {
+          signal,
+        })
         return { type: 'assessed', refusals }
       },
       stage: async (entry, { signal }) => {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { failureOf, type Failure, type FileEntry, type Task } from '@skrei/job-spec'
 import type { Executor, RunEvent, RunExit, RunRequest } from '@skrei/executor'
+import { type Failure, type FileEntry, failureOf, type Task } from '@skrei/job-spec'
 import type { Workspace } from '@skrei/storage'
 import { resultTree } from '@skrei/verifier'
 import type { ComputeContext } from '../machines/compute-execution.ts'
-import { outcomeOf, type Outcome } from '../machines/execution.ts'
+import { type Outcome, outcomeOf } from '../machines/execution.ts'
 import { engineSources } from './assess.ts'
 import { outputNames, type Progress } from './stage.ts'
 
@@ -16,7 +16,12 @@ export interface RunWorld {
 }
 
 /** Runs the staged execution: output goes to the workspace as it comes, the exit becomes the outcome, with the digest of what was computed. */
-export const run = async (context: ComputeContext, files: readonly FileEntry[], world: RunWorld, options: { readonly signal: AbortSignal }): Promise<Outcome> => {
+export const run = async (
+  context: ComputeContext,
+  files: readonly FileEntry[],
+  world: RunWorld,
+  options: { readonly signal: AbortSignal },
+): Promise<Outcome> => {
   const { id, task } = context
   const executor = world.executors.get(task.engine.type)
   if (executor === undefined) throw new Error(`no executor of engine ${task.engine.type}`)
@@ -41,7 +46,13 @@ const outcome = async (id: string, exit: RunExit, workspace: Workspace, options:
   if (exit.failure !== undefined && exit.exit === undefined) return outcomeOf({ failure: exit.failure, usage, facts })
   try {
     const tree = await resultTree(workspace.entries(id, options), exit.exit ?? 0, options)
-    return outcomeOf({ digest: tree.digest, exit: exit.exit ?? 0, ...(exit.failure && { failure: exit.failure }), usage: { ...usage, outputBytes: tree.bytes }, facts })
+    return outcomeOf({
+      digest: tree.digest,
+      exit: exit.exit ?? 0,
+      ...(exit.failure && { failure: exit.failure }),
+      usage: { ...usage, outputBytes: tree.bytes },
+      facts,
+    })
   } catch (error) {
     const failure = failureOf(error)
     if (failure === undefined) throw error

@@ -1,4 +1,4 @@
-import { globMatcher, matches, parseSelector, refusals as table, type Capacity, type Device, type Refusal, type Task } from '@skrei/job-spec'
+import { type Capacity, type Device, globMatcher, matches, parseSelector, type Refusal, type Task, refusals as table } from '@skrei/job-spec'
 
 /** What a node is and has, as far as a decision about a task needs it. The same rule serves the requester (from an announcement) and the node itself. */
 export interface NodeOffer {
@@ -24,16 +24,31 @@ export const misfits = (node: NodeOffer, wanted: Wanted): readonly Refusal[] => 
   const { task } = wanted
   const refusals: Refusal[] = []
   if (!node.engines.includes(task.engine.type)) refusals.push({ code: 'engine-unavailable', detail: `no engine ${task.engine.type}` })
-  for (const constraint of wanted.constraints) if (!satisfies(constraint, node.labels)) refusals.push({ code: 'constraint', detail: `my labels do not satisfy "${constraint}"` })
-  for (const source of new Set(wanted.sources)) if (!node.sources.includes(source)) refusals.push({ code: 'source-unsupported', detail: `no driver for sources of type ${source}` })
+  for (const constraint of wanted.constraints)
+    if (!satisfies(constraint, node.labels)) refusals.push({ code: 'constraint', detail: `my labels do not satisfy "${constraint}"` })
+  for (const source of new Set(wanted.sources))
+    if (!node.sources.includes(source)) refusals.push({ code: 'source-unsupported', detail: `no driver for sources of type ${source}` })
   if (!node.publishers.includes(wanted.publisher)) refusals.push({ code: 'publisher-unsupported', detail: `no driver for the publisher ${wanted.publisher}` })
   for (const resource of ['cpu', 'memory', 'disk'] as const) {
     const [want, have] = [task.resources[resource], node.capacity[resource]]
-    if (want > have) refusals.push({ code: 'exceeds-node', resource, wanted: want, available: have, detail: `${want} ${units[resource]} of ${resource} asked, ${have} in all` })
+    if (want > have)
+      refusals.push({
+        code: 'exceeds-node',
+        resource,
+        wanted: want,
+        available: have,
+        detail: `${want} ${units[resource]} of ${resource} asked, ${have} in all`,
+      })
   }
   const gpus = fitting(node.devices, task.resources.gpu).length
   if (task.resources.gpu.count > gpus) {
-    refusals.push({ code: 'exceeds-node', resource: 'gpu', wanted: task.resources.gpu.count, available: gpus, detail: `${task.resources.gpu.count} fitting GPUs asked, ${gpus} in all` })
+    refusals.push({
+      code: 'exceeds-node',
+      resource: 'gpu',
+      wanted: task.resources.gpu.count,
+      available: gpus,
+      detail: `${task.resources.gpu.count} fitting GPUs asked, ${gpus} in all`,
+    })
   }
   return refusals
 }

@@ -10,8 +10,17 @@ export interface Ranker {
 
 export const rankers: readonly Ranker[] = [
   { name: 'past-failures', weight: 4, score: (node, { failed }) => (failed.includes(node.node) ? 0 : 1) },
-  { name: 'preferences', weight: 2, score: (node, { prefer }) => (prefer.length === 0 ? 1 : prefer.filter((selector) => satisfies(selector, node.labels)).length / prefer.length) },
-  { name: 'free-capacity', weight: 1, score: (node) => Math.min(share(node.free.cpu, node.capacity.cpu), share(node.free.memory, node.capacity.memory), share(node.free.disk, node.capacity.disk)) },
+  {
+    name: 'preferences',
+    weight: 2,
+    score: (node, { prefer }) => (prefer.length === 0 ? 1 : prefer.filter((selector) => satisfies(selector, node.labels)).length / prefer.length),
+  },
+  {
+    name: 'free-capacity',
+    weight: 1,
+    score: (node) =>
+      Math.min(share(node.free.cpu, node.capacity.cpu), share(node.free.memory, node.capacity.memory), share(node.free.disk, node.capacity.disk)),
+  },
 ]
 
 const share = (free: number, all: number): number => (all > 0 ? Math.min(1, free / all) : 0)

@@ -29,7 +29,9 @@ export type Output =
   /** An event to another object of this node, handled in the same transaction. */
   | { readonly do: 'tell'; readonly kind: string; readonly id: string; readonly event: ObjectEvent }
 
-export type SendOutput = { [T in MessageType]: { readonly do: 'send'; readonly to: string; readonly type: T; readonly body: Body<T>; readonly expires: number } }[MessageType]
+export type SendOutput = {
+  [T in MessageType]: { readonly do: 'send'; readonly to: string; readonly type: T; readonly body: Body<T>; readonly expires: number }
+}[MessageType]
 
 /** One change of one object, told to watchers once it is durable. */
 export interface Transition {

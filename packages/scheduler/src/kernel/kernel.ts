@@ -1,7 +1,7 @@
 import type { StateStore } from '@skrei/state-store'
 import type { Clock } from '@skrei/transport'
 import type { KernelEvent, Transition } from './event.ts'
-import { turn, type TurnContext } from './turn.ts'
+import { type TurnContext, turn } from './turn.ts'
 
 /** Collects what waits, runs one turn for all of it, and tells those who wait once it is durable. */
 export interface Kernel {
@@ -18,7 +18,12 @@ export interface Kernel {
 export const createKernel = ({ store, clock, context }: { readonly store: StateStore; readonly clock: Clock; readonly context: TurnContext }): Kernel => {
   const listeners = new Set<(transition: Transition) => void>()
   const turnListeners = new Set<() => void>()
-  let waiting: { readonly events: readonly KernelEvent[]; readonly done: readonly number[]; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
+  let waiting: {
+    readonly events: readonly KernelEvent[]
+    readonly done: readonly number[]
+    readonly resolve: () => void
+    readonly reject: (error: unknown) => void
+  }[] = []
   let scheduled = false
   let running = false
   let alarm: Disposable | undefined

@@ -33,4 +33,9 @@ export const moveLedger = (transaction: Transaction, owner: string, before: Hold
 
 const sameHolding = (one: Holding | undefined, other: Holding | undefined): boolean =>
   one === other ||
-  (one !== undefined && other !== undefined && one.cpu === other.cpu && one.memory === other.memory && one.disk === other.disk && one.devices.join() === other.devices.join())
+  (one !== undefined &&
+    other !== undefined &&
+    one.cpu === other.cpu &&
+    one.memory === other.memory &&
+    one.disk === other.disk &&
+    one.devices.join() === other.devices.join())

@@ -1,6 +1,5 @@
-import type { Reader, Row } from '@skrei/state-store'
-import { transition, type AnyStateMachine } from 'xstate'
-import type { Data } from '@skrei/state-store'
+import type { Data, Reader, Row } from '@skrei/state-store'
+import { type AnyStateMachine, transition } from 'xstate'
 import type { ObjectEvent, Output } from './event.ts'
 
 /** What a kind of object holds of the node's capacity: milli-CPU, bytes, bytes, device ids. */
@@ -62,7 +61,9 @@ const outcome = (kind: Kind, [snapshot, actions]: ReturnType<typeof transition<A
   const state = String(snapshot.value)
   const open = snapshot.status === 'active'
   const context = snapshot.context as Data
-  const outputs = actions.flatMap((action: { readonly type: string; readonly params?: unknown }) => (action.type === 'emit' ? (action.params as readonly Output[]) : []))
+  const outputs = actions.flatMap((action: { readonly type: string; readonly params?: unknown }) =>
+    action.type === 'emit' ? (action.params as readonly Output[]) : [],
+  )
   if (!open || state === before) return { state, open, context, outputs }
   const meta = kind.machine.states[state]?.meta as StateMeta | undefined
   if (meta === undefined) throw new Error(`state ${kind.kind}.${state} has no owner and no deadline`)
@@ -70,4 +71,7 @@ const outcome = (kind: Kind, [snapshot, actions]: ReturnType<typeof transition<A
 }
 
 /** A state's owner and deadline. The kernel writes the deadline's row from it; there are no timers in machines. */
-export const meta = <Context>(owner: StateMeta['owner'], within: (context: Context, now: number) => number): StateMeta => ({ owner, within: within as StateMeta['within'] })
+export const meta = <Context>(owner: StateMeta['owner'], within: (context: Context, now: number) => number): StateMeta => ({
+  owner,
+  within: within as StateMeta['within'],
+})

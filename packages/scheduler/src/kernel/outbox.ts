@@ -4,7 +4,10 @@ import type { KernelEvent, ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 
 /** Performs one effect. What it returns goes back to the object as an event; throwing is a fault of the node. May run twice: idempotent. */
-export type Performer = (entry: OutboxEntry, options: { readonly signal: AbortSignal; readonly report: (events: readonly KernelEvent[]) => Promise<void> }) => Promise<ObjectEvent | undefined>
+export type Performer = (
+  entry: OutboxEntry,
+  options: { readonly signal: AbortSignal; readonly report: (events: readonly KernelEvent[]) => Promise<void> },
+) => Promise<ObjectEvent | undefined>
 
 export interface OutboxOptions {
   readonly store: StateStore
@@ -134,8 +137,13 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
 
   const pause = (milliseconds: number): Promise<void> =>
     new Promise((resolve) => {
-      const alarm = clock.at(clock.now() + milliseconds, resolve)
-      stopping.signal.addEventListener('abort', () => (alarm[Symbol.dispose](), resolve()), { once: true })
+      const end = (): void => {
+        alarm[Symbol.dispose]()
+        stopping.signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const alarm = clock.at(clock.now() + milliseconds, end)
+      stopping.signal.addEventListener('abort', end, { once: true })
     })
 
   return {

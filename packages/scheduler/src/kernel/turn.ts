@@ -69,21 +69,46 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
 }
 
 /** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
-const save = (transaction: Transaction, kind: Kind, before: Row | undefined, event: KernelEvent, step: Step, now: number, transitions: Transition[]): boolean => {
+const save = (
+  transaction: Transaction,
+  kind: Kind,
+  before: Row | undefined,
+  event: KernelEvent,
+  step: Step,
+  now: number,
+  transitions: Transition[],
+): boolean => {
   const { state, open, context: data } = step
   const parent = kind.parent(data)
   transaction.put({ kind: event.kind, id: event.id, ...(parent !== undefined && { parent }), state, open, version: (before?.version ?? 0) + 1, data })
   if (!open) transaction.deadline(event.kind, event.id, undefined)
   else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
-  if (state !== before?.state) transaction.record({ kind: event.kind, id: event.id, at: now, data: { event: event.event.type, actor: event.actor, from: before?.state ?? null, to: state } })
-  transitions.push({ kind: event.kind, id: event.id, at: now, event: event.event, actor: event.actor, ...(before && { from: before.state }), to: state, context: data, open })
+  if (state !== before?.state)
+    transaction.record({
+      kind: event.kind,
+      id: event.id,
+      at: now,
+      data: { event: event.event.type, actor: event.actor, from: before?.state ?? null, to: state },
+    })
+  transitions.push({
+    kind: event.kind,
+    id: event.id,
+    at: now,
+    event: event.event,
+    actor: event.actor,
+    ...(before && { from: before.state }),
+    to: state,
+    context: data,
+    open,
+  })
   if (kind.holds === undefined) return false
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data))
 }
 
 const refuse = (transaction: Transaction, event: KernelEvent, step: Refused, now: number): boolean => {
   // An object that never was has no history: a stranger's message must not grow the store.
-  if (step.refused !== 'unknown-object') transaction.record({ kind: event.kind, id: event.id, at: now, data: { event: event.event.type, actor: event.actor, refused: step.refused } })
+  if (step.refused !== 'unknown-object')
+    transaction.record({ kind: event.kind, id: event.id, at: now, data: { event: event.event.type, actor: event.actor, refused: step.refused } })
   return false
 }
 
@@ -91,6 +116,11 @@ const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, c
   kind: event.kind,
   id: event.id,
   ...(output.do === 'send'
-    ? { type: 'send', lane: `send ${output.to}`, data: { to: output.to, message: output.type, dropAt: now + output.expires } as Data, bytes: context.encode(output) }
+    ? {
+        type: 'send',
+        lane: `send ${output.to}`,
+        data: { to: output.to, message: output.type, dropAt: now + output.expires } as Data,
+        bytes: context.encode(output),
+      }
     : { type: output.type, lane: `${event.kind} ${event.id}`, data: output.data }),
 })

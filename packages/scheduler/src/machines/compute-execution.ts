@@ -2,9 +2,9 @@ import type { Failure, FileEntry, Reference, Refusal, Task } from '@skrei/job-sp
 import type { Terms } from '@skrei/protocol'
 import { assign, setup } from 'xstate'
 import type { ObjectEvent, Output } from '../kernel/event.ts'
-import { meta, type Holding, type StateMeta } from '../kernel/machine.ts'
-import { actions, emit, type Enveloped } from './emit.ts'
-import { outcomeOf, type Outcome } from './execution.ts'
+import { type Holding, meta, type StateMeta } from '../kernel/machine.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
+import { type Outcome, outcomeOf } from './execution.ts'
 
 /** One execution as the compute node sees it, from the ask to the clean-up. What it holds in a state is the reservation. */
 export interface ComputeContext {
@@ -92,16 +92,26 @@ export const computeExecutionMachine = setup({
             guard: ({ event }) => event.refusals.length > 0,
             actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known.free)] },
           },
-          { target: 'reserved', guard: ({ event }) => 'devices' in event.known.fit && event.known.turn, actions: { type: 'allocate', params: ({ event }) => event.known.fit } },
+          {
+            target: 'reserved',
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
+            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+          },
           {
             target: 'declined',
             guard: ({ event }) => 'refusal' in event.known.fit && event.known.fit.refusal.code === 'exceeds-node',
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known.free)] },
+            actions: {
+              type: 'emit',
+              params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known.free)],
+            },
           },
           {
             target: 'declined',
             guard: ({ event }) => event.known.queueFull,
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known.free)] },
+            actions: {
+              type: 'emit',
+              params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known.free)],
+            },
           },
           { target: 'queued', actions: assign({ queuedAt: ({ event }) => event.now }) },
         ],
@@ -110,7 +120,10 @@ export const computeExecutionMachine = setup({
         award: { target: 'released', actions: sendRefused('expired') },
         deadline: {
           target: 'declined',
-          actions: { type: 'emit', params: ({ context }) => [declined(context, [{ code: 'assess-failed', detail: 'the sources or the engine did not answer in time' }])] },
+          actions: {
+            type: 'emit',
+            params: ({ context }) => [declined(context, [{ code: 'assess-failed', detail: 'the sources or the engine did not answer in time' }])],
+          },
         },
       },
     },
@@ -118,20 +131,41 @@ export const computeExecutionMachine = setup({
     queued: {
       meta: by('compute', (context) => context.terms.queue),
       on: {
-        capacity: [{ target: 'reserved', guard: ({ event }) => 'devices' in event.known.fit && event.known.turn, actions: { type: 'allocate', params: ({ event }) => event.known.fit } }, { actions: 'note' }],
+        capacity: [
+          {
+            target: 'reserved',
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
+            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+          },
+          { actions: 'note' },
+        ],
         release: 'released',
         stop: { target: 'released', actions: sendStopped('queued') },
         award: { target: 'released', actions: sendRefused('expired') },
         deadline: {
           target: 'declined',
-          actions: { type: 'emit', params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }], event.known.free)] },
+          actions: {
+            type: 'emit',
+            params: ({ context, event }) => [
+              declined(
+                context,
+                'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }],
+                event.known.free,
+              ),
+            ],
+          },
         },
       },
     },
     reserved: {
       meta: by('requester', (context) => context.times.bidTtl),
       entry: emit(({ context }: Given) => [
-        { ...toRequester(context), expires: context.times.bidTtl, type: 'bid', body: { askId: context.askId, execution: context.id, ttl: context.times.bidTtl } },
+        {
+          ...toRequester(context),
+          expires: context.times.bidTtl,
+          type: 'bid',
+          body: { askId: context.askId, execution: context.id, ttl: context.times.bidTtl },
+        },
       ]),
       on: {
         award: 'staging',
@@ -171,9 +205,7 @@ export const computeExecutionMachine = setup({
     /** Nothing runs any more: CPU, memory and devices are free, the outputs are kept. */
     finished: {
       meta: by('requester', (context) => context.terms.retention),
-      entry: emit(({ context }: Given) => [
-        { ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } },
-      ]),
+      entry: emit(({ context }: Given) => [{ ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } }]),
       on: {
         verdict: [
           { target: 'publishing', guard: ({ event }) => event.act === 'publish', actions: assign({ epoch: ({ event }) => event.epoch }) },
@@ -194,7 +226,12 @@ export const computeExecutionMachine = setup({
         published: { target: 'published', actions: assign({ reference: ({ event }) => event.reference }) },
         'publish-failed': {
           target: 'finished-unpublished',
-          actions: { type: 'emit', params: ({ context, event }) => [{ ...toRequester(context), type: 'publish-failed', body: { execution: context.id, epoch: context.epoch ?? 0, failure: event.failure } }] },
+          actions: {
+            type: 'emit',
+            params: ({ context, event }) => [
+              { ...toRequester(context), type: 'publish-failed', body: { execution: context.id, epoch: context.epoch ?? 0, failure: event.failure } },
+            ],
+          },
         },
         superseded: 'withdrawing',
         stop: { target: 'withdrawing', actions: sendStopped('publishing') },
@@ -301,7 +338,8 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
 
 /** A requester that speaks of an execution that is over here. */
 export const lateComputeExecution = (state: string, context: ComputeContext, event: ObjectEvent): readonly Output[] => {
-  if (event.type === 'award') return [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code: state === 'released' ? 'released' : 'expired' } }]
+  if (event.type === 'award')
+    return [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code: state === 'released' ? 'released' : 'expired' } }]
   if (event.type === 'stop') return [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase: state } }]
   return []
 }

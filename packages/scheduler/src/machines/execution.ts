@@ -1,9 +1,9 @@
-import { failures, type Failure, type Reference, type Usage } from '@skrei/job-spec'
+import { type Failure, failures, type Reference, type Usage } from '@skrei/job-spec'
 import type { Assurance } from '@skrei/verifier'
 import { assign, setup } from 'xstate'
 import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { meta, type StateMeta } from '../kernel/machine.ts'
-import { actions, emit, type Enveloped } from './emit.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
 
 /** What the compute node said its execution came to. */
 export interface Outcome {
@@ -64,7 +64,12 @@ const sendVerdict = (verdict: 'accepted' | 'void', act: 'publish' | 'drop') =>
   emit(({ context }: Given) => [
     { ...toNode(context), type: 'verdict', body: { execution: context.id, round: 0, verdict, epoch: context.epoch, act, assurance: context.assurance } },
   ])
-const tell = (context: ExecutionContext, event: ObjectEvent): Output => ({ do: 'tell', kind: 'shard', id: context.shardId, event: { ...event, execution: context.id } })
+const tell = (context: ExecutionContext, event: ObjectEvent): Output => ({
+  do: 'tell',
+  kind: 'shard',
+  id: context.shardId,
+  event: { ...event, execution: context.id },
+})
 const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped') =>
   emit(({ context }: Given) => [
     ...(outcome === 'completed' || outcome === 'failed' ? [settle(context)] : []),
@@ -85,7 +90,12 @@ const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as c
 
 export const executionMachine = setup({
   types: {} as { context: ExecutionContext; events: ExecutionEvent; input: ExecutionContext; meta: StateMeta },
-  actions: { ...actions, fail: assign((_, failure: Failure) => ({ failure })), keep: assign((_, outcome: Outcome) => ({ outcome: outcomeOf(outcome) })), refer: assign((_, reference: Reference) => ({ reference })) },
+  actions: {
+    ...actions,
+    fail: assign((_, failure: Failure) => ({ failure })),
+    keep: assign((_, outcome: Outcome) => ({ outcome: outcomeOf(outcome) })),
+    refer: assign((_, reference: Reference) => ({ reference })),
+  },
 }).createMachine({
   id: 'execution',
   context: ({ input }) => input,
@@ -97,7 +107,10 @@ export const executionMachine = setup({
       entry: emit(({ context }: Given) => [{ ...toNode(context), type: 'award', body: { askId: context.askId, execution: context.id } }]),
       on: {
         awarded: 'running',
-        refused: { target: 'refused', actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) } },
+        refused: {
+          target: 'refused',
+          actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) },
+        },
         stop: 'stopping',
         deadline: { target: 'lost', actions: failWith('node-lost', 'the node did not answer the award within its lease') },
         missing: { actions: 'note' },
@@ -110,7 +123,11 @@ export const executionMachine = setup({
           { target: 'accepted', guard: ({ event }) => acceptable(event), actions: { type: 'keep', params: ({ event }) => event } },
           {
             target: 'failed',
-            actions: [{ type: 'keep', params: ({ event }) => event }, { type: 'fail', params: ({ event }) => event.failure ?? noReason }, sendVerdict('void', 'drop')],
+            actions: [
+              { type: 'keep', params: ({ event }) => event },
+              { type: 'fail', params: ({ event }) => event.failure ?? noReason },
+              sendVerdict('void', 'drop'),
+            ],
           },
         ],
         missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
@@ -127,11 +144,26 @@ export const executionMachine = setup({
       entry: sendVerdict('accepted', 'publish'),
       on: {
         published: [
-          { target: 'matching', guard: ({ context, event }) => event.epoch === context.epoch && context.match, actions: { type: 'refer', params: ({ event }) => event.reference } },
-          { target: 'judged', guard: ({ context, event }) => event.epoch === context.epoch, actions: { type: 'refer', params: ({ event }) => event.reference } },
+          {
+            target: 'matching',
+            guard: ({ context, event }) => event.epoch === context.epoch && context.match,
+            actions: { type: 'refer', params: ({ event }) => event.reference },
+          },
+          {
+            target: 'judged',
+            guard: ({ context, event }) => event.epoch === context.epoch,
+            actions: { type: 'refer', params: ({ event }) => event.reference },
+          },
         ],
-        'publish-failed': { target: 'failed', guard: ({ context, event }) => event.epoch === context.epoch, actions: { type: 'fail', params: ({ context, event }) => context.outcome?.failure ?? event.failure } },
-        missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) } },
+        'publish-failed': {
+          target: 'failed',
+          guard: ({ context, event }) => event.epoch === context.epoch,
+          actions: { type: 'fail', params: ({ context, event }) => context.outcome?.failure ?? event.failure },
+        },
+        missing: {
+          target: 'lost',
+          actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) },
+        },
         stop: 'stopping',
         deadline: { target: 'failed', actions: failWith('publish-failed', 'the node did not publish in time') },
       },
@@ -143,7 +175,12 @@ export const executionMachine = setup({
         {
           do: 'effect',
           type: 'match',
-          data: { reference: { ...context.reference }, digest: context.outcome?.digest ?? null, exit: context.outcome?.exit ?? null, stdout: context.outcome?.facts['stdoutDigest'] ?? null },
+          data: {
+            reference: { ...context.reference },
+            digest: context.outcome?.digest ?? null,
+            exit: context.outcome?.exit ?? null,
+            stdout: context.outcome?.facts['stdoutDigest'] ?? null,
+          },
         },
       ]),
       on: {
@@ -158,7 +195,11 @@ export const executionMachine = setup({
     judged: {
       meta: by('execution', () => 0),
       always: [
-        { target: 'failed', guard: ({ context }) => context.outcome?.failure !== undefined, actions: { type: 'fail', params: ({ context }) => context.outcome?.failure ?? noReason } },
+        {
+          target: 'failed',
+          guard: ({ context }) => context.outcome?.failure !== undefined,
+          actions: { type: 'fail', params: ({ context }) => context.outcome?.failure ?? noReason },
+        },
         { target: 'completed' },
       ],
     },

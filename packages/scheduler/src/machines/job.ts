@@ -2,7 +2,7 @@ import type { Failure, Reference } from '@skrei/job-spec'
 import { assign, setup } from 'xstate'
 import type { Output } from '../kernel/event.ts'
 import { meta, type StateMeta } from '../kernel/machine.ts'
-import { actions, emit, type Enveloped } from './emit.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
 import type { ShardContext } from './shard.ts'
 
 /** What the user submitted. Its spec and its manifest are rows of their own; here are only counters, whatever the number of shards. */
@@ -15,7 +15,14 @@ export interface JobContext {
   readonly tolerate: number
   readonly window: number
   readonly times: { readonly compose: number; readonly stop: number }
-  readonly shards: { readonly total: number; readonly opened: number; readonly active: number; readonly completed: number; readonly failed: number; readonly cancelled: number }
+  readonly shards: {
+    readonly total: number
+    readonly opened: number
+    readonly active: number
+    readonly completed: number
+    readonly failed: number
+    readonly cancelled: number
+  }
   readonly manifest?: string
   /** Why it will not complete, once that is known; without it a stopping job was cancelled. */
   readonly failure?: Failure
@@ -91,7 +98,10 @@ export const jobMachine = setup({
       entry: emit(() => [{ do: 'effect', type: 'plan', data: null }]),
       on: {
         planning: { actions: 'note' },
-        planned: { target: 'running', actions: assign({ manifest: ({ event }) => event.manifest, shards: ({ context, event }) => ({ ...context.shards, total: event.total }) }) },
+        planned: {
+          target: 'running',
+          actions: assign({ manifest: ({ event }) => event.manifest, shards: ({ context, event }) => ({ ...context.shards, total: event.total }) }),
+        },
         'plan-failed': { target: 'composing', actions: { type: 'fail', params: ({ event }) => event.failure } },
         cancel: { target: 'composing', actions: [assign({ cancelled: true }), emit(() => [{ do: 'effect', type: 'abort', data: null }])] },
         deadline: { target: 'composing', actions: [{ type: 'fail', params: overdue }, emit(() => [{ do: 'effect', type: 'abort', data: null }])] },
@@ -102,8 +112,22 @@ export const jobMachine = setup({
       entry: [{ type: 'emit', params: ({ context, event }) => openNext(context, event.known) }, assign({ shards: ({ context }) => opened(context) })],
       on: {
         'shard-ended': [
-          { target: 'stopping', guard: ({ context, event }) => tooManyFailed(context, event) && !isLast(context), actions: [{ type: 'fail', params: ({ context, event }) => summed(context, event) }, { type: 'count', params: ({ event }) => event }] },
-          { target: 'composing', guard: ({ context, event }) => tooManyFailed(context, event), actions: [{ type: 'fail', params: ({ context, event }) => summed(context, event) }, { type: 'count', params: ({ event }) => event }] },
+          {
+            target: 'stopping',
+            guard: ({ context, event }) => tooManyFailed(context, event) && !isLast(context),
+            actions: [
+              { type: 'fail', params: ({ context, event }) => summed(context, event) },
+              { type: 'count', params: ({ event }) => event },
+            ],
+          },
+          {
+            target: 'composing',
+            guard: ({ context, event }) => tooManyFailed(context, event),
+            actions: [
+              { type: 'fail', params: ({ context, event }) => summed(context, event) },
+              { type: 'count', params: ({ event }) => event },
+            ],
+          },
           { target: 'composing', guard: ({ context }) => isLast(context), actions: { type: 'count', params: ({ event }) => event } },
           {
             actions: [
@@ -141,7 +165,10 @@ export const jobMachine = setup({
         planned: { actions: 'note' },
         'plan-failed': { actions: 'note' },
         cancel: { actions: 'note' },
-        deadline: { target: 'ended', actions: { type: 'fail', params: ({ context }) => context.failure ?? { code: 'publish-failed', detail: 'the result could not be composed in time' } } },
+        deadline: {
+          target: 'ended',
+          actions: { type: 'fail', params: ({ context }) => context.failure ?? { code: 'publish-failed', detail: 'the result could not be composed in time' } },
+        },
       },
     },
     ended: {

@@ -1,9 +1,9 @@
-import { refusals as refusalTable, type Failure, type FailureCode, type Reference, type Refusal, type Task } from '@skrei/job-spec'
+import { type Failure, type FailureCode, type Reference, type Refusal, refusals as refusalTable, type Task } from '@skrei/job-spec'
 import type { Body, Terms } from '@skrei/protocol'
 import { assign, setup } from 'xstate'
 import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { meta, type StateMeta } from '../kernel/machine.ts'
-import { actions, emit, type Enveloped } from './emit.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
 import type { ExecutionContext, Outcome } from './execution.ts'
 
 /** One node that was asked, best-ranked first. */
@@ -39,7 +39,13 @@ export interface ShardContext {
   readonly executions: readonly ExecutionRecord[]
   readonly epoch: number
   readonly retry: { readonly attempts: number; readonly on: readonly FailureCode[]; readonly backoff: number; readonly perNode: number }
-  readonly times: { readonly widen: number; readonly bidWindow: number; readonly retryAfter: number; readonly maxAsks: number; readonly execution: ExecutionContext['times'] }
+  readonly times: {
+    readonly widen: number
+    readonly bidWindow: number
+    readonly retryAfter: number
+    readonly maxAsks: number
+    readonly execution: ExecutionContext['times']
+  }
   readonly match: boolean
   readonly stopping: boolean
   readonly result?: Outcome
@@ -63,7 +69,14 @@ export type ShardEvent = Enveloped<
   | { readonly type: 'open'; readonly context: ShardContext }
   | { readonly type: 'bid'; readonly node: string; readonly askId: string; readonly execution: string }
   | { readonly type: 'decline'; readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] }
-  | { readonly type: 'execution-ended'; readonly execution: string; readonly outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped'; readonly result?: Outcome; readonly failure?: Failure; readonly reference?: Reference }
+  | {
+      readonly type: 'execution-ended'
+      readonly execution: string
+      readonly outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped'
+      readonly result?: Outcome
+      readonly failure?: Failure
+      readonly reference?: Reference
+    }
   | { readonly type: 'stop' }
   | { readonly type: 'deadline' }
 >
@@ -100,7 +113,10 @@ const isBest = (context: ShardContext, execution: string): boolean => {
   const place = context.asked.findIndex((asked) => asked.execution === execution)
   return context.asked.slice(0, place).every((asked) => asked.answer === 'declined')
 }
-const noted = (context: ShardContext, event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] }): Partial<ShardContext> => ({
+const noted = (
+  context: ShardContext,
+  event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] },
+): Partial<ShardContext> => ({
   asked: withAnswer(context.asked, undefined, event.askId, { answer: 'declined', refusals: event.refusals }),
   ...(event.refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
     barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals: event.refusals }].slice(-64),
@@ -123,7 +139,10 @@ const record = (context: ShardContext, event: Ended): readonly ExecutionRecord[]
 const nodeOf = (context: ShardContext, execution: string): string => context.asked.find((asked) => asked.execution === execution)?.node ?? ''
 
 const retries = (context: ShardContext, event: Ended): boolean =>
-  event.outcome !== 'completed' && !context.stopping && context.attempt < context.retry.attempts && context.retry.on.includes(event.failure?.code ?? 'node-fault')
+  event.outcome !== 'completed' &&
+  !context.stopping &&
+  context.attempt < context.retry.attempts &&
+  context.retry.on.includes(event.failure?.code ?? 'node-fault')
 
 const failure = (code: FailureCode, detail: string): Failure => ({ code, detail })
 
@@ -159,19 +178,34 @@ export const shardMachine = setup({
         { type: 'remember', params: ({ event }) => ({ candidates: event.known.candidates, now: event.now }) },
       ],
       always: [
-        { target: 'failed', guard: ({ context, event }) => context.asked.length === 0 && event.known.hopeless !== undefined, actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) } },
+        {
+          target: 'failed',
+          guard: ({ context, event }) => context.asked.length === 0 && event.known.hopeless !== undefined,
+          actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+        },
         { target: 'waiting', guard: ({ context }) => context.asked.length === 0 },
       ],
       on: {
         bid: [
-          { target: 'running', guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution), actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }) },
-          { target: 'choosing', guard: ({ context, event }) => isAsked(context, event), actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }) },
+          {
+            target: 'running',
+            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+          {
+            target: 'choosing',
+            guard: ({ context, event }) => isAsked(context, event),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
         ],
         decline: [
           {
             target: 'failed',
             guard: ({ context, event }) => allDeclined(context, event.askId) && event.known.hopeless !== undefined,
-            actions: [assign(({ context, event }) => noted(context, event)), { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) }],
+            actions: [
+              assign(({ context, event }) => noted(context, event)),
+              { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+            ],
           },
           {
             target: 'waiting',
@@ -185,7 +219,10 @@ export const shardMachine = setup({
           {
             target: 'failed',
             guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
-            actions: [{ type: 'emit', params: ({ context }) => releaseAll(context) }, { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) }],
+            actions: [
+              { type: 'emit', params: ({ context }) => releaseAll(context) },
+              { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+            ],
           },
           { target: 'placing', reenter: true, guard: ({ context }) => context.asked.length < context.times.maxAsks },
           { actions: 'note' },
@@ -197,8 +234,15 @@ export const shardMachine = setup({
       meta: by('compute', (context) => context.times.bidWindow),
       on: {
         bid: [
-          { target: 'running', guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution), actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }) },
-          { guard: ({ context, event }) => isAsked(context, event), actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }) },
+          {
+            target: 'running',
+            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+          {
+            guard: ({ context, event }) => isAsked(context, event),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
         ],
         decline: { actions: assign(({ context, event }) => noted(context, event)) },
         stop: { target: 'cancelled', actions: { type: 'emit', params: ({ context }) => releaseAll(context) } },
@@ -231,26 +275,49 @@ export const shardMachine = setup({
       ],
       on: {
         'execution-ended': [
-          { target: 'cancelled', guard: ({ context, event }) => context.stopping && event.outcome !== 'completed', actions: { type: 'file', params: ({ event }) => event } },
+          {
+            target: 'cancelled',
+            guard: ({ context, event }) => context.stopping && event.outcome !== 'completed',
+            actions: { type: 'file', params: ({ event }) => event },
+          },
           {
             target: 'completed',
             guard: ({ event }) => event.outcome === 'completed',
-            actions: [{ type: 'file', params: ({ event }) => event }, { type: 'conclude', params: ({ event }) => event }, assign({ verdict: { assurance: 'none', bound: 1 } })],
+            actions: [
+              { type: 'file', params: ({ event }) => event },
+              { type: 'conclude', params: ({ event }) => event },
+              assign({ verdict: { assurance: 'none', bound: 1 } }),
+            ],
           },
-          { target: 'waiting', guard: ({ event }) => event.outcome === 'refused', actions: [{ type: 'file', params: ({ event }) => event }, assign({ asked: [] })] },
+          {
+            target: 'waiting',
+            guard: ({ event }) => event.outcome === 'refused',
+            actions: [{ type: 'file', params: ({ event }) => event }, assign({ asked: [] })],
+          },
           {
             target: 'backoff',
             guard: ({ context, event }) => retries(context, event),
-            actions: [{ type: 'file', params: ({ event }) => event }, assign(({ context, event }) => ({ attempt: context.attempt + 1, asked: [], placeBy: 0 }))],
+            actions: [{ type: 'file', params: ({ event }) => event }, assign(({ context }) => ({ attempt: context.attempt + 1, asked: [], placeBy: 0 }))],
           },
-          { target: 'failed', actions: [{ type: 'file', params: ({ event }) => event }, { type: 'conclude', params: ({ event }) => event }] },
+          {
+            target: 'failed',
+            actions: [
+              { type: 'file', params: ({ event }) => event },
+              { type: 'conclude', params: ({ event }) => event },
+            ],
+          },
         ],
-        bid: { actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] } },
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
         decline: { actions: 'note' },
         stop: {
           actions: [
             assign({ stopping: true }),
-            { type: 'emit', params: ({ context }) => context.asked.map((asked) => ({ do: 'tell', kind: 'execution', id: asked.execution, event: { type: 'stop' } })) },
+            {
+              type: 'emit',
+              params: ({ context }) => context.asked.map((asked) => ({ do: 'tell', kind: 'execution', id: asked.execution, event: { type: 'stop' } })),
+            },
           ],
         },
         deadline: { actions: 'note' },
@@ -261,7 +328,9 @@ export const shardMachine = setup({
       on: {
         deadline: 'placing',
         stop: 'cancelled',
-        bid: { actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] } },
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
         decline: { actions: 'note' },
       },
     },
@@ -270,12 +339,22 @@ export const shardMachine = setup({
       meta: by('shard', (context, now) => Math.min(context.times.retryAfter, (context.placeBy ?? now) - now)),
       on: {
         deadline: [
-          { target: 'failed', guard: ({ context, event }) => event.now >= (context.placeBy ?? 0), actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) } },
-          { target: 'failed', guard: ({ event }) => event.known.hopeless !== undefined && event.known.candidates.length === 0, actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) } },
+          {
+            target: 'failed',
+            guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
+            actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+          },
+          {
+            target: 'failed',
+            guard: ({ event }) => event.known.hopeless !== undefined && event.known.candidates.length === 0,
+            actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+          },
           { target: 'placing', actions: assign({ asked: [] }) },
         ],
         stop: 'cancelled',
-        bid: { actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] } },
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
         decline: { actions: 'note' },
       },
     },

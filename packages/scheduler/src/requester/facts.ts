@@ -1,10 +1,10 @@
 import type { FailureCode, FileEntry, RefusalCode } from '@skrei/job-spec'
-import { executionId, type Announcement } from '@skrei/protocol'
+import { type Announcement, executionId } from '@skrei/protocol'
 import type { Reader } from '@skrei/state-store'
 import type { Directory } from '../directory/directory.ts'
 import { isPermanent, misfits, type Wanted } from '../directory/fit.ts'
 import { rank } from '../directory/rank.ts'
-import { sumUp, type NodeRefusals } from '../directory/summary.ts'
+import { type NodeRefusals, sumUp } from '../directory/summary.ts'
 import { lazy } from '../kernel/lazy.ts'
 import type { JobContext, JobFacts } from '../machines/job.ts'
 import type { Asked, ShardContext, ShardFacts } from '../machines/shard.ts'
@@ -59,7 +59,12 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
 /** What a shard's machine may ask about, read in the turn. */
 export const shardFacts = (world: RequesterWorld, reader: Reader, state: string, shard: ShardContext, event: Readonly<Record<string, unknown>>): ShardFacts => {
   const job = world.specs.get(reader, shard.jobId)
-  const wanted: Wanted = { task: job.task, constraints: job.resolved.constraints, sources: sourcesOf(job), publisher: job.resolved.publishers[0]?.type ?? 'none' }
+  const wanted: Wanted = {
+    task: job.task,
+    constraints: job.resolved.constraints,
+    sources: sourcesOf(job),
+    publisher: job.resolved.publishers[0]?.type ?? 'none',
+  }
   const barred = barredWith(shard, event)
   // A new round begins: whoever was asked in the last one may be asked again.
   const asked = state === 'placing' || state === 'choosing' ? shard.asked : []
@@ -94,7 +99,9 @@ const isShort = (files: readonly FileEntry[]): boolean => files.length <= inline
 
 const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [
   ...resolved.inputs.map(({ source }) => source.type),
-  ...('module' in resolved.engine && typeof resolved.engine.module === 'object' && resolved.engine.module !== null && 'type' in resolved.engine.module ? [String(resolved.engine.module.type)] : []),
+  ...('module' in resolved.engine && typeof resolved.engine.module === 'object' && resolved.engine.module !== null && 'type' in resolved.engine.module
+    ? [String(resolved.engine.module.type)]
+    : []),
 ]
 
 /** Those who said "never", the event's own answer included. */
@@ -104,14 +111,22 @@ const barredWith = (shard: ShardContext, event: Readonly<Record<string, unknown>
   return isPermanent(refusals) ? [...shard.barred, { node, refusals }] : shard.barred
 }
 
-const candidates = (world: RequesterWorld, shard: ShardContext, alreadyAsked: readonly Asked[], wanted: Wanted, job: KnownJob, no: ReadonlySet<string>): readonly Asked[] => {
+const candidates = (
+  world: RequesterWorld,
+  shard: ShardContext,
+  alreadyAsked: readonly Asked[],
+  wanted: Wanted,
+  job: KnownJob,
+  no: ReadonlySet<string>,
+): readonly Asked[] => {
   const { settings, directory } = world
   const asked = new Set(alreadyAsked.map(({ node }) => node))
   const room = Math.min(settings.asks, settings.maxAsks - asked.size)
   if (room <= 0) return []
   const failed = shard.executions.filter(({ outcome }) => outcome !== 'refused').map(({ node }) => node)
   const used = (node: string): boolean => failed.filter((one) => one === node).length >= shard.retry.perNode
-  const fits = (announcement: Announcement): boolean => !asked.has(announcement.node) && !no.has(announcement.node) && misfits(offerOf(announcement), wanted).length === 0
+  const fits = (announcement: Announcement): boolean =>
+    !asked.has(announcement.node) && !no.has(announcement.node) && misfits(offerOf(announcement), wanted).length === 0
   // Never a node twice after it failed, unless nobody else is left.
   let nodes = directory.sample(4 * room, (announcement) => fits(announcement) && !used(announcement.node))
   if (nodes.length === 0 && asked.size === 0) nodes = directory.sample(4 * room, fits)
@@ -123,7 +138,11 @@ const candidates = (world: RequesterWorld, shard: ShardContext, alreadyAsked: re
     })
 }
 
-const refusalsOf = ({ directory }: RequesterWorld, wanted: Wanted, barred: readonly NodeRefusals[]): { readonly known: number; readonly nodes: readonly NodeRefusals[] } => {
+const refusalsOf = (
+  { directory }: RequesterWorld,
+  wanted: Wanted,
+  barred: readonly NodeRefusals[],
+): { readonly known: number; readonly nodes: readonly NodeRefusals[] } => {
   const all = directory.all()
   const nodes = all.flatMap((announcement) => {
     const said = barred.find(({ node }) => node === announcement.node)?.refusals ?? misfits(offerOf(announcement), wanted)

@@ -1,4 +1,4 @@
-import { fileEntrySchema, type FileEntry } from '@skrei/job-spec'
+import { type FileEntry, fileEntrySchema } from '@skrei/job-spec'
 import type { StateStore } from '@skrei/state-store'
 import type { Transport } from '@skrei/transport'
 import { readManifest } from './manifest.ts'
@@ -16,12 +16,23 @@ export const serveManifests = (transport: Transport, store: StateStore): Disposa
     const manifest = store.read((reader) => readManifest(reader, String(wanted.job), Number(wanted.index)))
     const files = manifest?.files ?? []
     for (let from = 0; from < files.length; from += linesPerChunk) {
-      yield new TextEncoder().encode(files.slice(from, from + linesPerChunk).map((file) => `${JSON.stringify(file)}\n`).join(''))
+      yield new TextEncoder().encode(
+        files
+          .slice(from, from + linesPerChunk)
+          .map((file) => `${JSON.stringify(file)}\n`)
+          .join(''),
+      )
     }
   })
 
 /** Asks the requester for a shard's files. What comes is untrusted: the caller compares its CID with the one in the ask. */
-export const queryManifest = async (transport: Transport, requester: string, job: string, index: number, { signal }: { readonly signal: AbortSignal }): Promise<readonly FileEntry[]> => {
+export const queryManifest = async (
+  transport: Transport,
+  requester: string,
+  job: string,
+  index: number,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly FileEntry[]> => {
   const files: FileEntry[] = []
   const decoder = new TextDecoder()
   let rest = ''

@@ -1,4 +1,4 @@
-import { cidOf, FailureError, globMatcher, type FileEntry, type InputSpec, type ResolvedJob } from '@skrei/job-spec'
+import { cidOf, FailureError, type FileEntry, globMatcher, type InputSpec, type ResolvedJob } from '@skrei/job-spec'
 import { merkleTree } from '@skrei/protocol'
 import type { Data, Reader, Row } from '@skrei/state-store'
 import type { Source } from '@skrei/storage'
@@ -90,7 +90,12 @@ const shardFilter = ({ glob, basePath }: { readonly glob: string; readonly baseP
   return (path) => path.startsWith(`${base}/`) && matches(path.slice(base.length + 1))
 }
 
-async function* list(input: InputSpec, sources: ReadonlyMap<string, Source>, options: { readonly signal: AbortSignal }, accepts?: (path: string) => boolean): AsyncGenerator<FileEntry> {
+async function* list(
+  input: InputSpec,
+  sources: ReadonlyMap<string, Source>,
+  options: { readonly signal: AbortSignal },
+  accepts?: (path: string) => boolean,
+): AsyncGenerator<FileEntry> {
   const source = sources.get(input.source.type)
   if (source === undefined) throw new FailureError('source-invalid', `this node has no driver for sources of type ${input.source.type}`)
   for await (const entry of source.list(input.source, options)) {
@@ -108,7 +113,8 @@ const place = (inputPath: string, path: string, alone: boolean): string => {
   const at = inputPath.slice(1)
   const last = at.slice(at.lastIndexOf('/') + 1)
   const placed = alone && last.lastIndexOf('.') > 0 ? at : `${at}/${path}`
-  if (!placed.includes('/')) throw new FailureError('task-invalid', `the input at ${inputPath} would lie in the root of the sandbox: give it a directory, such as /inputs${inputPath}`)
+  if (!placed.includes('/'))
+    throw new FailureError('task-invalid', `the input at ${inputPath} would lie in the root of the sandbox: give it a directory, such as /inputs${inputPath}`)
   return placed
 }
 

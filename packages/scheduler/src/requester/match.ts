@@ -11,11 +11,17 @@ interface MatchData {
 }
 
 /** Fetches what was published and compares it with the digest that the node gave, before anything is cleaned up (PROTOCOL.md rule 2). */
-export const match = async (entry: OutboxEntry, publishers: ReadonlyMap<string, Publisher>, workspace: Workspace, options: { readonly signal: AbortSignal }): Promise<ObjectEvent> => {
+export const match = async (
+  entry: OutboxEntry,
+  publishers: ReadonlyMap<string, Publisher>,
+  workspace: Workspace,
+  options: { readonly signal: AbortSignal },
+): Promise<ObjectEvent> => {
   const { reference, digest, exit } = entry.data as unknown as MatchData
   if (digest === null) return { type: 'matched' }
   const publisher = publishers.get(reference.type)
-  if (publisher === undefined) return { type: 'mismatched', failure: { code: 'publish-failed', detail: `published as ${reference.type}, which this node cannot fetch` } }
+  if (publisher === undefined)
+    return { type: 'mismatched', failure: { code: 'publish-failed', detail: `published as ${reference.type}, which this node cannot fetch` } }
   const id = `match-${entry.id}`
   try {
     const into = await workspace.receive(id)

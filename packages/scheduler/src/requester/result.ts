@@ -1,5 +1,5 @@
-import type { Reader } from '@skrei/state-store'
 import type { Reference } from '@skrei/job-spec'
+import type { Reader } from '@skrei/state-store'
 import type { JobContext } from '../machines/job.ts'
 import type { ShardContext } from '../machines/shard.ts'
 import type { JobResult, JobState, JobView, ShardResult } from '../options.ts'
@@ -26,7 +26,10 @@ export const jobView = (reader: Reader, jobId: string): JobView | undefined => {
 const pageSize = 500
 
 /** The job's shards that were opened, in order of their index, a page of rows at a time. */
-export function* shardsOf(read: <T>(work: (reader: Reader) => T) => T, jobId: string): Generator<{ readonly state: string; readonly open: boolean; readonly shard: ShardContext }> {
+export function* shardsOf(
+  read: <T>(work: (reader: Reader) => T) => T,
+  jobId: string,
+): Generator<{ readonly state: string; readonly open: boolean; readonly shard: ShardContext }> {
   for (let after: string | undefined; ; ) {
     const rows = read((reader) => reader.list('shard', { parent: jobId, ...(after !== undefined && { after }), limit: pageSize }))
     for (const row of rows) yield { state: row.state, open: row.open, shard: row.data as unknown as ShardContext }
@@ -67,7 +70,10 @@ export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: st
 }
 
 /** The layout of every result: `result.json`, and what each shard published under `shards/<index>/`. */
-export async function* resultEntries(read: <T>(work: (reader: Reader) => T) => T, jobId: string): AsyncGenerator<{ readonly path: string; readonly content: Reference | Uint8Array }> {
+export async function* resultEntries(
+  read: <T>(work: (reader: Reader) => T) => T,
+  jobId: string,
+): AsyncGenerator<{ readonly path: string; readonly content: Reference | Uint8Array }> {
   for (const { shard } of shardsOf(read, jobId)) {
     if (shard.reference !== undefined && shard.reference.type !== 'none') yield { path: `shards/${shard.index}`, content: shard.reference }
   }

@@ -2,10 +2,10 @@ import type { JobSpec, Reference, ResolvedJob } from '@skrei/job-spec'
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Method } from '@skrei/verifier'
+import { failureFrom } from '../compute/run.ts'
 import type { ObjectEvent } from '../kernel/event.ts'
 import type { Performer } from '../kernel/outbox.ts'
 import type { JobContext } from '../machines/job.ts'
-import { failureFrom } from '../compute/run.ts'
 import type { Settings } from '../settings.ts'
 import { SubmitError } from '../submit-error.ts'
 import { plan } from './manifest.ts'
@@ -27,7 +27,9 @@ export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<
   return {
     plan: async ({ id }, { signal, report }) => {
       const { resolved } = store.read((reader) => specs.get(reader, id))
-      const planned = await plan(id, resolved, sources, (records) => report([{ kind: 'job', id, event: { type: 'planning' }, actor: 'plan', records }]), { signal })
+      const planned = await plan(id, resolved, sources, (records) => report([{ kind: 'job', id, event: { type: 'planning' }, actor: 'plan', records }]), {
+        signal,
+      })
       return { type: 'planned', ...planned }
     },
     /** Interrupts the plan, by being in its lane. */

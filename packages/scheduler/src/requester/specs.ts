@@ -1,4 +1,4 @@
-import { resolve, specCid, taskOf, type JobSpec, type ResolvedJob, type Task } from '@skrei/job-spec'
+import { type JobSpec, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
 import type { Data, Reader, Row } from '@skrei/state-store'
 
 export interface KnownJob {
@@ -9,7 +9,14 @@ export interface KnownJob {
 }
 
 /** A job's spec is a row of its own, written once: a job's counters change often, its spec never. */
-export const specRow = (jobId: string, spec: JobSpec): Row => ({ kind: 'spec', id: jobId, state: 'spec', open: false, version: 1, data: spec as unknown as Data })
+export const specRow = (jobId: string, spec: JobSpec): Row => ({
+  kind: 'spec',
+  id: jobId,
+  state: 'spec',
+  open: false,
+  version: 1,
+  data: spec as unknown as Data,
+})
 
 export interface Specs {
   /** Throws where the job has no spec: then it was never accepted. */
