@@ -1,8 +1,9 @@
 import type { Reference } from '@skrei/job-spec'
 import { loadNode, parseCid } from './dag-node.ts'
+import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { type BuildOptions, chunkBytes, type DirectoryEntry, type Stored, storeDirectory, storeFile } from './tree-build.ts'
+import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
 interface CompositionEntry {
   readonly path: string
@@ -22,16 +23,12 @@ const segmentsOf = (path: string): string[] => {
   return segments
 }
 
-function* chunksOf(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.byteLength; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
-}
-
 const storeContent = async (content: Reference | Uint8Array, options: BuildOptions): Promise<Stored> => {
-  if (content instanceof Uint8Array) return storeFile(chunksOf(content), options)
+  if (content instanceof Uint8Array) return options.node.addFile([content], options.signal)
   if (content.type !== 'ipfs' || content.cid === undefined)
     throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
   // Only the root block is read: it says how much hangs from it, which the links of a directory record.
-  const node = await loadNode(options.blockstore, parseCid(content.cid), options.signal)
+  const node = await loadNode(options.node.helia.blockstore, parseCid(content.cid), options.signal)
   if (node.kind === 'file') throw new IpfsError('entry-invalid', `${content.cid} is a file; only published directories can be composed`)
   return { cid: node.cid, treeBytes: node.treeBytes }
 }

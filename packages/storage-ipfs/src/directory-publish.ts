@@ -1,9 +1,11 @@
 import { constants, type Dirent } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { chunkBytes } from './cid-profile.ts'
+import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { type BuildOptions, chunkBytes, type DirectoryEntry, type Stored, storeDirectory, storeFile } from './tree-build.ts'
+import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
 /** Files of one directory that are read at the same time. */
 const filesAhead = 8
@@ -62,7 +64,7 @@ export const storeTree = async (root: string, maxEntries: number, options: Build
     }
     const storeNamed = async (name: string): Promise<DirectoryEntry> => ({
       name,
-      ...(await storeFile(chunksOf(join(directory, name), options.signal), options)),
+      ...(await options.node.addFile(chunksOf(join(directory, name), options.signal), options.signal)),
     })
     for await (const file of readAhead(files, filesAhead, storeNamed)) stored.push(file)
     return storeDirectory(stored, options)

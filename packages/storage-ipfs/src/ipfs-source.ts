@@ -107,16 +107,16 @@ async function* writeChecked(
 }
 
 interface IpfsSourceParts {
-  readonly blockstore: Blockstore
   readonly open: OpenOperation
   readonly maxEntries: number
 }
 
-export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: IpfsSourceParts): Source => ({
+export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts): Source => ({
   type: 'ipfs',
 
   list: async function* (source, options): AsyncGenerator<FileEntry, void, undefined> {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const root = await loadNode(blockstore, parseCid(text), signal)
@@ -134,7 +134,8 @@ export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: Ipfs
   },
 
   assess: async (source, options) => {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const cid = parseCid(text)
@@ -148,7 +149,8 @@ export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: Ipfs
   },
 
   stage: async function* (file, into, options) {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(file.source)
     const expected: Expected = { size: file.size, maxBytes: options.maxBytes, sha256: [file.hash, file.source.sha256].filter((wanted) => wanted !== undefined) }
     let target: FileHandle | undefined
