@@ -1,7 +1,4 @@
 import type { Helia } from '@helia/interface'
-import { unixfs } from '@helia/unixfs'
-import { fixedSize } from 'ipfs-unixfs-importer/chunker'
-import { balanced } from 'ipfs-unixfs-importer/layout'
 import type { CID } from 'multiformats/cid'
 import { sha512 } from 'multiformats/hashes/sha2'
 // The node of helia itself. The package's only export imports libp2p, bitswap and HTTP gateways beside it, and installs 300 to 450 MB: the build takes this
@@ -10,10 +7,6 @@ import { Helia as HeliaNode } from '../node_modules/helia/dist/src/helia.js'
 import { name, version } from '../node_modules/helia/dist/src/version.js'
 import type { Blockstore } from './blockstore.ts'
 import { checkedBlockstore, gather } from './checked-blockstore.ts'
-import { chunkBytes, linksPerNode, profile } from './cid-profile.ts'
-
-/** Chunks of one file that are written at the same time. */
-const writesAhead = 4
 
 /** A part of a tree that is stored: `treeBytes` counts its block and all that hangs from it. */
 export interface Stored {
@@ -54,16 +47,9 @@ export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
         await addBlock(cid, bytes instanceof Uint8Array ? bytes : await gather(bytes, cid), signal)
         return cid
       }
-      const added = unixfs({ blockstore: { get: (cid) => helia.blockstore.get(cid, { signal }), has: (cid) => helia.blockstore.has(cid, { signal }), put } }).addAll([{ content }], {
-        profile,
-        cidVersion: 1,
-        rawLeaves: true,
-        chunker: fixedSize({ chunkSize: chunkBytes }),
-        layout: balanced({ maxChildrenPerNode: linksPerNode }),
-        blockWriteConcurrency: writesAhead,
-      })
-      for await (const { cid, size } of added) return { cid, treeBytes: Number(size) }
-      throw new Error('helia stored no file')
+      // Loaded by the first publication: a node that only reads does without.
+      const { storeFile } = await import('./file-store.ts')
+      return storeFile(content, { get: (cid) => helia.blockstore.get(cid, { signal }), has: (cid) => helia.blockstore.has(cid, { signal }), put })
     },
   }
 }
