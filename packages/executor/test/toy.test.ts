@@ -1,7 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Executor, RunEvent } from '@skrei/executor'
 import { executorChecks, executorConformance, type Program, type Programs } from '@skrei/executor/conformance'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toyExecutor } from './toy-executor.ts'
 
 const toy = (...steps: readonly (readonly [string, ...unknown[]])[]): Program => ({ engine: { type: 'acme.dev/toy', steps } })
@@ -26,6 +28,11 @@ test('the README shows the toy as it is', async () => {
   const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8')
   expect(await read('../README.md')).toContain(await read('./toy-executor.ts'))
 })
+
+// A broken executor may write into its directories while the suite removes them: what is left goes with this one.
+const scratch = await mkdtemp(join(tmpdir(), 'skrei-broken-'))
+process.env['TMPDIR'] = scratch
+afterAll(() => rm(scratch, { recursive: true, maxRetries: 10, retryDelay: 50 }))
 
 /** An executor that breaks one promise, and what the suite must have to say about it. */
 type Mutant = readonly [name: string, break_: (executor: Executor) => Partial<Executor>, caught: RegExp]
