@@ -1,12 +1,12 @@
 import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Executor } from '@skrei/executor'
-import { executions, type Execution, type Outcome } from '@skrei/executor/executions'
+import { type Execution, executions, type Outcome } from '@skrei/executor/executions'
 import type { Refusal, Task, Usage } from '@skrei/job-spec'
 import { directoryRecords, outputPath } from './directory-records.ts'
 import type { GuestJob, GuestResult } from './guest-job.ts'
-import { killLeftover, ProcessEndedError, type GuestProcess } from './guest-process.ts'
-import { processPool, type ProcessPool } from './process-pool.ts'
+import { type GuestProcess, killLeftover, ProcessEndedError } from './guest-process.ts'
+import { type ProcessPool, processPool } from './process-pool.ts'
 
 export interface WasmOptions {
   /** Where it keeps records and output of executions until they are removed. One executor a directory. Made if it is not there. */
@@ -102,8 +102,12 @@ const refusalsOf = (task: Task): readonly Refusal[] => {
   const unsupported = (['imports', 'profile', 'fuel'] as const).filter((field) => engine[field] !== undefined)
   return [
     ...unsupported.map((field): Refusal => ({ code: 'task-unsupported', detail: `engine.${field} is not supported` })),
-    ...(network.mode === 'none' ? [] : [{ code: 'network-unsupported', detail: `a WebAssembly program has no network, but the task asks for mode ${network.mode}` } as const]),
-    ...(resources.gpu.count === 0 ? [] : [{ code: 'exceeds-node', detail: 'a WebAssembly program has no GPU', resource: 'gpu', wanted: resources.gpu.count, available: 0 } as const]),
+    ...(network.mode === 'none'
+      ? []
+      : [{ code: 'network-unsupported', detail: `a WebAssembly program has no network, but the task asks for mode ${network.mode}` } as const]),
+    ...(resources.gpu.count === 0
+      ? []
+      : [{ code: 'exceeds-node', detail: 'a WebAssembly program has no GPU', resource: 'gpu', wanted: resources.gpu.count, available: 0 } as const]),
   ]
 }
 

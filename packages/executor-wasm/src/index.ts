@@ -1,1 +1,1 @@
-export { wasmExecutor, type WasmExecutor, type WasmOptions } from './executor.ts'
+export { type WasmExecutor, type WasmOptions, wasmExecutor } from './executor.ts'

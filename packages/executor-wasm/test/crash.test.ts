@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { taskFor, type Program } from '@skrei/executor/conformance'
 import type { RunExit } from '@skrei/executor'
+import { type Program, taskFor } from '@skrei/executor/conformance'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { directoryRecords } from '../src/directory-records.ts'
-import { wasmExecutor, type WasmExecutor } from '../src/index.ts'
+import { type WasmExecutor, wasmExecutor } from '../src/index.ts'
 import { program } from './modules.ts'
 
 // What the machine's own process table says is Linux's; so are these tests.
@@ -27,7 +27,9 @@ const state = () => join(root, 'state')
 /** Starts a node in a process of its own, waits until its guest says `ready`, and kills the node. Returns the pid of the guest's process. */
 const crash = async (name: string): Promise<number> => {
   const entry = fileURLToPath(new URL('./node-that-dies.ts', import.meta.url))
-  const node = spawn(process.execPath, ['--conditions=@skrei/source', '--no-warnings', entry, name, state(), join(root, 'outputs')], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const node = spawn(process.execPath, ['--conditions=@skrei/source', '--no-warnings', entry, name, state(), join(root, 'outputs')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const dead = once(node, 'exit')
   try {
     await once(node.stdout, 'data')

@@ -6,7 +6,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { directoryRecords, outputPath } from '../src/directory-records.ts'
 
 let root = ''
-beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), 'skrei-records-'))))
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'skrei-records-'))
+})
 afterEach(() => rm(root, { recursive: true }))
 
 const idsOf = async (directory: string) => {
@@ -43,7 +45,16 @@ test('an id too long for a file name is refused', async () => {
 test('a record that cannot be read counts as started: what it ran is not run again', async () => {
   const records = directoryRecords(root)
   await records.put('one', { state: 'ended', exit: { type: 'exit', exit: 0, usage: {}, facts: {} } })
-  for (const text of ['', '{"state":"en', '[]', 'null', '{"state":"other"}', '{"state":"ended"}', '{"state":"started"}', '{"state":"started","note":{"pid":1}}']) {
+  for (const text of [
+    '',
+    '{"state":"en',
+    '[]',
+    'null',
+    '{"state":"other"}',
+    '{"state":"ended"}',
+    '{"state":"started"}',
+    '{"state":"started","note":{"pid":1}}',
+  ]) {
     await writeFile(join(root, 'one', 'record.json'), text)
     expect(await records.get('one')).toEqual({ state: 'started', note: {} })
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile, mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { withBench, type Bench, type Program, type Ran, type RunOptions } from '@skrei/executor/conformance'
+import { type Bench, type Program, type Ran, type RunOptions, withBench } from '@skrei/executor/conformance'
 import { afterAll, expect, test } from 'vitest'
 import { executorOn } from '../src/executor.ts'
 import { processPool } from '../src/process-pool.ts'
@@ -126,7 +126,16 @@ test('links among the inputs are not there', async () => {
     await symlink('plain.txt', join(inputs, 'inside'))
     expect((await run(program('lists', '/inputs'))).stdout).toBe('plain.txt\nsub/\n')
     expect((await run(program('lists', '/'))).stdout).toBe('inputs/\noutputs/\n')
-    const paths = ['/inputs/absolute', '/inputs/inside', '/inputs/sub/above/plain.txt', '/inputs/../../etc/passwd', '/etc/passwd', '../../../etc/passwd', '/proc/self/environ', '/inputs/plain.txt/']
+    const paths = [
+      '/inputs/absolute',
+      '/inputs/inside',
+      '/inputs/sub/above/plain.txt',
+      '/inputs/../../etc/passwd',
+      '/etc/passwd',
+      '../../../etc/passwd',
+      '/proc/self/environ',
+      '/inputs/plain.txt/',
+    ]
     const { stdout } = await run(program('reaches-out', ...paths, '/inputs/plain.txt', '/inputs/sub/../plain.txt'))
     const lines = stdout.trimEnd().split('\n')
     expect(lines.slice(0, paths.length).filter((line) => line.endsWith('opened'))).toEqual([])
@@ -182,7 +191,10 @@ test('a Rust program runs, and its panic is an exit code and a message', async (
 
 test('standard input that is no file among the inputs is an invalid task', async () => {
   for (const path of ['/inputs/none.txt', '/inputs', '/elsewhere']) {
-    expect((await ran(wasm('programs', { args: ['stdin'], stdin: { path } }))).exit.failure).toEqual({ code: 'task-invalid', detail: `stdin names ${path}, which is no file among the inputs` })
+    expect((await ran(wasm('programs', { args: ['stdin'], stdin: { path } }))).exit.failure).toEqual({
+      code: 'task-invalid',
+      detail: `stdin names ${path}, which is no file among the inputs`,
+    })
   }
 })
 
@@ -194,7 +206,9 @@ test('a NUL character in an argument or a variable is an invalid task', async ()
 test('the exit says what was used and what ran', async () => {
   const { exit } = await ran(program('writes'))
   expect(exit.usage).toEqual({ wallMs: expect.any(Number), cpuMs: expect.any(Number), memoryPeak: expect.any(Number), outputBytes: 11 })
-  const sha256 = createHash('sha256').update(await readFile(modulePath('programs'))).digest('hex')
+  const sha256 = createHash('sha256')
+    .update(await readFile(modulePath('programs')))
+    .digest('hex')
   expect(exit.facts).toEqual({ engine: expect.stringContaining('v8/'), moduleSha256: sha256 })
 })
 

@@ -55,7 +55,10 @@ test('any cut and any changed byte is refused or stays a module whose memory is 
       expect(error).toBeInstanceOf(ModuleError)
     }
   }
-  fc.assert(fc.property(fc.nat(programs.length), (length) => attempt(programs.slice(0, length))), { numRuns: 100 })
+  fc.assert(
+    fc.property(fc.nat(programs.length), (length) => attempt(programs.slice(0, length))),
+    { numRuns: 100 },
+  )
   fc.assert(
     fc.property(fc.nat(2000), fc.nat(255), (at, value) => {
       const changed = programs.slice()
@@ -64,5 +67,8 @@ test('any cut and any changed byte is refused or stays a module whose memory is 
     }),
     { numRuns: 500 },
   )
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (tail) => attempt(Uint8Array.from([...header, ...tail]))), { numRuns: 2000 })
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), (tail) => attempt(Uint8Array.from([...header, ...tail]))),
+    { numRuns: 2000 },
+  )
 })

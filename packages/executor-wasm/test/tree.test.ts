@@ -1,15 +1,17 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, mkdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isErrno } from '../src/wasi/errno.ts'
-import { quotaOf } from '../src/wasi/quota.ts'
 import { nodeAt, walk } from '../src/wasi/path.ts'
-import { byBytes, fileTree, type File } from '../src/wasi/tree.ts'
+import { quotaOf } from '../src/wasi/quota.ts'
+import { byBytes, type File, fileTree } from '../src/wasi/tree.ts'
 
 let root = ''
-beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'skrei-tree-'))))
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'skrei-tree-'))
+})
 afterEach(() => rmSync(root, { recursive: true }))
 
 test('names are ordered by their UTF-8 bytes', () => {

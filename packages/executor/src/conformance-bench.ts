@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { failureSchema, usageSchema, type Task } from '@skrei/job-spec'
-import type { Executor, RunEvent, RunExit, RunRequest } from './index.ts'
+import { failureSchema, type Task, usageSchema } from '@skrei/job-spec'
 import type { Program } from './checks.ts'
+import type { Executor, RunEvent, RunExit, RunRequest } from './index.ts'
 
 /** What a run came to, for a check. */
 export interface Ran {
@@ -75,7 +75,10 @@ const follow = async (executor: Executor, request: RunRequest, options: RunOptio
 }
 
 /** Gives `work` a bench of its own and cleans up after it, whatever happens. */
-export const withBench = async (create: (context: { readonly home: string }) => Executor | Promise<Executor>, work: (bench: Bench) => Promise<void>): Promise<void> => {
+export const withBench = async (
+  create: (context: { readonly home: string }) => Executor | Promise<Executor>,
+  work: (bench: Bench) => Promise<void>,
+): Promise<void> => {
   const root = await mkdtemp(join(tmpdir(), 'skrei-executor-'))
   const [home, inputs, outputs] = [join(root, 'home'), join(root, 'inputs'), join(root, 'outputs')]
   const created: Executor[] = []

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assertStill, beating, ready, type Bench, type Ran } from './conformance-bench.ts'
 import type { AddCheck } from './checks.ts'
+import { assertStill, type Bench, beating, type Ran, ready } from './conformance-bench.ts'
 
 const leftovers = async ({ executor }: Bench): Promise<readonly string[]> => {
   const ids: string[] = []
@@ -67,7 +67,13 @@ const attaching = (check: AddCheck): void => {
   check('two executions at once do not end each other', ['forever', 'hello'], async ({ executor, run }, forever) => {
     const { seen, onEvent } = ready()
     let ended = false
-    const long = run(forever, { id: 'long', onEvent: (event) => (onEvent(event), (ended ||= event.type === 'exit')) })
+    const long = run(forever, {
+      id: 'long',
+      onEvent: (event) => {
+        onEvent(event)
+        if (event.type === 'exit') ended = true
+      },
+    })
     await seen(long)
     const other = ready()
     const second = run(forever, { id: 'other', onEvent: other.onEvent })

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Executor, RunRequest } from '@skrei/executor'
-import { executions, type Execution, type Outcome } from '@skrei/executor/executions'
+import { type Execution, executions, type Outcome } from '@skrei/executor/executions'
 import type { Refusal, Task } from '@skrei/job-spec'
 
 /** The toy's engine spec: `{ type: 'acme.dev/toy', steps: [['print', 'hello\n'], ['exit', 7]] }`. */

@@ -1,8 +1,8 @@
-import { base32upper } from 'multiformats/bases/base32'
-import type { CID } from 'multiformats/cid'
 import { randomUUID } from 'node:crypto'
 import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { base32upper } from 'multiformats/bases/base32'
+import type { CID } from 'multiformats/cid'
 import { IpfsError } from './ipfs-error.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -12,7 +12,7 @@ export interface BlockOptions {
 
 /**
  * Where blocks are kept: the part of `interface-blockstore` 7 that is used here, so that the `blockstore` of a helia node is one.
- * `get` of a block that is not there throws. What `get` gives is checked against the CID by the caller.
+ * `get` of a block that is not there throws. What `get` gives is checked against the CID.
  */
 export interface Blockstore {
   get(cid: CID, options?: BlockOptions): Generator<Uint8Array> | AsyncGenerator<Uint8Array>
@@ -21,11 +21,11 @@ export interface Blockstore {
   put(cid: CID, bytes: Uint8Array, options?: BlockOptions): CID | Promise<CID>
 }
 
-export interface FsBlockstore extends Blockstore {
+interface FsBlockstore extends Blockstore {
   start(): Promise<void>
 }
 
-export interface FsBlockstoreOptions {
+interface FsBlockstoreOptions {
   readonly directory: string
   /** Flush each block to the disk before `put` resolves, so that it survives a power cut, not only a crash of the process. */
   readonly sync: boolean
@@ -90,12 +90,6 @@ export const fsBlockstore = ({ directory, sync }: FsBlockstoreOptions): FsBlocks
     put: async (cid, bytes, options) => {
       options?.signal?.throwIfAborted()
       const { folder, path } = place(cid)
-      // Compared, not only looked for: publishing again heals a block that a disk has damaged.
-      const held = await readFile(path).catch((error: unknown) => {
-        if (isMissing(error)) return undefined
-        throw error
-      })
-      if (held?.equals(bytes)) return cid
       if (!made.has(folder)) await mkdir(folder, { recursive: true })
       made.add(folder)
       await writeWhole(join(temporaries, randomUUID()), path, bytes, sync)

@@ -1,10 +1,11 @@
 import type { Reference } from '@skrei/job-spec'
 import { loadNode, parseCid } from './dag-node.ts'
+import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { chunkBytes, storeDirectory, storeFile, type BuildOptions, type DirectoryEntry, type Stored } from './tree-build.ts'
+import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
-export interface CompositionEntry {
+interface CompositionEntry {
   readonly path: string
   readonly content: Reference | Uint8Array
 }
@@ -22,15 +23,12 @@ const segmentsOf = (path: string): string[] => {
   return segments
 }
 
-function* chunksOf(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.byteLength; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
-}
-
 const storeContent = async (content: Reference | Uint8Array, options: BuildOptions): Promise<Stored> => {
-  if (content instanceof Uint8Array) return storeFile(chunksOf(content), options)
-  if (content.type !== 'ipfs' || content.cid === undefined) throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
+  if (content instanceof Uint8Array) return options.node.addFile([content], options.signal)
+  if (content.type !== 'ipfs' || content.cid === undefined)
+    throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
   // Only the root block is read: it says how much hangs from it, which the links of a directory record.
-  const node = await loadNode(options.blockstore, parseCid(content.cid), options.signal)
+  const node = await loadNode(options.node.helia.blockstore, parseCid(content.cid), options.signal)
   if (node.kind === 'file') throw new IpfsError('entry-invalid', `${content.cid} is a file; only published directories can be composed`)
   return { cid: node.cid, treeBytes: node.treeBytes }
 }
@@ -40,7 +38,8 @@ const insert = (root: Folder, segments: readonly string[], stored: Stored): void
   for (const [index, segment] of segments.entries()) {
     const found = folder.get(segment)
     const last = index === segments.length - 1
-    if (found !== undefined && (last || !(found instanceof Map))) throw new IpfsError('entry-invalid', `two entries meet at ${JSON.stringify(segments.slice(0, index + 1).join('/'))}`)
+    if (found !== undefined && (last || !(found instanceof Map)))
+      throw new IpfsError('entry-invalid', `two entries meet at ${JSON.stringify(segments.slice(0, index + 1).join('/'))}`)
     if (last) folder.set(segment, stored)
     else if (found instanceof Map) folder = found
     else {
@@ -63,7 +62,8 @@ export const storeComposition = async (entries: AsyncIterable<CompositionEntry>,
   let count = 0
   const storeEntry = async ({ path, content }: CompositionEntry) => ({ segments: segmentsOf(path), stored: await storeContent(content, options) })
   for await (const { segments, stored } of readAhead(entries, entriesAhead, storeEntry)) {
-    if ((count += 1) > maxEntries) throw new IpfsError('limit-exceeded', `a composition of more than ${maxEntries} entries (option maxEntries)`)
+    count += 1
+    if (count > maxEntries) throw new IpfsError('limit-exceeded', `a composition of more than ${maxEntries} entries (option maxEntries)`)
     insert(root, segments, stored)
   }
   return storeFolder(root, options)

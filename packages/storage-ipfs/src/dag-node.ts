@@ -1,20 +1,12 @@
 import { decode as decodePb, type PBLink } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
-import { hash } from 'node:crypto'
 import type { Blockstore } from './blockstore.ts'
+import { gather, isCheckable, isIdentity, maxIdentityBytes } from './checked-blockstore.ts'
 import { IpfsError } from './ipfs-error.ts'
 
 export const rawCode = 0x55
 export const dagPbCode = 0x70
-const identityCode = 0x00
-const hashFunctions: ReadonlyMap<number, { readonly name: string; readonly bytes: number }> = new Map([
-  [0x12, { name: 'sha256', bytes: 32 }],
-  [0x13, { name: 'sha512', bytes: 64 }],
-])
-
-/** Larger than any block that kubo makes or bitswap carries (2 MiB), and small enough to decode at once. */
-const maxBlockBytes = 4 * 1024 * 1024
 
 export interface DagFile {
   readonly kind: 'file'
@@ -42,56 +34,38 @@ export const parseCid = (text: string): CID => {
   }
 }
 
-const gather = async (chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, cid: CID): Promise<Uint8Array> => {
-  const parts: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of chunks) {
-    bytes += chunk.byteLength
-    if (bytes > maxBlockBytes) throw new IpfsError('dag-invalid', `block ${cid} is larger than ${maxBlockBytes} bytes`)
-    parts.push(chunk)
-  }
-  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
-}
-
-// A helia blockstore says that a block is not there with an error of this name.
-const isNotFound = (error: unknown): boolean => error instanceof Error && error.name === 'NotFoundError'
-
-/** As in kubo: content that stands in a CID itself is only meant for very small blocks. */
-const maxIdentityBytes = 128
-
-/** Whether the hash function of a CID is one that can be checked here. */
-const checkable = ({ multihash: { code, size } }: CID): boolean => (code === identityCode ? size <= maxIdentityBytes : hashFunctions.get(code)?.bytes === size)
-
 const checkSupported = (cid: CID): void => {
-  if (!checkable(cid)) throw new IpfsError('cid-unsupported', `${cid} uses hash function 0x${cid.multihash.code.toString(16)} with ${cid.multihash.size} bytes; read here are sha2-256, sha2-512 and identity up to ${maxIdentityBytes}`)
+  if (!isCheckable(cid))
+    throw new IpfsError(
+      'cid-unsupported',
+      `${cid} uses hash function 0x${cid.multihash.code.toString(16)} with ${cid.multihash.size} bytes; read here are sha2-256, sha2-512 and identity up to ${maxIdentityBytes}`,
+    )
   if (cid.code !== rawCode && cid.code !== dagPbCode) {
     throw new IpfsError('cid-unsupported', `${cid} has codec 0x${cid.code.toString(16)}; files and directories are raw or dag-pb`)
   }
 }
 
-/** A block's bytes, checked against its CID: a local store is not trusted more than a peer. */
-export const loadBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal): Promise<Uint8Array> => {
+/** A block's bytes. They are checked below helia where they are held, and by helia where they are fetched. */
+const loadBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal): Promise<Uint8Array> => {
   signal.throwIfAborted()
   checkSupported(cid)
-  if (cid.multihash.code === identityCode) return cid.multihash.digest
-  const bytes = await gather(blockstore.get(cid, { signal }), cid).catch((error: unknown) => {
-    if (isNotFound(error)) throw new IpfsError('block-missing', `block ${cid} is not held here`, { cause: error })
-    throw error
-  })
-  const name = hashFunctions.get(cid.multihash.code)?.name ?? ''
-  if (!hash(name, bytes, 'buffer').equals(cid.multihash.digest)) {
-    throw new IpfsError('block-corrupt', `the block held for ${cid} has other content; publish or import it again`)
+  if (isIdentity(cid)) return cid.multihash.digest
+  try {
+    return await gather(blockstore.get(cid, { signal }), cid)
+  } catch (error) {
+    if (error instanceof IpfsError || signal.aborted || (await blockstore.has(cid, { signal }))) throw error
+    throw new IpfsError('block-missing', `block ${cid} is not held here`, { cause: error })
   }
-  return bytes
 }
 
 export const holdsBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal): Promise<boolean> => {
   signal.throwIfAborted()
-  return checkable(cid) && (cid.multihash.code === identityCode || (await blockstore.has(cid, { signal })))
+  return isCheckable(cid) && (isIdentity(cid) || (await blockstore.has(cid, { signal })))
 }
 
 const decodeFile = (cid: CID, data: UnixFS, links: readonly PBLink[]): DagFile => {
-  if (data.blockSizes.length !== links.length) throw new IpfsError('dag-invalid', `file node ${cid} has ${links.length} links and ${data.blockSizes.length} sizes`)
+  if (data.blockSizes.length !== links.length)
+    throw new IpfsError('dag-invalid', `file node ${cid} has ${links.length} links and ${data.blockSizes.length} sizes`)
   const size = Number(data.fileSize())
   if (!Number.isSafeInteger(size)) throw new IpfsError('dag-invalid', `file node ${cid} claims an impossible size`)
   const children = links.map((link, index) => ({ cid: link.Hash, size: Number(data.blockSizes[index] ?? 0n) }))

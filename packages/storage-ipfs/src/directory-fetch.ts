@@ -1,19 +1,19 @@
-import type { CID } from 'multiformats/cid'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CID } from 'multiformats/cid'
 import type { Blockstore } from './blockstore.ts'
-import { loadNode, type DagFile } from './dag-node.ts'
+import { type DagFile, loadNode } from './dag-node.ts'
 import { fileContent } from './file-content.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { walkTree, type TreeItem } from './tree-walk.ts'
+import { type TreeItem, walkTree } from './tree-walk.ts'
 import { writeAll } from './write-whole.ts'
 
 /** Small files that are written at the same time. */
 const filesAhead = 8
 const smallBytes = 1_048_576
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly blockstore: Blockstore
   readonly signal: AbortSignal
   readonly maxEntries: number
@@ -43,7 +43,8 @@ export async function* fetchTree(root: CID, into: string, options: FetchOptions)
 
   const load = async (item: TreeItem & { type: 'file' }): Promise<DagFile> => {
     const file = await loadNode(blockstore, item.cid, signal)
-    if (file.kind !== 'file' || file.size !== item.size) throw new IpfsError('dag-invalid', `${item.cid} is not a file of ${item.size} bytes as its directory says`)
+    if (file.kind !== 'file' || file.size !== item.size)
+      throw new IpfsError('dag-invalid', `${item.cid} is not a file of ${item.size} bytes as its directory says`)
     return file
   }
 
@@ -69,7 +70,12 @@ export async function* fetchTree(root: CID, into: string, options: FetchOptions)
   }
 
   for await (const { bytes, rest } of readAhead(files(), filesAhead, begin)) {
-    yield (written += bytes)
-    if (rest !== undefined) for await (const more of rest) yield (written += more)
+    written += bytes
+    yield written
+    if (rest === undefined) continue
+    for await (const more of rest) {
+      written += more
+      yield written
+    }
   }
 }

@@ -1,9 +1,11 @@
 import { constants, type Dirent } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { chunkBytes } from './cid-profile.ts'
+import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
-import { chunkBytes, storeDirectory, storeFile, type BuildOptions, type DirectoryEntry, type Stored } from './tree-build.ts'
+import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
 /** Files of one directory that are read at the same time. */
 const filesAhead = 8
@@ -60,7 +62,10 @@ export const storeTree = async (root: string, maxEntries: number, options: Build
       else if (entry.isDirectory()) stored.push({ name, ...(await storeOne(join(directory, name))) })
       else throw unsafe(join(directory, name), entry.isSymbolicLink() ? 'it is a link' : 'it is neither a file nor a directory')
     }
-    const storeNamed = async (name: string): Promise<DirectoryEntry> => ({ name, ...(await storeFile(chunksOf(join(directory, name), options.signal), options)) })
+    const storeNamed = async (name: string): Promise<DirectoryEntry> => ({
+      name,
+      ...(await options.node.addFile(chunksOf(join(directory, name), options.signal), options.signal)),
+    })
     for await (const file of readAhead(files, filesAhead, storeNamed)) stored.push(file)
     return storeDirectory(stored, options)
   }

@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { Blockstore } from './blockstore.ts'
-import { loadNode, type DagFile } from './dag-node.ts'
+import { type DagFile, loadNode } from './dag-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 

@@ -1,24 +1,22 @@
 import type { Reference } from '@skrei/job-spec'
 import type { Publisher } from '@skrei/storage'
-import type { Blockstore } from './blockstore.ts'
 import { storeComposition } from './composition.ts'
 import { parseCid } from './dag-node.ts'
 import { fetchTree } from './directory-fetch.ts'
 import { storeTree } from './directory-publish.ts'
+import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
-import type { OpenOperation } from './ipfs-storage.ts'
+import type { OpenOperation } from './open-operation.ts'
 import type { Publications } from './publications.ts'
-import type { Stored } from './tree-build.ts'
 
-export interface IpfsPublisherParts {
-  readonly blockstore: Blockstore
+interface IpfsPublisherParts {
   readonly open: OpenOperation
   readonly published: Publications
   readonly maxEntries: number
   readonly maxFetchBytes: number
 }
 
-export const ipfsPublisher = ({ blockstore, open, published, maxEntries, maxFetchBytes }: IpfsPublisherParts): Publisher => {
+export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: IpfsPublisherParts): Publisher => {
   /** Once recorded, an id keeps its reference; until then, storing again writes the same blocks. */
   const once = async (id: string, signal: AbortSignal, store: () => Promise<Stored>): Promise<Reference> => {
     const earlier = await published.find(id)
@@ -32,19 +30,20 @@ export const ipfsPublisher = ({ blockstore, open, published, maxEntries, maxFetc
     type: 'ipfs',
 
     publish: async (id, directory, options) => {
-      const signal = open(options)
-      return once(id, signal, () => storeTree(directory, maxEntries, { blockstore, signal }))
+      const { signal, node } = open(options)
+      return once(id, signal, () => storeTree(directory, maxEntries, { node, signal }))
     },
 
     compose: async (id, entries, options) => {
-      const signal = open(options)
-      return once(id, signal, () => storeComposition(entries, maxEntries, { blockstore, signal }))
+      const { signal, node } = open(options)
+      return once(id, signal, () => storeComposition(entries, maxEntries, { node, signal }))
     },
 
     fetch: async function* (reference, into, options) {
-      const signal = open(options)
-      if (reference.type !== 'ipfs' || reference.cid === undefined) throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
-      yield* fetchTree(parseCid(reference.cid), into, { blockstore, signal, maxEntries, maxFetchBytes })
+      const { signal, node } = open(options)
+      if (reference.type !== 'ipfs' || reference.cid === undefined)
+        throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
+      yield* fetchTree(parseCid(reference.cid), into, { blockstore: node.helia.blockstore, signal, maxEntries, maxFetchBytes })
     },
 
     unpublish: async (id, options) => {

@@ -1,12 +1,12 @@
-import { FailureError, type FailureCode, type FileEntry, type SourceSpec } from '@skrei/job-spec'
-import type { Source } from '@skrei/storage'
 import { createHash, type Hash } from 'node:crypto'
-import { open, rm, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
+import { type FailureCode, FailureError, type FileEntry, type SourceSpec } from '@skrei/job-spec'
+import type { Source } from '@skrei/storage'
 import type { Blockstore } from './blockstore.ts'
-import { holdsBlock, loadNode, parseCid, rawCode, type DagFile, type DagNode } from './dag-node.ts'
+import { type DagFile, type DagNode, holdsBlock, loadNode, parseCid, rawCode } from './dag-node.ts'
 import { fileContent } from './file-content.ts'
 import { IpfsError, type IpfsErrorCode } from './ipfs-error.ts'
-import type { OpenOperation } from './ipfs-storage.ts'
+import type { OpenOperation } from './open-operation.ts'
 import { walkTree } from './tree-walk.ts'
 import { writeAll } from './write-whole.ts'
 
@@ -19,7 +19,8 @@ const failureCodes: Partial<Record<IpfsErrorCode, FailureCode>> = {
 }
 
 const failureFrom = (error: unknown, cid: string): unknown => {
-  if (!(error instanceof IpfsError)) return error instanceof Error && 'code' in error && error.code === 'ENOSPC' ? new FailureError('disk-full', `staging ${cid}`, { cause: error }) : error
+  if (!(error instanceof IpfsError))
+    return error instanceof Error && 'code' in error && error.code === 'ENOSPC' ? new FailureError('disk-full', `staging ${cid}`, { cause: error }) : error
   const code = failureCodes[error.code]
   if (code === undefined) return error
   const remedy = error.code === 'block-missing' ? '; this node is offline: publish or import the data on it, or use a node that holds it' : ''
@@ -52,7 +53,10 @@ const holdsFile = async (blockstore: Blockstore, file: DagFile, take: () => bool
 
 const assessNode = async (blockstore: Blockstore, root: DagNode, maxEntries: number, signal: AbortSignal): Promise<Assessed> => {
   let left = assessedBlocks
-  const take = () => (left -= 1) >= 0
+  const take = () => {
+    left -= 1
+    return left >= 0
+  }
   if (root.kind === 'file') return { held: await holdsFile(blockstore, root, take, signal), bytes: root.size }
   let bytes = 0
   for await (const item of walkTree(blockstore, root.cid, { maxEntries, signal })) {
@@ -83,29 +87,36 @@ const checkHash = (hash: Hash | undefined, { sha256 }: Expected, cid: string): v
   for (const wanted of sha256) if (wanted !== found) throw new FailureError('source-mismatch', `ipfs ${cid}: SHA-256 is ${found}, ${wanted} was asked for`)
 }
 
-async function* writeChecked(target: FileHandle, blockstore: Blockstore, file: DagFile, expected: Expected, signal: AbortSignal): AsyncGenerator<number, void, undefined> {
+async function* writeChecked(
+  target: FileHandle,
+  blockstore: Blockstore,
+  file: DagFile,
+  expected: Expected,
+  signal: AbortSignal,
+): AsyncGenerator<number, void, undefined> {
   const hash = expected.sha256.length > 0 ? createHash('sha256') : undefined
   let bytes = 0
   for await (const block of fileContent(blockstore, file, signal)) {
     hash?.update(block)
     await writeAll(target, block)
-    yield (bytes += block.byteLength)
+    bytes += block.byteLength
+    yield bytes
   }
   checkHash(hash, expected, file.cid.toString())
   if (bytes === 0) yield 0
 }
 
-export interface IpfsSourceParts {
-  readonly blockstore: Blockstore
+interface IpfsSourceParts {
   readonly open: OpenOperation
   readonly maxEntries: number
 }
 
-export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: IpfsSourceParts): Source => ({
+export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts): Source => ({
   type: 'ipfs',
 
   list: async function* (source, options): AsyncGenerator<FileEntry, void, undefined> {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const root = await loadNode(blockstore, parseCid(text), signal)
@@ -123,7 +134,8 @@ export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: Ipfs
   },
 
   assess: async (source, options) => {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const cid = parseCid(text)
@@ -137,7 +149,8 @@ export const ipfsSource = ({ blockstore, open: openOperation, maxEntries }: Ipfs
   },
 
   stage: async function* (file, into, options) {
-    const signal = openOperation(options)
+    const { signal, node } = openOperation(options)
+    const { blockstore } = node.helia
     const text = cidOf(file.source)
     const expected: Expected = { size: file.size, maxBytes: options.maxBytes, sha256: [file.hash, file.source.sha256].filter((wanted) => wanted !== undefined) }
     let target: FileHandle | undefined

@@ -2,7 +2,11 @@
  * Works on up to `concurrency` items at a time and gives the results in the order of the items. Stops taking items once a piece of work has failed or the
  * consumer has left, and ends only when no work is left running.
  */
-export async function* readAhead<T, R>(items: Iterable<T> | AsyncIterable<T>, concurrency: number, work: (item: T) => Promise<R>): AsyncGenerator<R, void, undefined> {
+export async function* readAhead<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  concurrency: number,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R, void, undefined> {
   const running: Promise<R>[] = []
   try {
     for await (const item of items) {

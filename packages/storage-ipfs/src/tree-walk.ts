@@ -1,7 +1,7 @@
 import type { PBLink } from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import type { Blockstore } from './blockstore.ts'
-import { loadNode, rawCode, type DagDirectory } from './dag-node.ts'
+import { type DagDirectory, loadNode, rawCode } from './dag-node.ts'
 import { directoryHash, maxShardDepth, slotLabel } from './directory-hash.ts'
 import { IpfsError } from './ipfs-error.ts'
 
@@ -21,7 +21,7 @@ interface Pending {
 const maxPathBytes = 4096
 
 /** Refuses a name that is none: such a name would leave its directory or hide another. */
-export const checkName = (name: string, where: string): void => {
+const checkName = (name: string, where: string): void => {
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
     throw new IpfsError('dag-invalid', `${where} holds an entry named ${JSON.stringify(name.slice(0, 128))}`)
   }
@@ -30,7 +30,8 @@ export const checkName = (name: string, where: string): void => {
 const childOf = (parent: Pending, name: string, link: PBLink): Pending => {
   checkName(name, `directory ${JSON.stringify(parent.path.slice(-128))}`)
   const path = parent.path === '' ? name : `${parent.path}/${name}`
-  if (Buffer.byteLength(path) > maxPathBytes) throw new IpfsError('dag-invalid', `a path is longer than ${maxPathBytes} bytes: ${JSON.stringify(path.slice(0, 128))}…`)
+  if (Buffer.byteLength(path) > maxPathBytes)
+    throw new IpfsError('dag-invalid', `a path is longer than ${maxPathBytes} bytes: ${JSON.stringify(path.slice(0, 128))}…`)
   return { cid: link.Hash, path, ...(Number.isSafeInteger(link.Tsize) && link.Tsize !== undefined && { size: link.Tsize }) }
 }
 
@@ -53,7 +54,11 @@ const shardChildren = async (parent: Pending, node: DagDirectory): Promise<Pendi
   for (const link of node.links) {
     const label = link.Name ?? ''
     const slot = /^[0-9A-F]{2}/.test(label) ? Number.parseInt(label.slice(0, 2), 16) : -1
-    if (slot <= last) throw new IpfsError('dag-invalid', `directory shard ${node.cid} has an entry labelled ${JSON.stringify(label.slice(0, 128))}, which is no slot or out of order`)
+    if (slot <= last)
+      throw new IpfsError(
+        'dag-invalid',
+        `directory shard ${node.cid} has an entry labelled ${JSON.stringify(label.slice(0, 128))}, which is no slot or out of order`,
+      )
     last = slot
     const slots = [...above, slot]
     if (label.length === 2) {
@@ -63,14 +68,17 @@ const shardChildren = async (parent: Pending, node: DagDirectory): Promise<Pendi
     const name = label.slice(2)
     const hash = await directoryHash(name)
     if (slots.some((wanted, level) => hash[level] !== wanted)) {
-      throw new IpfsError('dag-invalid', `entry ${JSON.stringify(name.slice(0, 128))} of directory shard ${node.cid} stands at ${slots.map(slotLabel).join('')}, not where its name belongs`)
+      throw new IpfsError(
+        'dag-invalid',
+        `entry ${JSON.stringify(name.slice(0, 128))} of directory shard ${node.cid} stands at ${slots.map(slotLabel).join('')}, not where its name belongs`,
+      )
     }
     children.push(childOf(parent, name, link))
   }
   return children
 }
 
-export interface WalkLimits {
+interface WalkLimits {
   /** Links that are followed, parts of sharded directories included. */
   readonly maxEntries: number
   readonly signal: AbortSignal

@@ -1,4 +1,4 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 
 /** Writes all of the bytes where the file stands: one call may write less. */
 export const writeAll = async (file: FileHandle, bytes: Uint8Array): Promise<void> => {

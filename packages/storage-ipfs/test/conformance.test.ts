@@ -1,5 +1,5 @@
-import { publisherConformance, sourceConformance } from '@skrei/storage/conformance'
 import { createHash } from 'node:crypto'
+import { publisherConformance, sourceConformance } from '@skrei/storage/conformance'
 import { cidOf, scratch } from './scratch.ts'
 
 // Blocks that nobody holds, of the two codecs that a tree is made of.
@@ -34,9 +34,17 @@ sourceConformance({
     { name: 'a file that is not held', code: 'source-not-found', source: () => ({ type: 'ipfs', cid: absentFile }) },
     { name: 'a directory that is not held', code: 'source-not-found', source: () => ({ type: 'ipfs', cid: absentDirectory }) },
     { name: 'no CID', code: 'source-invalid', source: () => ({ type: 'ipfs', cid: '../../etc/passwd' }) },
-    { name: 'a CID of another codec', code: 'source-invalid', source: () => ({ type: 'ipfs', cid: 'bafyreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi' }) },
+    {
+      name: 'a CID of another codec',
+      code: 'source-invalid',
+      source: () => ({ type: 'ipfs', cid: 'bafyreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi' }),
+    },
     // sha1
-    { name: 'a hash function that is not read', code: 'source-invalid', source: () => ({ type: 'ipfs', cid: `f015511${'14'}${createHash('sha1').update('x').digest('hex')}` }) },
+    {
+      name: 'a hash function that is not read',
+      code: 'source-invalid',
+      source: () => ({ type: 'ipfs', cid: `f015511${'14'}${createHash('sha1').update('x').digest('hex')}` }),
+    },
   ],
 })
 

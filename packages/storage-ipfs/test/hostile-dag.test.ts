@@ -1,13 +1,13 @@
-import { encode, prepare, type PBLink } from '@ipld/dag-pb'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { encode, type PBLink, prepare } from '@ipld/dag-pb'
 import { failureOf } from '@skrei/job-spec'
 import { UnixFS, type UnixFSOptions } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { IpfsStorage } from '../src/index.ts'
-import { collect, scratch, sha256, type Scratch } from './scratch.ts'
+import { collect, type Scratch, scratch, sha256 } from './scratch.ts'
 
 const put = async (storage: IpfsStorage, code: number, bytes: Uint8Array): Promise<CID> => {
   const cid = CID.createV1(code, createDigest(0x12, sha256(bytes)))
@@ -80,7 +80,11 @@ test('a tree that is exponentially wide ends at maxEntries', async () => {
   await using tools = await scratch()
   const storage = await tools.storage({ maxEntries: 1000 })
   let cid = await directory(storage, [])
-  for (let level = 0; level < 60; level += 1) cid = await directory(storage, ['a', 'b'].map((Name) => ({ Name, Hash: cid, Tsize: 4 })))
+  for (let level = 0; level < 60; level += 1)
+    cid = await directory(
+      storage,
+      ['a', 'b'].map((Name) => ({ Name, Hash: cid, Tsize: 4 })),
+    )
   expect(await listing(storage, cid)).toBe('source-too-large')
   expect(await fetching(tools, storage, cid)).toBe('limit-exceeded')
   expect(await storage.source.assess({ type: 'ipfs', cid: cid.toString() })).toEqual({ held: false, refusals: [] })
@@ -101,11 +105,17 @@ test('a file that unfolds to more than it may is refused before a byte is writte
   let cid = await leaf(storage, 'x'.repeat(size))
   for (let level = 0; level < 5; level += 1) {
     const child = cid
-    cid = await node(storage, { type: 'file', blockSizes: Array.from({ length: 64 }, () => BigInt(size)) }, Array.from({ length: 64 }, () => ({ Name: '', Hash: child, Tsize: size })))
+    cid = await node(
+      storage,
+      { type: 'file', blockSizes: Array.from({ length: 64 }, () => BigInt(size)) },
+      Array.from({ length: 64 }, () => ({ Name: '', Hash: child, Tsize: size })),
+    )
     size *= 64
   }
   const into = tools.fresh()
-  await expect(collect(storage.source.stage({ path: 'a', source: { type: 'ipfs', cid: cid.toString() } }, into, { maxBytes: 1_000_000 }))).rejects.toMatchObject({ code: 'source-too-large' })
+  await expect(
+    collect(storage.source.stage({ path: 'a', source: { type: 'ipfs', cid: cid.toString() } }, into, { maxBytes: 1_000_000 })),
+  ).rejects.toMatchObject({ code: 'source-too-large' })
   await expect(readFile(into)).rejects.toMatchObject({ code: 'ENOENT' })
   expect(await fetching(tools, storage, await directory(storage, [{ Name: 'a', Hash: cid, Tsize: 4 }]))).toBe('limit-exceeded')
 })
@@ -116,7 +126,8 @@ test('a file whose nodes lie about sizes, or never end, is refused', async () =>
   const file = await leaf(storage, 'four')
   const empty = await leaf(storage, '')
   const link = (Hash: CID) => ({ Name: '', Hash, Tsize: 4 })
-  const nested = async (depth: number): Promise<CID> => (depth === 0 ? file : node(storage, { type: 'file', blockSizes: [4n] }, [link(await nested(depth - 1))]))
+  const nested = async (depth: number): Promise<CID> =>
+    depth === 0 ? file : node(storage, { type: 'file', blockSizes: [4n] }, [link(await nested(depth - 1))])
   const hostile = {
     'a part longer than said': await node(storage, { type: 'file', blockSizes: [3n] }, [link(file)]),
     'a part shorter than said': await node(storage, { type: 'file', blockSizes: [5n] }, [link(file)]),

@@ -1,23 +1,33 @@
+import { createCipheriv } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { unixfs } from '@helia/unixfs'
 import { failureOf } from '@skrei/job-spec'
 import fc from 'fast-check'
-import { execFileSync } from 'node:child_process'
 import { CID } from 'multiformats/cid'
-import { createCipheriv } from 'node:crypto'
-import { readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { asFound, cidOf, collect, fetched, scratch } from './scratch.ts'
 
-const blockFiles = async (store: string) => (await readdir(join(store, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data')).map((name) => join(store, 'blocks', name))
+const blockFiles = async (store: string) =>
+  (await readdir(join(store, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data')).map((name) => join(store, 'blocks', name))
 // Without a period, so that no two of its chunks are one block.
 const large = createCipheriv('chacha20', Buffer.alloc(32), Buffer.alloc(16)).update(Buffer.alloc(5 * 1024 * 1024 + 7))
 
-const segment = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((name) => !/[/\0]/.test(name) && name !== '.' && name !== '..' && name.isWellFormed())
-const trees = fc.dictionary(fc.array(segment, { minLength: 1, maxLength: 4 }).map((segments) => segments.join('/')), fc.uint8Array({ maxLength: 2000 }), { maxKeys: 12 }).filter((tree) => {
-  const paths = Object.keys(tree)
-  return !paths.some((path) => paths.some((other) => other.startsWith(`${path}/`)))
-})
+const segment = fc
+  .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
+  .filter((name) => !/[/\0]/.test(name) && name !== '.' && name !== '..' && name.isWellFormed())
+const trees = fc
+  .dictionary(
+    fc.array(segment, { minLength: 1, maxLength: 4 }).map((segments) => segments.join('/')),
+    fc.uint8Array({ maxLength: 2000 }),
+    { maxKeys: 12 },
+  )
+  .filter((tree) => {
+    const paths = Object.keys(tree)
+    return !paths.some((path) => paths.some((other) => other.startsWith(`${path}/`)))
+  })
 
 test('any tree comes back as it was, with the CID that helia gives it, also when it is composed', async () => {
   await using tools = await scratch()
@@ -25,7 +35,8 @@ test('any tree comes back as it was, with the CID that helia gives it, also when
   const helia = unixfs({ blockstore: (await tools.storage({ directory: tools.fresh() })).blockstore })
   let count = 0
   const property = fc.asyncProperty(trees, async (tree) => {
-    const cid = cidOf(await storage.publisher.publish(`published-${(count += 1)}`, await tools.make(tree), {}))
+    count += 1
+    const cid = cidOf(await storage.publisher.publish(`published-${count}`, await tools.make(tree), {}))
     expect(await fetched(storage, cid, tools.fresh())).toEqual(asFound(tree))
     async function* entries() {
       for (const [path, content] of Object.entries(tree).toReversed()) yield { path, content }
@@ -35,7 +46,9 @@ test('any tree comes back as it was, with the CID that helia gives it, also when
     const added = await collect(helia.addAll(source, { profile: 'unixfs-v1-2025', wrapWithDirectory: true }))
     if (source.length > 0) expect(added.at(-1)?.cid.toString()).toBe(cid)
     const listed = await collect(storage.source.list({ type: 'ipfs', cid }))
-    expect(Object.fromEntries(listed.map((entry) => [entry.path, entry.size]))).toEqual(Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, content.length])))
+    expect(Object.fromEntries(listed.map((entry) => [entry.path, entry.size]))).toEqual(
+      Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, content.length])),
+    )
   })
   await fc.assert(property, { numRuns: 60 })
 })
@@ -129,8 +142,19 @@ test('a missing block is source-not-found, says that the node is offline, leaves
 test('a CID of an older profile, CIDv0 without raw leaves, is read', async () => {
   await using tools = await scratch()
   const storage = await tools.storage()
-  const source = [{ path: 'a', content: large }, { path: 'b/c', content: Buffer.from('small') }]
-  const added = await collect(unixfs({ blockstore: storage.blockstore }).addAll(source, { profile: 'unixfs-v0-2015', wrapWithDirectory: true, cidVersion: 0, rawLeaves: false, leafType: 'file' }))
+  const source = [
+    { path: 'a', content: large },
+    { path: 'b/c', content: Buffer.from('small') },
+  ]
+  const added = await collect(
+    unixfs({ blockstore: storage.blockstore }).addAll(source, {
+      profile: 'unixfs-v0-2015',
+      wrapWithDirectory: true,
+      cidVersion: 0,
+      rawLeaves: false,
+      leafType: 'file',
+    }),
+  )
   const cid = added.at(-1)?.cid.toString() ?? ''
   expect(cid).toMatch(/^Qm/)
   expect(await fetched(storage, cid, tools.fresh())).toEqual(asFound({ a: large, 'b/c': 'small' }))
@@ -139,7 +163,7 @@ test('a CID of an older profile, CIDv0 without raw leaves, is read', async () =>
 test('a large sharded directory lists, is fetched and is assessed whole', async () => {
   await using tools = await scratch()
   const storage = await tools.storage()
-  const names = Array.from({ length: 5000 }, (_, index) => `a rather long name of a file ${index}`)
+  const names = Array.from({ length: 1500 }, (_, index) => `${index} ${'long name '.repeat(20)}`)
   async function* entries() {
     for (const name of names) yield { path: `many/${name}`, content: Buffer.from(name) }
   }
@@ -150,16 +174,19 @@ test('a large sharded directory lists, is fetched and is assessed whole', async 
   expect(cidOf(await storage.publisher.publish('again', into, {}))).toBe(cid)
 })
 
-test('what cannot be published is refused, and a pipe is not waited for', async () => {
+test('what cannot be published is refused', async () => {
   await using tools = await scratch()
   const storage = await tools.storage()
   const withLink = await tools.make({ 'a/b': 'x' })
   await symlink('b', join(withLink, 'a', 'link'))
-  const withPipe = await tools.make({ a: 'x' })
-  execFileSync('mkfifo', [join(withPipe, 'pipe')])
+  const withSocket = await tools.make({ a: 'x' })
+  await using server = createServer()
+  server.listen(join(withSocket, 'socket'))
+  await once(server, 'listening')
   const withBytes = await tools.make({ a: 'x' })
   await writeFile(Buffer.concat([Buffer.from(`${withBytes}/`), Buffer.from([0xff, 0xfe])]), 'x')
-  for (const path of [withLink, withPipe, withBytes]) await expect(storage.publisher.publish('bad', path, {})).rejects.toMatchObject({ code: 'directory-unsafe' })
+  for (const path of [withLink, withSocket, withBytes])
+    await expect(storage.publisher.publish('bad', path, {})).rejects.toMatchObject({ code: 'directory-unsafe' })
   const limited = await tools.storage({ maxEntries: 2 })
   await expect(limited.publisher.publish('bad', await tools.make({ a: '', b: '', c: '' }), {})).rejects.toMatchObject({ code: 'limit-exceeded' })
 })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { createCipheriv } from 'node:crypto'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -22,7 +22,8 @@ test('processes share a directory, and one that is killed while it publishes har
   const store = join(tools.path, 'store')
   const content = createCipheriv('chacha20', Buffer.alloc(32), Buffer.alloc(16)).update(Buffer.alloc(20 * 1024 * 1024))
   const path = await tools.make({ content, ...Object.fromEntries(Array.from({ length: 100 }, (_, number) => [`small/${number}`, `${number}`])) })
-  const start = (id: string) => spawn(process.execPath, ['--conditions=@skrei/source', '--input-type=module', '--eval', program, store, id, path], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const start = (id: string) =>
+    spawn(process.execPath, ['--conditions=@skrei/source', '--input-type=module', '--eval', program, store, id, path], { stdio: ['ignore', 'pipe', 'pipe'] })
 
   const killed = start('job')
   await once(killed.stderr, 'data')

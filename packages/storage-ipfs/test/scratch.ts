@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ipfsStorage, type IpfsStorage, type IpfsStorageOptions } from '../src/index.ts'
+import { type IpfsStorage, type IpfsStorageOptions, ipfsStorage } from '../src/index.ts'
 
 export type Tree = Readonly<Record<string, Uint8Array | string>>
 
@@ -11,7 +11,10 @@ export const scratch = async () => {
   const path = await mkdtemp(join(tmpdir(), 'skrei-ipfs-'))
   const storages: IpfsStorage[] = []
   let count = 0
-  const fresh = () => join(path, `fresh-${(count += 1)}`)
+  const fresh = () => {
+    count += 1
+    return join(path, `fresh-${count}`)
+  }
   return {
     path,
     fresh,
@@ -40,7 +43,7 @@ export const scratch = async () => {
 export type Scratch = Awaited<ReturnType<typeof scratch>>
 
 /** All files below a directory, by path. */
-export const filesOf = async (directory: string): Promise<Record<string, string>> => {
+const filesOf = async (directory: string): Promise<Record<string, string>> => {
   const found: Record<string, string> = {}
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
@@ -50,7 +53,8 @@ export const filesOf = async (directory: string): Promise<Record<string, string>
   return found
 }
 
-export const asFound = (tree: Tree): Record<string, string> => Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, Buffer.from(content).toString('base64')]))
+export const asFound = (tree: Tree): Record<string, string> =>
+  Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, Buffer.from(content).toString('base64')]))
 
 export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
   const all: T[] = []

@@ -58,6 +58,9 @@ const mostFacts = 64
 
 const outcome = async (id: string, exit: RunExit, workspace: Workspace, options: { readonly signal: AbortSignal }): Promise<Outcome> => {
   const { usage, facts } = exit
+  // Nobody stopped it, or nobody would wait for its outcome: the node did, when it ended.
+  if (exit.failure?.code === 'cancelled')
+    return outcomeOf({ failure: { code: 'node-restarted', detail: 'the node ended while the execution ran' }, usage, facts })
   if (exit.failure !== undefined && exit.exit === undefined) return outcomeOf({ failure: exit.failure, usage, facts })
   try {
     const tree = await resultTree(workspace.entries(id, options), exit.exit ?? 0, options)
