@@ -27,7 +27,7 @@ export const jobError = async (
   const log = by === 'node' ? keepLog() : undefined
   return {
     code: failure.code,
-    message: failure.detail === '' ? cause : `${cause} ${printable(failure.detail)}`,
+    message: failure.detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${printable(failure.detail)}`,
     remedy: log === undefined ? remedy : `${remedy} (${log})`,
     ...(shard && { shard: shard.index }),
     ...(shard?.node !== undefined && { node: shard.node }),

@@ -124,7 +124,12 @@ const jobs: Readonly<Record<string, Case>> = {
     args: allow,
     expected: { exit: 1, code: 'source-too-large', state: 'failed' },
   },
-  'a URL that never answers': {
+  'a URL that never answers, given up by its source': {
+    job: () => https('/silent.csv', 'retry: { attempts: 1 }\n'),
+    args: allow,
+    expected: { exit: 1, code: 'source-timeout', state: 'failed', message: /silent\.csv/ },
+  },
+  'a URL that never answers, given up by the job': {
     job: () => https('/silent.csv', 'timeouts: { total: 3s }\n'),
     args: allow,
     expected: { exit: 1, code: 'deadline', state: 'failed' },

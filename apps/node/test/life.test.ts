@@ -88,6 +88,18 @@ describe.concurrent('SKREI_HOME', () => {
     expect([ended.code, ended.result.error?.code]).toEqual([2, 'home-unusable'])
   })
 
+  test('a fault of the program itself is one line, with the log that it names', async () => {
+    using here = place()
+    mkdirSync(join(here.home, 'blocks'), { recursive: true })
+    writeFileSync(join(here.home, 'blocks/blocks'), 'where a directory should be')
+    const ended = await here.run(short)
+    expect([ended.code, ended.result.error?.code]).toEqual([1, 'internal'])
+    const log = / log: (.+)$/.exec(ended.result.error?.message ?? '')?.[1] ?? ''
+    expect(readFileSync(log, 'utf8')).toContain('the run broke off')
+    expect(ended.stderr.trimEnd().split('\n')).toHaveLength(2)
+    here.clean(ended)
+  })
+
   test('a damaged key is refused, not replaced', async () => {
     using here = place()
     mkdirSync(here.home)
