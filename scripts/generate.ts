@@ -7,7 +7,7 @@ const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
 }
 
-const root = join(import.meta.dirname, '..')
+const root = process.cwd()
 const current = (file: string): string | undefined => {
   try {
     return readFileSync(file, 'utf8')

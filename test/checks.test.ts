@@ -193,6 +193,16 @@ test.each([
   expect(counted.code).toBe(code)
 })
 
+test('a generated file that is missing or stale fails, until it is generated', () => {
+  using place = directory({})
+  const stale = { code: 1, output: 'docs/errors.md is stale: run pnpm generate\n' }
+  expect(place.script('generate.ts', ['--check'])).toMatchObject(stale)
+  expect(place.script('generate.ts')).toMatchObject({ code: 0 })
+  expect(place.script('generate.ts', ['--check'])).toMatchObject({ code: 0, output: '' })
+  place.write('docs/errors.md', place.read('docs/errors.md').replace('exit-nonzero', 'exit-zero'))
+  expect(place.script('generate.ts', ['--check'])).toMatchObject(stale)
+})
+
 test('pnpm check fails on a step that it does not know', () => {
   using place = directory({})
   expect(place.script('check.ts', ['nonsense'])).toMatchObject({ code: 2, output: expect.stringContaining('No such step: nonsense') })

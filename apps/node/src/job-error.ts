@@ -22,7 +22,8 @@ export const jobError = async (
   const failure = job.failure ?? { code: 'cancelled', detail: '' }
   const shard = job.state === 'failed' ? culprit(result?.shards ?? [], failure.code) : undefined
   const stderr = shard === undefined ? '' : printable(await tailOf(join(directory, 'shards', String(shard.index), 'stderr'), tailBytes)).trimEnd()
-  const { by, cause, remedy } = failures[failure.code]
+  const { by, cause } = failures[failure.code]
+  const remedy = remedies[failure.code] ?? failures[failure.code].remedy
   const log = by === 'node' ? keepLog() : undefined
   return {
     code: failure.code,
@@ -32,6 +33,11 @@ export const jobError = async (
     ...(shard?.node !== undefined && { node: shard.node }),
     ...(stderr !== '' && { stderr }),
   }
+}
+
+// What helps on an embedded node, which its user operates.
+const remedies: Readonly<Partial<Record<string, string>>> = {
+  'source-forbidden': 'Run it with --allow-private-addresses if the address is meant to be private, or put the data where the node may read it.',
 }
 
 const culprit = (shards: readonly ShardResult[], code: string): ShardResult | undefined =>

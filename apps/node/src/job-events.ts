@@ -46,6 +46,8 @@ const shardStates: Readonly<Record<string, Readonly<Record<string, ShardState>>>
  */
 export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void): Disposable & { submitted(jobId: string): void } => {
   const states = new Map<number, ShardState>()
+  /** Which shard an execution is of: what a compute node says of it names only the execution. */
+  const shards = new Map<string, number>()
   const early: SchedulerEvent[] = []
   let jobId: string | undefined
   let planned = false
@@ -58,6 +60,12 @@ export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void)
   }
 
   const tell = (event: SchedulerEvent): void => {
+    if (event.type === 'transition' && event.transition.kind === 'compute') {
+      const shard = shards.get(event.transition.id)
+      const state = shardStates['compute']?.[event.transition.to]
+      if (jobId !== undefined && shard !== undefined && state !== undefined && states.has(shard)) setShard(jobId, shard, state, event.node, undefined)
+      return
+    }
     if (event.job === undefined || event.job !== jobId) return
     if (event.type === 'progress') {
       const state = shardStates['compute']?.[event.phase]
@@ -70,12 +78,16 @@ export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void)
     if (transition.from === transition.to) return
     if (transition.kind === 'job') {
       emit({ type: 'job', jobId: event.job, state: transition.to as JobState })
-      const shards = scheduler.job(event.job)?.shards
-      if (!planned && transition.to === 'running' && shards !== undefined) {
+      const counts = scheduler.job(event.job)?.shards
+      if (!planned && transition.to === 'running' && counts !== undefined) {
         planned = true
-        emit({ type: 'planned', jobId: event.job, shards: shards.total })
+        emit({ type: 'planned', jobId: event.job, shards: counts.total })
       }
       return
+    }
+    if (transition.kind === 'execution' && shard !== undefined) {
+      if (transition.open) shards.set(transition.id, shard)
+      else shards.delete(transition.id)
     }
     const state = shardStates[transition.kind]?.[transition.to]
     // What an execution says after its shard has ended is about cleaning up.

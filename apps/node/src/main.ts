@@ -1,11 +1,27 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { cliErrors } from './cli-errors.ts'
+import { cliError, exitCodes } from './cli-errors.ts'
 
 // Everything but the command that is called stays unloaded: `skrei --help` answers at once.
 
 const manifest: { readonly version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+const wantsJson = process.argv.includes('--json')
+
+const failed = async (error: unknown): Promise<number> => {
+  const { fail } = await import('./commands/fail.ts')
+  return fail(error, wantsJson)
+}
+
+// A reader that went away (`skrei … | head`) is no fault of ours.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+// What nobody caught: one line and a log, as for every fault. The run folder is left to the next start.
+process.on('uncaughtException', (error) => void failed(error).then((code) => process.exit(code)))
+// Node 22 warns of its SQLite, which is the one of Node 24.
+process.removeAllListeners('warning').on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)
+})
 
 const json = () => new Option('--json', 'write one JSON event a line to standard output')
 
@@ -78,16 +94,9 @@ for (const command of [program, ...program.commands, ...spec.commands]) command.
 try {
   await program.parseAsync()
 } catch (error) {
-  if (!(error instanceof CommanderError)) {
-    const { fail } = await import('./commands/fail.ts')
-    process.exitCode = fail(error, process.argv.includes('--json'))
-  } else if (error.exitCode === 0) {
-    process.exitCode = 0
-  } else {
-    const { fail } = await import('./commands/fail.ts')
-    const { cliError } = await import('./cli-errors.ts')
-    // Called without a command, commander has printed the help already.
-    process.exitCode =
-      error.code === 'commander.help' ? cliErrors.usage.exit : fail(cliError('usage', error.message.replace(/^error: /, '')), process.argv.includes('--json'))
-  }
+  if (!(error instanceof CommanderError)) process.exitCode = await failed(error)
+  else if (error.exitCode === 0) process.exitCode = 0
+  // Called without a command, commander has printed the help already.
+  else if (error.code === 'commander.help') process.exitCode = exitCodes['bad-input']
+  else process.exitCode = await failed(cliError('usage', error.message.replace(/^error: /, '')))
 }

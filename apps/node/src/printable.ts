@@ -1,5 +1,5 @@
 // Names, details and output come from strangers: nothing of them may steer the terminal (escape sequences, carriage returns, text direction).
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+const unsafe = /(?![\n\t])\p{Cc}|\p{Bidi_Control}|[\u2028\u2029]/gu
 
 /** Text that is safe to print: control characters are shown as `·`; line breaks and tabs stay. */
 export const printable = (text: string): string => text.replaceAll('\r\n', '\n').replace(unsafe, '·')

@@ -25,11 +25,11 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
     show: (event) => {
       apply(event)
       if (event.type === 'submitted') write(`job ${event.jobId} ${oneLine(event.name)} (${event.specCid})`)
-      else if (event.type === 'job' && event.state !== 'running' && event.state !== 'completed') write(`job: ${event.state}`)
+      else if (event.type === 'job' && (event.state === 'planning' || event.state === 'stopping')) write(`job: ${event.state}`)
       else if (event.type === 'planned') write(`job: running, ${event.shards} ${event.shards === 1 ? 'shard' : 'shards'}`)
       else if (event.type === 'shard') {
         const few = (model.total ?? 0) <= manyShards
-        if (few || event.state === 'failed') {
+        if ((few && event.state !== 'waiting') || event.state === 'failed') {
           const done = event.state === 'completed' || event.state === 'failed' ? ` (${count()})` : ''
           write(`shard ${event.shard}: ${event.state}${event.failure ? `, ${event.failure.code}` : ''}${done}`)
         } else if (event.state === 'completed' && Math.floor((model.completed * 20) / (model.total ?? 1)) > told) {
@@ -62,7 +62,7 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
     show: (event) => {
       apply(event)
       if (event.type !== 'submitted') return
-      stream.write(`${clear()}${styleText('dim', `job ${event.jobId}  ${event.specCid}`, { stream })}\n`)
+      stream.write(`${clear()}${styleText('dim', `job ${event.jobId}`, { stream })}\n`)
       drawn = 0
       draw()
     },
@@ -96,8 +96,8 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
     model.total === undefined ? ` ${model.state}` : ` ${ended}/${model.total} ${model.total === 1 ? 'shard' : 'shards'}`,
     ...(model.state === 'running' || model.total === undefined ? [] : [model.state]),
     ...(model.failed > 0 ? [`${model.failed} failed`] : []),
-    ...states,
     elapsed(now - model.startedAt),
+    ...states,
   ]
   const text = shorten(head.slice(1).join(' · '), width - barWidth - (head[0]?.length ?? 0))
   const bar = model.total === undefined ? '' : `${styleText('green', '█'.repeat(filled))}${styleText('dim', '░'.repeat(barWidth - filled))}`

@@ -11,3 +11,4 @@ GOOS=wasip1 GOARCH=wasm go build -trimpath -ldflags '-s -w -buildid=' -o go.wasm
 for source in *.wat; do
   wat2wasm --enable-exceptions "$source" -o "${source%.wat}.wasm"
 done
+chmod a-x ./*.wasm

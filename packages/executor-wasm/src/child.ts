@@ -20,13 +20,14 @@ try {
 const allowance = 768 * 2 ** 20
 
 const flag = new SharedArrayBuffer(4)
-const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './guest-thread.ts' : './guest-thread.js', import.meta.url), {
+const thread = new Worker(import.meta.url.endsWith('.ts') ? new URL('./guest-thread.ts', import.meta.url) : new URL('./guest-thread.js', import.meta.url), {
   workerData: flag,
   env: {},
   resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64, stackSizeMb: 8 },
 })
 
 let began = process.cpuUsage()
+let told = false
 let watch: NodeJS.Timeout | undefined
 
 const send = (message: ProcessMessage): void => {
@@ -46,10 +47,16 @@ thread.on('message', (message: ProcessMessage) => {
   else send(message)
 })
 thread.on('error', (error: NodeJS.ErrnoException) => {
+  if (!told) {
+    // There is nobody to tell but who waits for this process to be ready.
+    process.stderr.write(`the thread of the guests did not start: ${error.message}\n`)
+    process.exit(1)
+  }
   if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') outOfMemory('the engine ran out of its own memory')
   else end({ ending: { type: 'fault', message: error.message }, truncated: [], outputBytes: 0 })
 })
 process.on('message', (job: GuestJob) => {
+  told = true
   began = process.cpuUsage()
   const limit = process.memoryUsage.rss() + job.memory + allowance
   watch = setInterval(() => {

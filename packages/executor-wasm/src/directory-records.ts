@@ -5,14 +5,22 @@ import type { ExecutionRecord, ExecutionRecords, OutputLog, StreamName } from '@
 
 /** Readable and reversible: everything but small letters, digits and `-` as `_` and two hexadecimal digits a byte. */
 const folderOf = (id: string): string => {
-  const name = [...new TextEncoder().encode(id)].map((byte) => (/[a-z0-9-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `_${byte.toString(16).padStart(2, '0')}`)).join('')
-  if (name.length === 0 || name.length > 240) throw new RangeError('an execution id must have 1 to 240 characters, and fewer if it has other than small letters, digits and -')
+  const name = [...new TextEncoder().encode(id)]
+    .map((byte) => (/[a-z0-9-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `_${byte.toString(16).padStart(2, '0')}`))
+    .join('')
+  if (name.length === 0 || name.length > 240)
+    throw new RangeError('an execution id must have 1 to 240 characters, and fewer if it has other than small letters, digits and -')
   return name
 }
 
 const idOf = (folder: string): string | undefined => {
   if (!/^([a-z0-9-]|_[0-9a-f]{2})+$/.test(folder)) return undefined
-  return new TextDecoder().decode(Buffer.from(folder.replace(/[^_]/g, (character, index: number) => (isDigitOfEscape(folder, index) ? character : hex(character))).replaceAll('_', ''), 'hex'))
+  return new TextDecoder().decode(
+    Buffer.from(
+      folder.replace(/[^_]/g, (character, index: number) => (isDigitOfEscape(folder, index) ? character : hex(character))).replaceAll('_', ''),
+      'hex',
+    ),
+  )
 }
 const hex = (character: string): string => character.charCodeAt(0).toString(16)
 const isDigitOfEscape = (folder: string, index: number): boolean => folder[index - 1] === '_' || folder[index - 2] === '_'
@@ -39,7 +47,8 @@ export const directoryRecords = (directory: string): ExecutionRecords => {
     },
     put: async (id, record) => {
       const temporary = path(id, 'record.tmp')
-      await mkdir(join(directory, folderOf(id)), { recursive: true })
+      // What a program writes is for its owner only.
+      await mkdir(join(directory, folderOf(id)), { recursive: true, mode: 0o700 })
       await writeFile(temporary, JSON.stringify(record), { flush: record.state === 'stopped' })
       await rename(temporary, path(id, 'record.json'))
       if (record.state === 'stopped') await flush(directory, folderOf(id))
@@ -62,11 +71,22 @@ export const directoryRecords = (directory: string): ExecutionRecords => {
 const parsed = (text: string): ExecutionRecord => {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && 'state' in value) return value as ExecutionRecord
+    if (isRecord(value)) return value
   } catch {
     // Falls through: see above.
   }
   return { state: 'started', note: {} }
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isNote = (value: unknown): boolean => isObject(value) && Object.values(value).every((text) => typeof text === 'string')
+const isExit = (value: unknown): boolean => isObject(value) && value['type'] === 'exit' && isObject(value['usage']) && isObject(value['facts'])
+
+const isRecord = (value: unknown): value is ExecutionRecord => {
+  if (!isObject(value)) return false
+  if (value['state'] === 'started') return isNote(value['note'])
+  if (value['state'] === 'ended') return isExit(value['exit'])
+  return value['state'] === 'stopped' && (value['note'] === undefined || isNote(value['note'])) && (value['exit'] === undefined || isExit(value['exit']))
 }
 
 const flush = async (directory: string, folder: string): Promise<void> => {

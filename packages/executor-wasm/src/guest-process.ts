@@ -33,7 +33,7 @@ export class ProcessEndedError extends Error {
   }
 }
 
-const entry = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url)
+const entry = import.meta.url.endsWith('.ts') ? new URL('./child.ts', import.meta.url) : new URL('./child.js', import.meta.url)
 
 // Defence in depth: it starts no process and loads no native code, whatever becomes of its engine. Which files it needs is not known when it starts.
 const flags = ['--permission', '--allow-fs-read=*', '--allow-fs-write=*', '--allow-worker', '--no-warnings', '--max-old-space-size=128']
@@ -53,7 +53,9 @@ export const guestProcess = (): GuestProcess => {
       for (const { reject } of waiting.splice(0)) reject(new ProcessEndedError(message, /out of memory/i.test(text)))
       resolve()
     }
-    child.once('close', (code, signal) => over(`the process of the guest ended by itself (${signal ?? `code ${code}`})${text === '' ? '' : `: ${text.trim().slice(0, 500)}`}`))
+    child.once('close', (code, signal) =>
+      over(`the process of the guest ended by itself (${signal ?? `code ${code}`})${text === '' ? '' : `: ${text.trim().slice(0, 500)}`}`),
+    )
     child.once('error', (error) => {
       if (child.pid === undefined) over(error.message)
     })
@@ -83,8 +85,9 @@ export const guestProcess = (): GuestProcess => {
   const hold = (on: boolean): void => {
     // The types of a child's streams do not say that they are sockets.
     const held = [child, child.channel, child.stderr as unknown as { ref(): void; unref(): void } | null]
-    for (const one of held) if (on) one?.ref()
-    else one?.unref()
+    for (const one of held)
+      if (on) one?.ref()
+      else one?.unref()
   }
   return {
     pid,

@@ -1,7 +1,7 @@
 // The thread in which guests run, inside the process that child.ts is. It may be in a loop that never ends: the process is what gets killed.
 import { parentPort, workerData } from 'node:worker_threads'
 import type { GuestJob } from './guest-job.ts'
-import { runGuest } from './run-guest.ts'
+import { runGuest, warmUp } from './run-guest.ts'
 
 const told: unknown = workerData
 if (parentPort === null || !(told instanceof SharedArrayBuffer)) throw new Error('this module is a worker of child.ts')
@@ -15,4 +15,5 @@ port.on('message', (job: GuestJob) => {
   })
   port.postMessage({ type: 'end', result })
 })
+warmUp()
 port.postMessage({ type: 'ready' })

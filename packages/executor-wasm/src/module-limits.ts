@@ -73,7 +73,8 @@ const listed = (names: readonly string[]): string => names.slice(0, 10).join(', 
 
 const checkHeader = (bytes: Uint8Array): void => {
   const [zero, a, s, m, version0, version1, layer0, layer1] = bytes
-  if (bytes.length < 8 || zero !== 0 || a !== 0x61 || s !== 0x73 || m !== 0x6d) throw invalid('it is not a WebAssembly binary: its first bytes are not "\\0asm"')
+  if (bytes.length < 8 || zero !== 0 || a !== 0x61 || s !== 0x73 || m !== 0x6d)
+    throw invalid('it is not a WebAssembly binary: its first bytes are not "\\0asm"')
   if (layer0 === 1 && layer1 === 0) throw invalid('it is a component (WASI preview 2): build it as a core module for WASI preview 1 (wasm32-wasip1)')
   if (version0 !== 1 || version1 !== 0 || layer0 !== 0 || layer1 !== 0) throw invalid('it is a WebAssembly binary of an unknown version')
 }
@@ -101,7 +102,9 @@ const importOf = (section: Reader, bytes: Uint8Array, limits: ModuleLimits, foun
   }
   if (kind !== 2) {
     // What follows is not read: it is refused as a whole.
-    throw invalid(`it imports what is not provided: ${listed([...found.unknown, `${module}.${name} (${['', 'a table', '', 'a global', 'a tag'][kind] ?? `kind ${kind}`})`])}`)
+    throw invalid(
+      `it imports what is not provided: ${listed([...found.unknown, `${module}.${name} (${['', 'a table', '', 'a global', 'a tag'][kind] ?? `kind ${kind}`})`])}`,
+    )
   }
   const head = bytes.subarray(start, section.at())
   const memory = memoryOf(section, limits, found)

@@ -1,4 +1,4 @@
-import { guestProcess, type GuestProcess } from './guest-process.ts'
+import { type GuestProcess, guestProcess } from './guest-process.ts'
 
 export interface ProcessPool extends AsyncDisposable {
   /** A process that is ready, and nobody else's until it is given back. */

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import type { GuestEnding, GuestJob, GuestResult } from './guest-job.ts'
-import { limitModule, ModuleError, pageBytes, type LimitedModule } from './module-limits.ts'
+import { type LimitedModule, limitModule, ModuleError, pageBytes } from './module-limits.ts'
 import { EndingError } from './wasi/ending.ts'
-import { webAssembly, type WasmImports, type WasmInstance, type WasmMemory, type WasmModule } from './webassembly.ts'
-import { providesCall, wasiFor, wasiModule, type Wasi } from './wasi/preview1.ts'
+import { providesCall, type Wasi, wasiFor, wasiModule } from './wasi/preview1.ts'
+import { type WasmImports, type WasmInstance, type WasmMemory, type WasmModule, webAssembly } from './webassembly.ts'
 
 /**
  * V8 does not replace code in the middle of a call: a loop that is entered once stays in the code of the fast compiler, several times slower, for ever.
@@ -40,6 +40,22 @@ export const runGuest = (job: GuestJob, grown: () => void): GuestResult => {
   }
 }
 
+/** A module that ends at once: `(module (memory (export "memory") 1) (func (export "_start")))`. */
+const nothing = new Uint8Array(Buffer.from('AGFzbQEAAAABBAFgAAADAgEABQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAAKBAECAAs=', 'base64'))
+
+/** Goes once through what every guest needs, so that the first one does not wait for it. */
+export const warmUp = (): void => {
+  guarded(() => {
+    createHash('sha256').update(nothing).digest('hex')
+    const limited = limitModule(nothing, { pages: 1, provides: providesCall })
+    const setup = { args: [], env: {}, stdin: undefined, mounts: [], seed: new Uint8Array(32), limits: { bytes: 0, entries: 0 }, output: () => undefined }
+    const wasi = wasiFor(setup, () => undefined)
+    const ending = executed(compiled(limited), limited, wasi, () => undefined)
+    wasi.close()
+    return ending
+  })
+}
+
 /** What `work` came to, if it did not go through to its end. */
 const guarded = (work: () => GuestEnding | undefined): GuestEnding | undefined => {
   try {
@@ -52,15 +68,15 @@ const guarded = (work: () => GuestEnding | undefined): GuestEnding | undefined =
 }
 
 const executed = (module: WasmModule, limited: LimitedModule, wasi: Wasi, found: (memory: WasmMemory) => void): GuestEnding => {
-  const imports: Record<string, Record<string, unknown>> = { [wasiModule]: { ...wasi.imports } }
+  const imports = new Map<string, Readonly<Record<string, unknown>>>([[wasiModule, wasi.imports]])
   if (limited.importedMemory !== undefined) {
     const { module: from, name, minimum, maximum } = limited.importedMemory
     const memory = memoryOf({ initial: minimum, maximum })
-    imports[from] = { ...imports[from], [name]: memory }
+    imports.set(from, { ...imports.get(from), [name]: memory })
     found(memory)
   }
   try {
-    const instance = instantiated(module, imports)
+    const instance = instantiated(module, Object.fromEntries(imports))
     const { _start: start, memory } = instance.exports
     if (memory instanceof webAssembly.Memory) found(memory)
     if (typeof start === 'function') start()
@@ -112,7 +128,8 @@ const compiled = (limited: LimitedModule): WasmModule => {
     const reactor = exported.has('_initialize') ? ': it is a library (a reactor), not a command' : ''
     throw new ModuleError('module-invalid', `it exports no function _start${reactor}`)
   }
-  if (limited.importedMemory === undefined && exported.get('memory') !== 'memory') throw new ModuleError('module-invalid', 'it exports no memory called "memory"')
+  if (limited.importedMemory === undefined && exported.get('memory') !== 'memory')
+    throw new ModuleError('module-invalid', 'it exports no memory called "memory"')
   return module
 }
 

@@ -1,11 +1,17 @@
 import { fileURLToPath } from 'node:url'
 import { executorConformance } from '@skrei/executor/conformance'
-import { wasmExecutor } from '../src/index.ts'
+import { afterAll } from 'vitest'
+import { executorOn } from '../src/executor.ts'
+import { processPool } from '../src/process-pool.ts'
 import { moduleAt, program, wasm } from './modules.ts'
+
+// A process for each check would take most of the time.
+const pool = processPool({ warm: 2, runsPerProcess: 1000 })
+afterAll(() => pool[Symbol.asyncDispose]())
 
 executorConformance({
   name: 'wasm',
-  create: ({ home }) => wasmExecutor({ directory: home }),
+  create: ({ home }) => executorOn(pool, { directory: home }),
   capabilities: { restart: true },
   programs: {
     hello: program('hello'),

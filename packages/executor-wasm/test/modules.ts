@@ -11,7 +11,10 @@ interface Engine {
 }
 
 /** A module among those of the tests. */
-export const wasm = (name: string, engine: Engine = {}): Program => ({ engine: { type: 'wasm', module: source, ...engine }, files: { module: modulePath(name) } })
+export const wasm = (name: string, engine: Engine = {}): Program => ({
+  engine: { type: 'wasm', module: source, ...engine },
+  files: { module: modulePath(name) },
+})
 
 /** A program of programs.c. */
 export const program = (name: string, ...args: string[]): Program => wasm('programs', { args: [name, ...args] })

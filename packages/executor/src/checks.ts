@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { lstat, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deviceSchema, refusalSchema, type Task } from '@skrei/job-spec'
-import { assertStill, taskFor, withBench, type Bench } from './conformance-bench.ts'
+import { assertStill, type Bench, taskFor, withBench } from './conformance-bench.ts'
 import type { Executor } from './index.ts'
 import { lifecycleChecks } from './lifecycle-checks.ts'
 

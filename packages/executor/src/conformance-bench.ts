@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { failureSchema, usageSchema, type Task } from '@skrei/job-spec'
-import type { Executor, RunEvent, RunExit, RunRequest } from './index.ts'
+import { failureSchema, type Task, usageSchema } from '@skrei/job-spec'
 import type { Program } from './checks.ts'
+import type { Executor, RunEvent, RunExit, RunRequest } from './index.ts'
 
 /** What a run came to, for a check. */
 export interface Ran {
@@ -75,7 +75,10 @@ const follow = async (executor: Executor, request: RunRequest, options: RunOptio
 }
 
 /** Gives `work` a bench of its own and cleans up after it, whatever happens. */
-export const withBench = async (create: (context: { readonly home: string }) => Executor | Promise<Executor>, work: (bench: Bench) => Promise<void>): Promise<void> => {
+export const withBench = async (
+  create: (context: { readonly home: string }) => Executor | Promise<Executor>,
+  work: (bench: Bench) => Promise<void>,
+): Promise<void> => {
   const root = await mkdtemp(join(tmpdir(), 'skrei-executor-'))
   const [home, inputs, outputs] = [join(root, 'home'), join(root, 'inputs'), join(root, 'outputs')]
   const created: Executor[] = []
@@ -109,7 +112,12 @@ export const withBench = async (create: (context: { readonly home: string }) => 
       inputs,
       outputs,
       request,
-      run: (program, options = {}) => follow(executor, request(program, options), options),
+      run: (program, options = {}) => {
+        const result = follow(executor, request(program, options), options)
+        // A check that fails before it comes to wait for this has said enough.
+        result.catch(() => undefined)
+        return result
+      },
       restart: async () => {
         await dispose(executor)
         return open()
@@ -132,13 +140,13 @@ const dispose = async (executor: Executor & Partial<AsyncDisposable>): Promise<v
   await executor[Symbol.asyncDispose]?.()
 }
 
-/** Resolves once a run has written `ready` and a newline to its standard output. */
-export const ready = (): { readonly seen: Promise<void>; readonly onEvent: (event: RunEvent) => void } => {
+/** Tells when a run has written `ready` and a newline to its standard output; `seen` rejects where it ends before. */
+export const ready = (): { readonly seen: (running: Promise<Ran>) => Promise<void>; readonly onEvent: (event: RunEvent) => void } => {
   const { promise, resolve } = Promise.withResolvers<void>()
   let text = ''
   const decoder = new TextDecoder()
   return {
-    seen: promise,
+    seen: (running) => Promise.race([promise, running.then(() => assert.fail('the program ended before it had written "ready"'))]),
     onEvent: (event) => {
       if (event.type !== 'output' || event.stream !== 'stdout') return
       text += decoder.decode(event.bytes, { stream: true })
@@ -154,7 +162,7 @@ const content = (path: string) => readFile(path, 'latin1').catch(() => '')
 /** Waits until a file that the program keeps changing has changed: the program runs. */
 export const beating = async (path: string): Promise<void> => {
   const before = await content(path)
-  for (let tries = 0; tries < 400; tries++) {
+  for (let tries = 0; tries < 200; tries++) {
     await pause(25)
     if ((await content(path)) !== before) return
   }

@@ -1,8 +1,8 @@
 import { describe, test } from 'vitest'
-import { executorChecks, type ConformanceOptions } from './checks.ts'
+import { type ConformanceOptions, executorChecks } from './checks.ts'
 
-export { executorChecks, type Check, type ConformanceOptions, type Program, type Programs } from './checks.ts'
-export { ready, taskFor, withBench, type Bench, type Ran, type RunOptions } from './conformance-bench.ts'
+export { type Check, type ConformanceOptions, executorChecks, type Program, type Programs } from './checks.ts'
+export { type Bench, type Ran, type RunOptions, ready, taskFor, withBench } from './conformance-bench.ts'
 
 /**
  * Registers every check of the executor contract as a vitest test. What the engine has no program for is skipped, and says which program that is.

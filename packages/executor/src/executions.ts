@@ -1,6 +1,6 @@
 import type { Task } from '@skrei/job-spec'
 import type { AbortOptions, Executor, RunEvent, RunExit, RunRequest } from './index.ts'
-import { memoryRecords, type ExecutionRecord, type ExecutionRecords, type OutputLog, type StreamName } from './records.ts'
+import { type ExecutionRecord, type ExecutionRecords, memoryRecords, type OutputLog, type StreamName } from './records.ts'
 
 /** What a driver's `start` is given: the request, the order to end, and where to say what happens. */
 export interface Execution {
@@ -266,9 +266,13 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
         const live = table.get(id)
         if (live !== undefined) {
           live.stopped = true
-          await save(live)
-          end(live, { code: 'cancelled', detail: 'stopped' })
-          await live.done
+          try {
+            await save(live)
+          } finally {
+            // It dies also where that cannot be written down.
+            end(live, { code: 'cancelled', detail: 'stopped' })
+            await live.done
+          }
           return
         }
         const record = await records.get(id)
@@ -342,4 +346,4 @@ export const timerWait = async (milliseconds: number, { signal }: { readonly sig
   }
 }
 
-export { memoryRecords, type ExecutionRecord, type ExecutionRecords, type OutputLog, type StreamName } from './records.ts'
+export { type ExecutionRecord, type ExecutionRecords, memoryRecords, type OutputLog, type StreamName } from './records.ts'

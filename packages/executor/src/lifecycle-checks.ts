@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assertStill, beating, ready, type Bench, type Ran } from './conformance-bench.ts'
 import type { AddCheck } from './checks.ts'
+import { assertStill, type Bench, beating, type Ran, ready } from './conformance-bench.ts'
 
 const leftovers = async ({ executor }: Bench): Promise<readonly string[]> => {
   const ids: string[] = []
@@ -27,20 +27,20 @@ const attaching = (check: AddCheck): void => {
     for await (const event of executor.run(first, {})) if (event.type === 'output') break
     const { seen, onEvent } = ready()
     const second = run(forever, { id: 'same', onEvent })
-    await seen
+    await seen(second)
     await executor.stop('same')
     refusedAsCancelled(await second, 'ready\n')
   })
   check('the same id again attaches to what runs, from the offset that it names', 'forever', async ({ executor, run }, forever) => {
     const whole = ready()
     const first = run(forever, { id: 'same', onEvent: whole.onEvent })
-    await whole.seen
+    await whole.seen(first)
     const again = ready()
     const second = run(forever, { id: 'same', onEvent: again.onEvent })
-    await again.seen
+    await again.seen(second)
     const { promise: attached, resolve } = Promise.withResolvers<void>()
     const third = run(forever, { id: 'same', from: { stdout: 3, stderr: 0 }, onEvent: (event) => event.type === 'output' && resolve() })
-    await attached
+    await Promise.race([attached, third])
     await executor.stop('same')
     const [one, two, three] = await Promise.all([first, second, third])
     assert.deepEqual([one.stdout, two.stdout, three.stdout], ['ready\n', 'ready\n', 'dy\n'])
@@ -67,11 +67,17 @@ const attaching = (check: AddCheck): void => {
   check('two executions at once do not end each other', ['forever', 'hello'], async ({ executor, run }, forever) => {
     const { seen, onEvent } = ready()
     let ended = false
-    const long = run(forever, { id: 'long', onEvent }).finally(() => (ended = true))
-    await seen
+    const long = run(forever, {
+      id: 'long',
+      onEvent: (event) => {
+        onEvent(event)
+        if (event.type === 'exit') ended = true
+      },
+    })
+    await seen(long)
     const other = ready()
     const second = run(forever, { id: 'other', onEvent: other.onEvent })
-    await other.seen
+    await other.seen(second)
     await executor.stop('other')
     refusedAsCancelled(await second, 'ready\n')
     assert.equal(ended, false, 'the other execution ended too')
@@ -85,7 +91,7 @@ const stopping = (check: AddCheck): void => {
     const controller = new AbortController()
     const { seen, onEvent } = ready()
     const running = run(forever, { id: 'same', signal: controller.signal, onEvent })
-    await seen
+    await seen(running)
     const reason = new Error('the node goes down')
     controller.abort(reason)
     await assert.rejects(running, (error) => error === reason)
@@ -95,7 +101,7 @@ const stopping = (check: AddCheck): void => {
     const controller = new AbortController()
     const { seen, onEvent } = ready()
     const running = run(beats, { signal: controller.signal, onEvent })
-    await seen
+    await seen(running)
     await beating(join(outputs, 'beat'))
     controller.abort(new Error('the node goes down'))
     await assert.rejects(running, /the node goes down/)
@@ -104,7 +110,7 @@ const stopping = (check: AddCheck): void => {
   check('stop ends what runs with cancelled, and a later run of the id too', 'forever', async ({ executor, run }, forever) => {
     const { seen, onEvent } = ready()
     const running = run(forever, { id: 'same', onEvent })
-    await seen
+    await seen(running)
     await executor.stop('same')
     refusedAsCancelled(await running, 'ready\n')
     assert.equal((await run(forever, { id: 'same' })).exit.failure?.code, 'cancelled')
@@ -112,7 +118,7 @@ const stopping = (check: AddCheck): void => {
   check('what was stopped is dead when stop returns', 'beats', async ({ executor, run, outputs }, beats) => {
     const { seen, onEvent } = ready()
     const running = run(beats, { id: 'same', onEvent })
-    await seen
+    await seen(running)
     await beating(join(outputs, 'beat'))
     await executor.stop('same')
     await assertStill(join(outputs, 'beat'))
@@ -144,7 +150,7 @@ const removing = (check: AddCheck): void => {
     assert.deepEqual(await leftovers(bench), [])
     const { seen, onEvent } = ready()
     const running = run(forever, { id: 'a', onEvent })
-    await seen
+    await seen(running)
     await run(forever, { id: 'b', timeout: 50 })
     await executor.stop('c')
     assert.deepEqual(await leftovers(bench), ['a', 'b', 'c'])
@@ -166,7 +172,7 @@ const removing = (check: AddCheck): void => {
   check('remove kills what runs', 'beats', async ({ executor, run, outputs }, beats) => {
     const { seen, onEvent } = ready()
     const running = run(beats, { id: 'same', onEvent })
-    await seen
+    await seen(running)
     await beating(join(outputs, 'beat'))
     await executor.remove('same')
     await assertStill(join(outputs, 'beat'))

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Failure, Refusal, Task } from '@skrei/job-spec'
-import { executions, timerWait, type Execution, type Outcome } from './executions.ts'
+import { type Execution, executions, type Outcome, timerWait } from './executions.ts'
 import type { Executor, RunRequest } from './index.ts'
 
 export interface NoopOptions {

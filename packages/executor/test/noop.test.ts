@@ -24,7 +24,16 @@ executorConformance({
 
 const runOf = async (executor: ReturnType<typeof noopExecutor>, program: Program): Promise<readonly RunEvent[]> => {
   const events: RunEvent[] = []
-  const request = { id: 'one', task: taskFor(program.engine), seed: new Uint8Array(16), mounts: [], files: {}, env: {}, devices: [], from: { stdout: 0, stderr: 0 } }
+  const request = {
+    id: 'one',
+    task: taskFor(program.engine),
+    seed: new Uint8Array(16),
+    mounts: [],
+    files: {},
+    env: {},
+    devices: [],
+    from: { stdout: 0, stderr: 0 },
+  }
   for await (const event of executor.run(request, {})) events.push(event)
   return events
 }
@@ -49,7 +58,10 @@ test('time is what is handed in: a day passes at once', async () => {
   })
 })
 
-test.each(['/elsewhere/file', '/outputs/../file', '/outputs/', '/outputs//x', 'outputs/x', '/outputs/a\0b'])('a file outside the outputs is refused: %j', async (path) => {
-  const events = await runOf(noopExecutor(), noop({ files: { [path]: 'x' } }))
-  expect(events.at(-1)).toMatchObject({ failure: { code: 'task-invalid' } })
-})
+test.each(['/elsewhere/file', '/outputs/../file', '/outputs/', '/outputs//x', 'outputs/x', '/outputs/a\0b'])(
+  'a file outside the outputs is refused: %j',
+  async (path) => {
+    const events = await runOf(noopExecutor(), noop({ files: { [path]: 'x' } }))
+    expect(events.at(-1)).toMatchObject({ failure: { code: 'task-invalid' } })
+  },
+)

@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
-import { createHash } from 'node:crypto'
 import type { JobSpec } from './job.ts'
 
 const sha256Code = 0x12
@@ -18,12 +18,20 @@ export class NotCanonicalError extends Error {
 }
 
 /** Text with half a surrogate pair would be encoded as another text. */
+const assertText = (text: string): void => {
+  if (!text.isWellFormed()) throw new NotCanonicalError('a text holds half of a surrogate pair')
+  // Decoders of UTF-8, dag-cbor's among them, drop a leading byte order mark: the text would not survive.
+  if (text.startsWith('\ufeff')) throw new NotCanonicalError('a text begins with a byte order mark')
+}
+
+/** `__proto__` is a key only until somebody copies the object. */
 const assertWellFormed = (value: unknown): void => {
   if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw new NotCanonicalError('a text holds half of a surrogate pair')
+    assertText(value)
   } else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
     for (const key in value) {
-      if (!key.isWellFormed()) throw new NotCanonicalError('a key holds half of a surrogate pair')
+      assertText(key)
+      if (key === '__proto__') throw new NotCanonicalError('a key is __proto__')
       assertWellFormed((value as Record<string, unknown>)[key])
     }
   }
@@ -31,7 +39,7 @@ const assertWellFormed = (value: unknown): void => {
 
 /**
  * The canonical DAG-CBOR bytes of a value made of null, booleans, numbers, text, bytes, lists and plain objects: keys sorted, numbers in
- * their shortest integer form or as 64-bit floats. Throws a {@link NotCanonicalError} for `undefined`, NaN, infinities and ill-formed text.
+ * their shortest integer form or as 64-bit floats. Throws a {@link NotCanonicalError} for `undefined`, NaN, infinities, ill-formed text, text that begins with a byte order mark, and the key `__proto__`.
  */
 export const canonicalBytes = (value: unknown): Uint8Array => {
   try {
@@ -64,7 +72,8 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
 }
 
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string => CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
+export const cidOf = (value: unknown): string =>
+  CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

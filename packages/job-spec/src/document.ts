@@ -1,6 +1,6 @@
-import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, Lexer, Parser, type Alias, type ParsedNode, type Scalar, type YAMLMap } from 'yaml'
+import { type Alias, Composer, isAlias, isMap, isScalar, isSeq, Lexer, type LineCounter, type ParsedNode, Parser, type Scalar, type YAMLMap } from 'yaml'
 import { jsonError } from './json-syntax.ts'
-import { shorten, type Finding, type Path } from './problem.ts'
+import { type Finding, type Path, shorten } from './problem.ts'
 
 /** Bounds of a job file, checked before or while it is parsed. */
 export const limits = {
@@ -54,12 +54,20 @@ const compose = (text: string, lines: LineCounter, findings: Findings): Node | n
   lines.addNewLine(0)
   const tokens: ReturnType<Parser['next']> extends Generator<infer T> ? T[] : never = []
   let documents = 0
-  const syntaxError = (offset: number, message: string): void => report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message}`, path: [], offset })
+  const syntaxError = (offset: number, message: string): void =>
+    report(findings, { code: 'yaml-syntax', message: `the file is not YAML here: ${message.length > 200 ? shorten(message) : message}`, path: [], offset })
   const accept = (token: (typeof tokens)[number]): boolean => {
-    if (token.type === 'directive') report(findings, { code: 'yaml-unsupported', message: `found the directive "${shorten(token.source)}": job files have none`, path: [], offset: token.offset })
+    if (token.type === 'directive')
+      report(findings, {
+        code: 'yaml-unsupported',
+        message: `found the directive "${shorten(token.source)}": job files have none`,
+        path: [],
+        offset: token.offset,
+      })
     if (token.type === 'error') syntaxError(token.offset, token.message)
     if (token.type === 'document') documents += 1
-    if (documents > 1) report(findings, { code: 'yaml-unsupported', message: 'found a second YAML document: a file holds one job', path: [], offset: token.offset })
+    if (documents > 1)
+      report(findings, { code: 'yaml-unsupported', message: 'found a second YAML document: a file holds one job', path: [], offset: token.offset })
     tokens.push(token)
     return findings.total === 0
   }
@@ -111,13 +119,22 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
   }
   const keyOf = (node: unknown, map: YAMLMap, path: Path): string | undefined => {
     if (!isScalar(node) || (node.value === null && (node.source ?? '') === '')) {
-      return refuse(isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node : map, path, { code: 'yaml-unsupported', message: 'found a key that is not text: keys in a job file are plain words' })
+      return refuse(isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node : map, path, {
+        code: 'yaml-unsupported',
+        message: 'found a key that is not text: keys in a job file are plain words',
+      })
     }
     const key = typeof node.value === 'string' ? node.value : (node.source ?? String(node.value))
-    if (node.tag !== undefined || node.anchor !== undefined) return refuse(node, path, { code: 'yaml-unsupported', message: `found the key "${shorten(key)}" with a tag or an anchor: job files do not have them on keys` })
+    if (node.tag !== undefined || node.anchor !== undefined)
+      return refuse(node, path, {
+        code: 'yaml-unsupported',
+        message: `found the key "${shorten(key)}" with a tag or an anchor: job files do not have them on keys`,
+      })
     if (key === '__proto__') return refuse(node, path, { code: 'unknown-key', message: 'found the key `__proto__`: no key has this name' })
-    if (key === '<<' && node.type === 'PLAIN') return refuse(node, path, { code: 'yaml-unsupported', message: 'found a merge key `<<`: job files do not have them; write the keys out' })
-    if (!key.isWellFormed()) return refuse(node, path, { code: 'bad-value', message: 'found a key with half of a surrogate pair, which is not Unicode text' })
+    if (key === '<<' && node.type === 'PLAIN')
+      return refuse(node, path, { code: 'yaml-unsupported', message: 'found a merge key `<<`: job files do not have them; write the keys out' })
+    if (!key.isWellFormed() || key.startsWith('\ufeff'))
+      return refuse(node, path, { code: 'bad-value', message: 'found a key that is not Unicode text, or begins with a byte order mark' })
     return key
   }
   const scalar = (node: Scalar, path: Path): unknown => {
@@ -135,11 +152,22 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
       }
       const number = Number(source)
       if (!Number.isFinite(number) || (Number.isInteger(number) && !Number.isSafeInteger(number))) {
-        return refuse(node, path, { code: 'bad-value', message: `found the number ${shorten(source)}, which is too large to be exact; put it into quotes if it is text`, found: shorten(source), expected: `a number up to ${Number.MAX_SAFE_INTEGER}` })
+        return refuse(node, path, {
+          code: 'bad-value',
+          message: `found the number ${shorten(source)}, which is too large to be exact; put it into quotes if it is text`,
+          found: shorten(source),
+          expected: `a number up to ${Number.MAX_SAFE_INTEGER}`,
+        })
       }
       return number === 0 ? 0 : number
     }
-    if (typeof value === 'string' && !value.isWellFormed()) return refuse(node, path, { code: 'bad-value', message: 'found half of a surrogate pair, which is not Unicode text' })
+    if (typeof value === 'string' && value.startsWith('\ufeff'))
+      return refuse(node, path, {
+        code: 'bad-value',
+        message: 'found text that begins with a byte order mark, which does not survive in the canonical form: remove it, or give the content as base64',
+      })
+    if (typeof value === 'string' && !value.isWellFormed())
+      return refuse(node, path, { code: 'bad-value', message: 'found half of a surrogate pair, which is not Unicode text' })
     return value
   }
   const visit = (node: Node | null, path: Path): unknown => {
@@ -149,12 +177,22 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
     if (isAlias(node)) {
       aliases += 1
       const target = anchors.get(node.source)
-      if (!target) return refuse(node, path, { code: 'yaml-syntax', message: `found the alias *${shorten(node.source)}, but no anchor &${shorten(node.source)} that ends before it` })
+      if (!target)
+        return refuse(node, path, {
+          code: 'yaml-syntax',
+          message: `found the alias *${shorten(node.source)}, but no anchor &${shorten(node.source)} that ends before it`,
+        })
       targets.set(node, target.node)
       aliased += target.size
       if (aliases > limits.aliases || aliased > limits.aliasedValues) {
         // Said once: what follows would only repeat it.
-        if (aliases !== Number.POSITIVE_INFINITY) refuse(node, path, { code: 'too-many-aliases', message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out` })
+        if (aliases !== Number.POSITIVE_INFINITY)
+          report(findings, {
+            code: 'too-many-aliases',
+            path,
+            offset: node.range?.[0] ?? 0,
+            message: `found more than ${limits.aliases} aliases, or aliases that stand for more than ${limits.aliasedValues} values: write them out`,
+          })
         aliases = Number.POSITIVE_INFINITY
         return undefined
       }
@@ -167,7 +205,11 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
     }
     if (node.tag !== undefined) refuse(node, path, { code: 'yaml-unsupported', message: `found the tag ${shorten(node.tag)}: job files do not have tags` })
     const before = visited
-    const value = isMap(node) ? mapping(node, path) : isSeq(node) ? node.items.map((item, index) => visit(item as Node | null, [...path, index])) : scalar(node as Scalar, path)
+    const value = isMap(node)
+      ? mapping(node, path)
+      : isSeq(node)
+        ? node.items.map((item, index) => visit(item as Node | null, [...path, index]))
+        : scalar(node as Scalar, path)
     if (node.anchor !== undefined && inAlias === 0) anchors.set(node.anchor, { node, size: visited - before + 1 })
     return value
   }
@@ -178,7 +220,10 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
       const key = keyOf(keyNode, map, path)
       if (key === undefined) continue
       if (seen.has(key)) {
-        refuse(keyNode as Scalar, [...path, key], { code: 'duplicate-key', message: `found the key \`${shorten(key)}\` a second time in one mapping: remove one of the two` })
+        refuse(keyNode as Scalar, [...path, key], {
+          code: 'duplicate-key',
+          message: `found the key \`${shorten(key)}\` a second time in one mapping: remove one of the two`,
+        })
         continue
       }
       seen.add(key)
@@ -196,7 +241,12 @@ const convert = (root: Node, findings: Findings, targets: Map<Alias, Node>): unk
 export const readDocument = (text: string, format: 'yaml' | 'json', lines: LineCounter, findings: Findings): Document | undefined => {
   if (text.length > limits.bytes || Buffer.byteLength(text) > limits.bytes) {
     lines.addNewLine(0)
-    report(findings, tooLarge(`found ${text.length > limits.bytes ? text.length : Buffer.byteLength(text)} bytes: a job file has at most ${limits.bytes}; put data into a source`))
+    report(
+      findings,
+      tooLarge(
+        `found ${text.length > limits.bytes ? text.length : Buffer.byteLength(text)} bytes: a job file has at most ${limits.bytes}; put data into a source`,
+      ),
+    )
     return undefined
   }
   if (format === 'json') {
@@ -204,8 +254,16 @@ export const readDocument = (text: string, format: 'yaml' | 'json', lines: LineC
     if (error) {
       lines.addNewLine(0)
       for (let index = text.indexOf('\n'); index >= 0 && index < error.offset; index = text.indexOf('\n', index + 1)) lines.addNewLine(index + 1)
-      const found = error.offset >= text.length ? 'the end of the file' : JSON.stringify(String.fromCodePoint(text.codePointAt(error.offset) ?? 0).toWellFormed())
-      report(findings, { code: 'json-syntax', message: `the file is not JSON here: found ${found}, expected ${error.expected}`, path: [], offset: error.offset, found, expected: error.expected })
+      const found =
+        error.offset >= text.length ? 'the end of the file' : JSON.stringify(String.fromCodePoint(text.codePointAt(error.offset) ?? 0).toWellFormed())
+      report(findings, {
+        code: 'json-syntax',
+        message: `the file is not JSON here: found ${found}, expected ${error.expected}`,
+        path: [],
+        offset: error.offset,
+        found,
+        expected: error.expected,
+      })
       return undefined
     }
   }
@@ -223,7 +281,9 @@ export const readDocument = (text: string, format: 'yaml' | 'json', lines: LineC
       const parent = follow(node)
       key = undefined
       if (isMap(parent)) {
-        const pair = parent.items.find((item) => isScalar(item.key) && (item.key.value === part || (typeof item.key.value !== 'string' && item.key.source === part)))
+        const pair = parent.items.find(
+          (item) => isScalar(item.key) && (item.key.value === part || (typeof item.key.value !== 'string' && item.key.source === part)),
+        )
         if (!pair) return found
         key = pair.key
         node = pair.value
@@ -243,5 +303,5 @@ export const readDocument = (text: string, format: 'yaml' | 'json', lines: LineC
   return { value, offsetOf }
 }
 
-const startOf = (node: unknown): number | undefined => (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range) ? Number(node.range[0]) : undefined)
-
+const startOf = (node: unknown): number | undefined =>
+  typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range) ? Number(node.range[0]) : undefined

@@ -19,10 +19,16 @@ export const wasmEngineSchema = z
     module: sourceSchema.meta({ title: 'Module', description: 'Where the module comes from.' }),
     args: args.meta({ title: 'Arguments', description: 'Arguments after the program name.' }).exactOptional(),
     stdin: z
-      .union([z.string(), z.strictObject({ path: guestPath('a stdin path').meta({ title: 'Path', description: 'A file at or below the path of an input.' }) })], { error: 'expected text, or {path: …} of a file among the inputs' })
+      .union(
+        [z.string(), z.strictObject({ path: guestPath('a stdin path').meta({ title: 'Path', description: 'A file at or below the path of an input.' }) })],
+        { error: 'expected text, or {path: …} of a file among the inputs' },
+      )
       .meta({ title: 'Standard input', description: 'The text itself, or a file among the inputs. The default is empty.' })
       .exactOptional(),
-    imports: z.record(z.string().min(1).max(256), sourceSchema).meta({ title: 'Imports', description: 'Further modules, by the name under which the module imports them.' }).exactOptional(),
+    imports: z
+      .record(z.string().min(1).max(256), sourceSchema)
+      .meta({ title: 'Imports', description: 'Further modules, by the name under which the module imports them.' })
+      .exactOptional(),
     profile: z.enum(['deterministic', 'fast']).meta({ title: 'Profile', description: 'How strictly the same result is kept across machines.' }).exactOptional(),
     fuel: z.int().positive().meta({ title: 'Fuel', description: 'Bound on the instructions that the module executes.' }).exactOptional(),
   })
@@ -69,12 +75,17 @@ const maxDepth = 32
 const notJson = (value: unknown, depth = 0): { readonly path: PropertyKey[]; readonly expected: string } | undefined => {
   if (depth > maxDepth) return { path: [], expected: `at most ${maxDepth} levels` }
   if (value === null || typeof value === 'boolean') return undefined
-  if (typeof value === 'string') return value.isWellFormed() ? undefined : { path: [], expected: 'well-formed Unicode text' }
-  if (typeof value === 'number') return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value)) ? undefined : { path: [], expected: `a number up to ${Number.MAX_SAFE_INTEGER}` }
+  if (typeof value === 'string')
+    return value.isWellFormed() && !value.startsWith('\ufeff') ? undefined : { path: [], expected: 'well-formed Unicode text without a byte order mark' }
+  if (typeof value === 'number')
+    return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value))
+      ? undefined
+      : { path: [], expected: `a number up to ${Number.MAX_SAFE_INTEGER}` }
   const prototype: unknown = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined
   if (prototype === undefined || (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)) return { path: [], expected: 'plain JSON' }
   for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value as object)) {
-    const wrong = key === '__proto__' || !String(key).isWellFormed() ? { path: [], expected: 'another key' } : notJson(item, depth + 1)
+    const wrong =
+      key === '__proto__' || !String(key).isWellFormed() || String(key).startsWith('\ufeff') ? { path: [], expected: 'another key' } : notJson(item, depth + 1)
     if (wrong) return { path: [key, ...wrong.path], expected: wrong.expected }
   }
   return undefined

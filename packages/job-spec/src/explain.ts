@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import { describe, formatPath, problems, shorten, type Finding, type Path, type ProblemCode } from './problem.ts'
+import { describe, type Finding, formatPath, type Path, type ProblemCode, problems, shorten } from './problem.ts'
 import { suggestion } from './suggestion.ts'
 
 type Issue = z.core.$ZodIssue
@@ -34,7 +34,11 @@ const quoted = (values: readonly unknown[]): string => {
 }
 
 const valueAt = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((current, part) => (typeof current === 'object' && current !== null && Object.hasOwn(current, part) ? (current as Record<PropertyKey, unknown>)[part] : undefined), value)
+  path.reduce<unknown>(
+    (current, part) =>
+      typeof current === 'object' && current !== null && Object.hasOwn(current, part) ? (current as Record<PropertyKey, unknown>)[part] : undefined,
+    value,
+  )
 
 const stringOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
@@ -50,20 +54,36 @@ const mismatch = (code: ProblemCode, path: Path, value: unknown, expected: strin
 const missing = (path: Path, expected: string): Finding => {
   const key = String(path.at(-1))
   const parent = path.slice(0, -1)
-  return { code: 'missing-key', path, expected, message: `${parent.length === 0 ? 'the job file' : where(parent)} has no \`${key}\`, which must be there: ${expected}` }
+  return {
+    code: 'missing-key',
+    path,
+    expected,
+    message: `${parent.length === 0 ? 'the job file' : where(parent)} has no \`${key}\`, which must be there: ${expected}`,
+  }
 }
 
-const unknownKeys = function* (issue: Issue & { code: 'unrecognized_keys' }, path: Path, value: unknown, known: KnownKeys, siblings: readonly string[]): Generator<Finding> {
+const unknownKeys = function* (
+  issue: Issue & { code: 'unrecognized_keys' },
+  path: Path,
+  value: unknown,
+  known: KnownKeys,
+  siblings: readonly string[],
+): Generator<Finding> {
   const allowed = known.get(issue.keys) ?? []
+  const absent = allowed.filter((key) => valueAt(value, [...path, key]) === undefined)
   for (const key of issue.keys) {
-    const place = { path: [...path, key], at: 'key', found: key } as const
+    const place = { path: [...path, key], at: 'key', found: shorten(key) } as const
     if (siblings.includes(key)) {
       const others = allowed.filter((other) => !siblings.includes(other) && valueAt(value, [...path, other]) !== undefined)
-      yield { ...place, code: 'conflict', expected: `either \`${key}\` or ${quoted(others)}`, message: `${where(path)}: \`${key}\` does not go with ${quoted(others)}: they belong to different forms` }
+      yield {
+        ...place,
+        code: 'conflict',
+        expected: `either \`${key}\` or ${quoted(others)}`,
+        message: `${where(path)}: \`${key}\` does not go with ${quoted(others)}: they belong to different forms`,
+      }
       continue
     }
-    const present = Object.keys(valueAt(value, path) ?? {})
-    const meant = suggestion(key, allowed.filter((other) => !present.includes(other)))
+    const meant = suggestion(key, absent)
     const expected = meant === undefined ? `one of ${quoted(allowed)}` : `\`${meant}\``
     yield {
       ...place,
@@ -79,7 +99,8 @@ const wrongValue = (path: Path, value: unknown, values: readonly unknown[]): Fin
   const text = stringOf(value)
   if (text === undefined) return value === undefined ? missing(path, quoted(values)) : mismatch('wrong-type', path, value, quoted(values))
   const meant = values.length > 1 ? suggestion(text, values.map(String)) : undefined
-  if (meant !== undefined && values.length > 12) return mismatch('bad-value', path, value, `\`${meant}\`, or another of the ${values.length} values in the documentation`)
+  if (meant !== undefined && values.length > 12)
+    return mismatch('bad-value', path, value, `\`${meant}\`, or another of the ${values.length} values in the documentation`)
   const expected = engine ? `${quoted(values)}, or an extension's name with a slash, such as \`acme.dev/toy\`` : quoted(values)
   return mismatch(engine ? 'unknown-engine' : 'bad-value', path, value, expected, meant === undefined ? {} : { message: `; did you mean \`${meant}\`?` })
 }
@@ -99,7 +120,13 @@ const branchMeant = (branches: readonly (readonly Issue[])[]): readonly Issue[] 
 }
 
 /** Says what zod's issues mean to the author of a job file. `value` is what was validated. Lazy: only as many as are taken are made. */
-export const explain = function* (issues: readonly Issue[], value: unknown, known: KnownKeys, base: Path = [], siblings: readonly string[] = []): Generator<Finding> {
+export const explain = function* (
+  issues: readonly Issue[],
+  value: unknown,
+  known: KnownKeys,
+  base: Path = [],
+  siblings: readonly string[] = [],
+): Generator<Finding> {
   for (const issue of issues) {
     const path = [...base, ...issue.path]
     const found = valueAt(value, path)
@@ -128,15 +155,29 @@ export const explain = function* (issues: readonly Issue[], value: unknown, know
           else yield mismatch('wrong-type', path, found, said ?? 'another kind of value')
           break
         }
-        const others = issue.errors.filter((errors) => errors !== branch).flatMap((errors) => errors.flatMap((error) => (error.code === 'unrecognized_keys' ? (known.get(error.keys) ?? []) : [])))
+        const others = issue.errors
+          .filter((errors) => errors !== branch)
+          .flatMap((errors) => errors.flatMap((error) => (error.code === 'unrecognized_keys' ? (known.get(error.keys) ?? []) : [])))
         yield* explain(branch, value, known, path, others)
         break
       }
       case 'too_big':
-        yield mismatch('bad-value', path, found, `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}`, sizeOf(found))
+        yield mismatch(
+          'bad-value',
+          path,
+          found,
+          `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}`,
+          sizeOf(found),
+        )
         break
       case 'too_small':
-        yield mismatch('bad-value', path, found, `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}`, sizeOf(found))
+        yield mismatch(
+          'bad-value',
+          path,
+          found,
+          `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}`,
+          sizeOf(found),
+        )
         break
       case 'invalid_key':
         yield* keyProblems(issue, path)
@@ -145,7 +186,10 @@ export const explain = function* (issues: readonly Issue[], value: unknown, know
         const params = (issue.params ?? {}) as { code?: ProblemCode; found?: string; note?: string; offset?: number }
         const code = params.code !== undefined && Object.hasOwn(problems, params.code) ? params.code : 'bad-value'
         const note = params.note === undefined ? undefined : `${describe(found)}, ${params.note}`
-        const extra = { ...((params.found ?? note) !== undefined && { found: params.found ?? note ?? '' }), ...(params.offset !== undefined && { within: params.offset }) }
+        const extra = {
+          ...((params.found ?? note) !== undefined && { found: params.found ?? note ?? '' }),
+          ...(params.offset !== undefined && { within: params.offset }),
+        }
         if (said !== undefined) yield mismatch(code, path, found, said, extra)
         else yield { ...extra, code, path, message: `${where(path)}: ${issue.message}` }
         break
@@ -159,8 +203,19 @@ export const explain = function* (issues: readonly Issue[], value: unknown, know
 const keyProblems = function* (issue: Issue & { code: 'invalid_key' }, path: Path): Generator<Finding> {
   const key = String(path.at(-1))
   const [first] = issue.issues
-  const expected = first?.message.startsWith('expected ') ? first.message.slice('expected '.length) : first?.code === 'too_big' ? `at most ${first.maximum} characters` : 'another key'
-  yield { code: 'bad-value', path, at: 'key', found: key, expected, message: `${where(path.slice(0, -1))}: found the key \`${shorten(key)}\`, expected ${expected}` }
+  const expected = first?.message.startsWith('expected ')
+    ? first.message.slice('expected '.length)
+    : first?.code === 'too_big'
+      ? `at most ${first.maximum} characters`
+      : 'another key'
+  yield {
+    code: 'bad-value',
+    path,
+    at: 'key',
+    found: shorten(key),
+    expected,
+    message: `${where(path.slice(0, -1))}: found the key \`${shorten(key)}\`, expected ${expected}`,
+  }
 }
 
 const unitOf = (origin: string): string => (origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : '')

@@ -65,7 +65,8 @@ const expand = (units: readonly Unit[]): Unit[][] => {
     const append = (tails: readonly (readonly Unit[])[], offset: number): void => {
       const size = results.length * tails.length
       const characters = tails.reduce((sum, tail) => sum + tail.length, 0) * results.length + results.reduce((sum, head) => sum + head.length, 0) * tails.length
-      if (size > maxAlternatives || characters > maxExpanded) throw new Refused(offset, `braces that expand to at most ${maxAlternatives} patterns of ${maxExpanded} characters together`)
+      if (size > maxAlternatives || characters > maxExpanded)
+        throw new Refused(offset, `braces that expand to at most ${maxAlternatives} patterns of ${maxExpanded} characters together`)
       results = tails.length === 1 ? results : results.flatMap((head) => tails.map((tail) => [...head, ...tail]))
       if (tails.length === 1) for (const head of results) head.push(...(tails[0] ?? []))
     }
@@ -86,7 +87,8 @@ const expand = (units: readonly Unit[]): Unit[][] => {
           if (end === undefined) throw new Refused(unit.offset, '"}" that ends the braces; write "\\{" for the character itself')
           position += 1
           if (is(end, '}')) break
-          if (branches.length > maxAlternatives) throw new Refused(unit.offset, `braces that expand to at most ${maxAlternatives} patterns of ${maxExpanded} characters together`)
+          if (branches.length > maxAlternatives)
+            throw new Refused(unit.offset, `braces that expand to at most ${maxAlternatives} patterns of ${maxExpanded} characters together`)
         }
         if (count < 2) throw new Refused(unit.offset, 'at least two alternatives in braces, such as {csv,tsv}; write "\\{" for the character itself')
         append(branches, unit.offset)
@@ -211,7 +213,9 @@ const matchSegment = (segment: Segment, name: readonly string[]): boolean =>
  * Reads a pattern: `*` any characters within one part of the path, `?` one, `[a-z]` and `[!a-z]` classes, `**` as a whole part any number of
  * parts (none too, but at the end at least one), `{a,b}` alternatives, `\` takes the next character as it is. Names that begin with a dot are names like others.
  */
-export const parseGlob = (pattern: string): { readonly ok: true; readonly match: (path: string) => boolean } | { readonly ok: false; readonly error: GlobError } => {
+export const parseGlob = (
+  pattern: string,
+): { readonly ok: true; readonly match: (path: string) => boolean } | { readonly ok: false; readonly error: GlobError } => {
   try {
     if (pattern === '') throw new Refused(0, 'a pattern such as *.csv')
     if (pattern.length > 4096) throw new Refused(4096, 'at most 4096 characters')

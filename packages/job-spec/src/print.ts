@@ -1,6 +1,6 @@
-import * as z from 'zod'
 import { Document, isScalar, visit } from 'yaml'
-import { jobSchema, type JobSpec } from './job.ts'
+import * as z from 'zod'
+import { type JobSpec, jobSchema } from './job.ts'
 
 /**
  * Writes a job as a file: `readJob` of it gives the same spec, and so the same CID. Quantities and durations come in their shortest exact form.

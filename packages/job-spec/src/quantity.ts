@@ -39,10 +39,8 @@ export const formatBytes = (bytes: number): string => {
 }
 
 const quantity = (parse: (text: string) => number | undefined, format: (value: number) => string, expected: string, examples: string[]) =>
-  z.codec(
-    z.union([z.number(), z.string().max(64).meta({ pattern: quantityPattern.source })], { error: `expected ${expected}` }),
-    z.int().nonnegative(),
-    {
+  z
+    .codec(z.union([z.number(), z.string().max(64).meta({ pattern: quantityPattern.source })], { error: `expected ${expected}` }), z.int().nonnegative(), {
       decode: (value, context) => {
         const result = parse(String(value))
         if (result !== undefined) return result
@@ -51,8 +49,8 @@ const quantity = (parse: (text: string) => number | undefined, format: (value: n
       },
       // A plain number needs no quotes in YAML.
       encode: (value) => (/^\d+$/.test(format(value)) ? Number(format(value)) : format(value)),
-    },
-  ).meta({ examples })
+    })
+    .meta({ examples })
 
 /** CPU in milli-CPU: `500m`, `0.5`, `2`. */
 export const cpuSchema = quantity(parseCpu, formatCpu, 'a CPU quantity in whole thousandths, such as 2, 0.5 or 500m', ['500m', '2'])

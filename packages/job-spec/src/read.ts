@@ -1,9 +1,9 @@
 import { LineCounter } from 'yaml'
-import { limits, readDocument, report, type Findings, type Places } from './document.ts'
-import { explain, noteKnownKeys, type KnownKeys } from './explain.ts'
-import { jobSchema, type JobSpec } from './job.ts'
-import { notBuilt, type NotBuilt } from './not-built.ts'
-import { formatPath, type Finding, type Problem } from './problem.ts'
+import { type Findings, limits, type Places, readDocument, report } from './document.ts'
+import { explain, type KnownKeys, noteKnownKeys } from './explain.ts'
+import { type JobSpec, jobSchema } from './job.ts'
+import { type NotBuilt, notBuilt } from './not-built.ts'
+import { type Finding, formatPath, type Problem } from './problem.ts'
 
 export interface ReadOptions {
   /** The file's name, for messages; one that ends in `.json` is read as JSON. */

@@ -16,5 +16,10 @@ export const rule = <T>(reads: readonly string[], violations: (value: T) => Iter
     (value, context) => {
       for (const { path, message, code = 'conflict' } of violations(value)) context.addIssue({ code: 'custom', path: [...path], message, params: { code } })
     },
-    { when: ({ issues }) => issues.every(({ code, path }) => (path === undefined || path.length === 0 ? code === 'unrecognized_keys' || code === 'custom' : !reads.includes(String(path[0])))) },
+    {
+      when: ({ issues }) =>
+        issues.every(({ code, path }) =>
+          path === undefined || path.length === 0 ? code === 'unrecognized_keys' || code === 'custom' : !reads.includes(String(path[0])),
+        ),
+    },
   )

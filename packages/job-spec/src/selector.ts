@@ -55,7 +55,10 @@ export const parseSelector = (text: string): { readonly ok: true; readonly selec
     const token = take()
     if (special.test(token.text)) throw new Refused(token, 'a label key')
     if (!labelKeyPattern.test(token.text)) {
-      throw new Refused(token, 'a label key: up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, with an optional DNS prefix and "/"')
+      throw new Refused(
+        token,
+        'a label key: up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, with an optional DNS prefix and "/"',
+      )
     }
     return token.text
   }

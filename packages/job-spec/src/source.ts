@@ -26,7 +26,9 @@ type Source = { readonly url?: string; readonly urls?: readonly string[]; readon
 const eitherOf = (left: keyof Source, right: keyof Source) =>
   rule<Source>([left, right], (source) => {
     if ((source[left] === undefined) !== (source[right] === undefined)) return []
-    return source[left] === undefined ? [{ path: [], code: 'missing-key', message: `there is neither \`${left}\` nor \`${right}\`: give one of them` }] : [{ path: [right], message: `\`${left}\` and \`${right}\` are both there: give one of them` }]
+    return source[left] === undefined
+      ? [{ path: [], code: 'missing-key', message: `there is neither \`${left}\` nor \`${right}\`: give one of them` }]
+      : [{ path: [right], message: `\`${left}\` and \`${right}\` are both there: give one of them` }]
   })
 
 const oneOf = (...keys: string[]) => ({ oneOf: keys.map((key) => ({ required: [key] })) })
@@ -40,13 +42,22 @@ export const httpsSourceSchema = z
   })
   .check(
     eitherOf('url', 'urls'),
-    rule<Source>(['url', 'urls', 'sha256'], (source) => (source.sha256 !== undefined && source.urls !== undefined ? [{ path: ['sha256'], message: '`sha256` pins one file: it goes with `url`, not with `urls`' }] : [])),
+    rule<Source>(['url', 'urls', 'sha256'], (source) =>
+      source.sha256 !== undefined && source.urls !== undefined
+        ? [{ path: ['sha256'], message: '`sha256` pins one file: it goes with `url`, not with `urls`' }]
+        : [],
+    ),
   )
   .meta({ title: 'HTTPS source', ...oneOf('url', 'urls') })
 export const ipfsSourceSchema = z
   .strictObject({
     type: z.literal('ipfs').meta({ title: 'Type', description: 'A file or directory of IPFS.' }),
-    cid: z.string().min(1).max(256).refine(isCid, 'expected a CID such as bafybei… or Qm…').meta({ title: 'CID', description: 'Content identifier of the file or directory.' }),
+    cid: z
+      .string()
+      .min(1)
+      .max(256)
+      .refine(isCid, 'expected a CID such as bafybei… or Qm…')
+      .meta({ title: 'CID', description: 'Content identifier of the file or directory.' }),
     sha256: sha256.exactOptional(),
   })
   .meta({ title: 'IPFS source' })

@@ -1,7 +1,9 @@
 // Rewrites test-vectors/*.json: `pnpm vectors`. The test compares, so a change of any byte that nodes exchange shows in review.
-import { encode } from '@ipld/dag-cbor'
+
 import { writeFileSync } from 'node:fs'
+import { encode } from '@ipld/dag-cbor'
 import {
+  type AnyDraft,
   announcementSignedBytes,
   checkSignature,
   decodeMessage,
@@ -16,7 +18,6 @@ import {
   signedTypes,
   slotKey,
   slotOf,
-  type AnyDraft,
 } from '../src/index.ts'
 import { compute, network, requester, sampleAnnouncement, sampleDraft, sampleDrafts, sampleHints, signerOf } from '../test/samples.ts'
 
@@ -133,15 +134,24 @@ const refused = () => {
     { why: 'a signed message without its signature', code: 'bad-signature', bytes: hex(encode({ version: 1, ...sampleDraft('award') })) },
     { why: 'a signature of 63 bytes', code: 'bad-signature', bytes: hex(encode({ version: 1, ...sampleDraft('award'), signature: new Uint8Array(63) })) },
     { why: "another node's signature", code: 'bad-signature', bytes: hex(encodeMessage(sampleDraft('award'), compute.sign)) },
-    { why: 'a bit of the signature flipped', code: 'bad-signature', bytes: flipped(award, Buffer.from(award).indexOf(requester.sign(signedBytes(sampleDraft('award') as AnyDraft)))) },
+    {
+      why: 'a bit of the signature flipped',
+      code: 'bad-signature',
+      bytes: flipped(award, Buffer.from(award).indexOf(requester.sign(signedBytes(sampleDraft('award') as AnyDraft)))),
+    },
     { why: 'a body that was not signed', code: 'bad-signature', bytes: hex(encode({ ...received, body: { ...received.body, execution: 'other' } })) },
-    { why: 'another incarnation than the signed one', code: 'bad-signature', bytes: hex(encode({ ...received, incarnation: { counter: 4, id: '0123456789abcdef' } })) },
+    {
+      why: 'another incarnation than the signed one',
+      code: 'bad-signature',
+      bytes: hex(encode({ ...received, incarnation: { counter: 4, id: '0123456789abcdef' } })),
+    },
   ]
   return { about: 'Received by `self` on the network `network` from the node `from`, each of these is refused with this code.', ...receiver, cases }
 }
 
 const executionIds = () => ({
-  about: 'base32 (RFC 4648, lower case) of the first 20 bytes of SHA-256 of the canonical form of [skrei/execution/1, network, requester, compute, askId, index].',
+  about:
+    'base32 (RFC 4648, lower case) of the first 20 bytes of SHA-256 of the canonical form of [skrei/execution/1, network, requester, compute, askId, index].',
   cases: [0, 1, 23, 24, 1_000_000].flatMap((index) =>
     ['ask-1', '01890a5d-ac96-774b-bcce-b302099a8057'].map((askId) => {
       const origin = { network, requester: requester.nodeId, compute: compute.nodeId, askId, index }

@@ -1,7 +1,7 @@
 import { capacitySchema, deviceSchema } from '@skrei/job-spec'
 import * as z from 'zod'
 import { encodeCanonical, requireCanonical } from './canonical.ts'
-import { decodeVersioned, type Check, type Sign } from './envelope.ts'
+import { type Check, decodeVersioned, type Sign } from './envelope.ts'
 import { ProtocolError } from './error.ts'
 import { count, duration, id, incarnationSchema, nodeId, protocolVersion } from './field.ts'
 import { validate } from './validate.ts'
@@ -62,7 +62,10 @@ export const decodeAnnouncement = (bytes: Uint8Array, { network, check }: { read
   tooLarge(bytes)
   const { version, signature, ...rest } = decodeVersioned(bytes)
   if (typeof rest['network'] === 'string' && rest['network'] !== network)
-    throw new ProtocolError('wrong-network', `the announcement is of network ${JSON.stringify(rest['network'].slice(0, 128))}, expected ${JSON.stringify(network)}`)
+    throw new ProtocolError(
+      'wrong-network',
+      `the announcement is of network ${JSON.stringify(rest['network'].slice(0, 128))}, expected ${JSON.stringify(network)}`,
+    )
   const announcement = validate(announcementSchema, rest, 'announcement')
   if (!(signature instanceof Uint8Array)) throw new ProtocolError('bad-signature', 'the announcement is not signed')
   requireCanonical({ version, ...announcement, signature }, bytes)

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { decodeBounded, encodeCanonical, requireCanonical } from './canonical.ts'
 import { ProtocolError } from './error.ts'
 import { id, incarnationSchema, nodeId, protocolVersion } from './field.ts'
-import { bodies, signedTypes, type AnyDraft, type AnyMessage, type MessageType } from './message.ts'
+import { type AnyDraft, type AnyMessage, bodies, type MessageType, signedTypes } from './message.ts'
 import { slotOf } from './slot.ts'
 import { validate } from './validate.ts'
 
@@ -30,7 +30,8 @@ const envelopes: ReadonlyMap<string, z.ZodType> = new Map(types.map((type) => [t
 
 const envelopeOf = (type: string): z.ZodType => {
   const schema = envelopes.get(type)
-  if (schema === undefined) throw new ProtocolError('unknown-message', `${JSON.stringify(type.slice(0, 64))} is not a message of protocol version ${protocolVersion}`)
+  if (schema === undefined)
+    throw new ProtocolError('unknown-message', `${JSON.stringify(type.slice(0, 64))} is not a message of protocol version ${protocolVersion}`)
   return schema
 }
 
@@ -74,8 +75,10 @@ const object = (value: unknown): Readonly<Record<string, unknown>> => {
 /** The map that bytes hold, its version looked at. Shared by all that travels. */
 export const decodeVersioned = (bytes: Uint8Array): Readonly<Record<string, unknown>> => {
   const value = object(decodeBounded(bytes))
-  if (!Object.hasOwn(value, 'version') || !Number.isSafeInteger(value['version'])) throw new ProtocolError('malformed-message', 'a message has a version, a whole number')
-  if (value['version'] !== protocolVersion) throw new ProtocolError('unsupported-version', `this node speaks version ${protocolVersion}, the message is of version ${String(value['version'])}`)
+  if (!Object.hasOwn(value, 'version') || !Number.isSafeInteger(value['version']))
+    throw new ProtocolError('malformed-message', 'a message has a version, a whole number')
+  if (value['version'] !== protocolVersion)
+    throw new ProtocolError('unsupported-version', `this node speaks version ${protocolVersion}, the message is of version ${String(value['version'])}`)
   return value
 }
 

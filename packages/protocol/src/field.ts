@@ -4,8 +4,14 @@ import * as z from 'zod'
 export const protocolVersion = 1
 
 /** A name without blanks in printable ASCII, so that ids can stand in keys and log lines as they are. */
-export const id = z.string().max(256).regex(/^[\x21-\x7e]+$/, 'expected printable ASCII characters without blanks')
-export const nodeId = z.string().max(128).regex(/^[\x21-\x7e]+$/, 'expected printable ASCII characters without blanks')
+export const id = z
+  .string()
+  .max(256)
+  .regex(/^[\x21-\x7e]+$/, 'expected printable ASCII characters without blanks')
+export const nodeId = z
+  .string()
+  .max(128)
+  .regex(/^[\x21-\x7e]+$/, 'expected printable ASCII characters without blanks')
 /** SHA-256. */
 export const digest = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')
 export const cid = z.string().min(1).max(256)
@@ -15,5 +21,8 @@ export const count = z.int().nonnegative()
 export const round = z.int().nonnegative()
 
 /** Each start of a node has a new one: `counter` rises, `id` is random. */
-export const incarnationSchema = z.strictObject({ counter: z.int().positive(), id: z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 lower-case hexadecimal digits') })
+export const incarnationSchema = z.strictObject({
+  counter: z.int().positive(),
+  id: z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 lower-case hexadecimal digits'),
+})
 export type Incarnation = z.output<typeof incarnationSchema>

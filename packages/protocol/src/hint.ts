@@ -22,7 +22,14 @@ export const hintSchema = z.discriminatedUnion('type', [
     executions: z.array(z.strictObject({ id, phase: phaseSchema, fraction: z.number().min(0).max(1).exactOptional() })).max(maxHintedExecutions),
   }),
   /** requester -> compute: the answer to the `alive` of the same counter. `lease` in milliseconds, from when that was sent; `stop`: executions to end. */
-  z.strictObject({ type: z.literal('lease'), network: id, incarnation: incarnationSchema, counter: count, lease: duration, stop: z.array(id).max(maxHintedExecutions) }),
+  z.strictObject({
+    type: z.literal('lease'),
+    network: id,
+    incarnation: incarnationSchema,
+    counter: count,
+    lease: duration,
+    stop: z.array(id).max(maxHintedExecutions),
+  }),
 ])
 export type Hint = z.output<typeof hintSchema>
 

@@ -5,7 +5,8 @@ const leafPrefix = Uint8Array.of(0)
 const nodePrefix = Uint8Array.of(1)
 
 const leafHash = (leaf: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(leafPrefix).update(leaf).digest())
-const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(nodePrefix).update(left).update(right).digest())
+const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(nodePrefix).update(left).update(right).digest())
 const emptyRoot = (): Uint8Array => new Uint8Array(createHash('sha256').digest())
 
 const equal = (left: Uint8Array, right: Uint8Array): boolean => left.length === right.length && left.every((byte, index) => byte === right[index])
@@ -39,7 +40,9 @@ export const merkleTree = (): MerkleTree => {
       waiting[height] = hash
       size += 1
     },
-    root: () => waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ?? emptyRoot(),
+    root: () =>
+      waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
+      emptyRoot(),
   }
 }
 

@@ -1,14 +1,27 @@
-import { capacitySchema, failureSchema, fileEntrySchema, publisherSchema, referenceSchema, refusalSchema, selectorSchema, taskSchema, usageSchema } from '@skrei/job-spec'
+import {
+  capacitySchema,
+  failureSchema,
+  fileEntrySchema,
+  publisherSchema,
+  referenceSchema,
+  refusalSchema,
+  selectorSchema,
+  taskSchema,
+  usageSchema,
+} from '@skrei/job-spec'
 import * as z from 'zod'
-import { cid, count, digest, duration, id, incarnationSchema, nodeId, protocolVersion, round } from './field.ts'
 import type { Incarnation } from './field.ts'
+import { cid, count, digest, duration, id, incarnationSchema, nodeId, protocolVersion, round } from './field.ts'
 
-export { incarnationSchema, protocolVersion }
 export type { Incarnation }
+export { incarnationSchema, protocolVersion }
 
 const bytes64 = z.instanceof(Uint8Array).refine((value) => value.length === 64, 'expected 64 bytes')
 // The 32 bits that a program ends with, read as signed or as unsigned.
-const exit = z.int().min(-(2 ** 31)).max(2 ** 32 - 1)
+const exit = z
+  .int()
+  .min(-(2 ** 31))
+  .max(2 ** 32 - 1)
 
 /** All times are durations in milliseconds: the receiver of a grant counts from when it sent its request. */
 export const termsSchema = z.strictObject({
@@ -50,7 +63,12 @@ export const bodies = {
   /** compute -> requester: a firm offer for `ttl`: capacity is reserved. The reservation has the id of the execution it is for (`executionId`). */
   bid: z.strictObject({ askId: id, execution: id, ttl: duration }),
   /** compute -> requester: no, and why. `free`: the capacity free now; `retryAfter`: when to ask again, jittered. */
-  decline: z.strictObject({ askId: id, refusals: z.array(refusalSchema).min(1).max(64), free: capacitySchema.exactOptional(), retryAfter: duration.exactOptional() }),
+  decline: z.strictObject({
+    askId: id,
+    refusals: z.array(refusalSchema).min(1).max(64),
+    free: capacitySchema.exactOptional(),
+    retryAfter: duration.exactOptional(),
+  }),
   /** requester -> compute: run it. */
   award: z.strictObject({ askId: id, execution: id }),
   /** compute -> requester: the award holds. */
@@ -87,7 +105,17 @@ export const bodies = {
   /** compute -> requester: this open is not answered. */
   'open-refused': z.strictObject({ execution: id, round, code: z.enum(['early', 'bad-set']) }),
   /** compute -> requester: what the commitment was made of. */
-  reveal: z.strictObject({ execution: id, round, digest, salt: digest, exit, usage: usageSchema, traceRoot: digest, evidenceRoot: digest, commitSetRoot: digest }),
+  reveal: z.strictObject({
+    execution: id,
+    round,
+    digest,
+    salt: digest,
+    exit,
+    usage: usageSchema,
+    traceRoot: digest,
+    evidenceRoot: digest,
+    commitSetRoot: digest,
+  }),
   /** compute -> requester: no result, through no fault of the job's or of another node's; counts as absent. */
   abstain: z.strictObject({ execution: id, round, failure: failureSchema }),
   /** requester -> compute: what became of the result, and what to do with the outputs. One verdict an epoch: an accept passes on by a higher epoch. */
@@ -117,7 +145,18 @@ export type MessageType = keyof typeof bodies
 export type Body<T extends MessageType> = z.output<(typeof bodies)[T]>
 
 /** Types whose messages a third party must be able to check: they carry their sender's signature. All others carry none. */
-export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>(['bid', 'award', 'commit', 'receipt', 'open', 'reveal', 'abstain', 'verdict', 'stop', 'published'])
+export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>([
+  'bid',
+  'award',
+  'commit',
+  'receipt',
+  'open',
+  'reveal',
+  'abstain',
+  'verdict',
+  'stop',
+  'published',
+])
 
 /** A message with its envelope. */
 export interface Message<T extends MessageType = MessageType> {

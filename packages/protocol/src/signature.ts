@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign as signBytes, verify, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign as signBytes, verify } from 'node:crypto'
 import { ProtocolError } from './error.ts'
 import { nodeIdOf, publicKeyOf } from './node-id.ts'
 
@@ -55,10 +55,11 @@ const keys = new Map<string, KeyObject>()
 const keyObjectOf = (nodeId: string): KeyObject => {
   const known = keys.get(nodeId)
   const key = known ?? createPublicKey({ key: Buffer.concat([spkiPrefix, publicKeyOf(nodeId)]), format: 'der', type: 'spki' })
-  if (known === undefined && keys.size >= keptKeys) for (const oldest of keys.keys()) {
-    keys.delete(oldest)
-    break
-  }
+  if (known === undefined && keys.size >= keptKeys)
+    for (const oldest of keys.keys()) {
+      keys.delete(oldest)
+      break
+    }
   keys.delete(nodeId)
   keys.set(nodeId, key)
   return key

@@ -1,5 +1,5 @@
-import { base32 } from 'multiformats/bases/base32'
 import { createHash } from 'node:crypto'
+import { base32 } from 'multiformats/bases/base32'
 import { encodeCanonical } from './canonical.ts'
 import type { AnyDraft, MessageType } from './message.ts'
 

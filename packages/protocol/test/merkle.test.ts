@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkInclusion, inclusionProof, merkleRoot, merkleTree } from '../src/index.ts'
 
@@ -64,7 +64,15 @@ test('an inner node does not pass for a leaf', () => {
 test('claims that make no sense are false, and a proof of a leaf that is not there is an error', () => {
   const claim = { leaf: Uint8Array.of(1), proof: [], root: merkleRoot([Uint8Array.of(1)]) }
   expect(checkInclusion({ ...claim, index: 0, size: 1 })).toBe(true)
-  for (const [index, size] of [[0, 0], [1, 1], [-1, 1], [0.5, 1], [Number.NaN, 1], [0, Number.POSITIVE_INFINITY], [2 ** 53, 2 ** 54]] as const)
+  for (const [index, size] of [
+    [0, 0],
+    [1, 1],
+    [-1, 1],
+    [0.5, 1],
+    [Number.NaN, 1],
+    [0, Number.POSITIVE_INFINITY],
+    [2 ** 53, 2 ** 54],
+  ] as const)
     expect(checkInclusion({ ...claim, index, size })).toBe(false)
   for (const index of [-1, 1, 0.5]) expect(() => inclusionProof([Uint8Array.of(1)], index)).toThrow(RangeError)
 })
@@ -78,7 +86,11 @@ test('a proof in a tree of more than 2^32 leaves is followed beyond 32 bits', ()
   // Inside a complete tree of 2^40 leaves the bits of the index say on which side each neighbour is.
   const index = 2 ** 39 + 2 ** 33 + 6
   const proof = Array.from({ length: 40 }, (_, height) => hash(Uint8Array.of(height)))
-  const complete = proof.reduce((inner, sibling, height) => ((BigInt(index) >> BigInt(height)) & 1n) === 1n ? hash(Uint8Array.of(1), sibling, inner) : hash(Uint8Array.of(1), inner, sibling), hash(Uint8Array.of(0), last))
+  const complete = proof.reduce(
+    (inner, sibling, height) =>
+      ((BigInt(index) >> BigInt(height)) & 1n) === 1n ? hash(Uint8Array.of(1), sibling, inner) : hash(Uint8Array.of(1), inner, sibling),
+    hash(Uint8Array.of(0), last),
+  )
   expect(checkInclusion({ leaf: last, index, size: 2 ** 40, proof, root: complete })).toBe(true)
 })
 

@@ -2,6 +2,7 @@ import { encode } from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  type AnyDraft,
   bodies,
   checkSignature,
   decodeAnnouncement,
@@ -17,7 +18,6 @@ import {
   signedTypes,
   slotKey,
   slotOf,
-  type AnyDraft,
 } from '../src/index.ts'
 import { anyAnnouncement, anyDraft, anyHint, arbitraryDraft } from './arbitraries.ts'
 import { compute, messageTypes, network, requester, sampleAnnouncement, sampleDraft, sampleDrafts, sampleHints, signerOf } from './samples.ts'
@@ -51,7 +51,7 @@ test.each(messageTypes)('%s: what was encoded is what is decoded', (type) => {
       expect(signature?.length).toBe(signedTypes.has(type) ? 64 : undefined)
       expect(received).toEqual(draft)
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
@@ -75,7 +75,11 @@ test('the order in which a sender holds its keys does not change the bytes', () 
       ? value
       : Array.isArray(value)
         ? value.map(reverse)
-        : Object.fromEntries(Object.entries(value).toReversed().map(([key, inner]) => [key, reverse(inner)]))
+        : Object.fromEntries(
+            Object.entries(value)
+              .toReversed()
+              .map(([key, inner]) => [key, reverse(inner)]),
+          )
   fc.assert(
     fc.property(anyDraft, (draft) => {
       expect(signed(reverse(draft) as AnyDraft)).toEqual(signed(draft))
@@ -97,11 +101,16 @@ test('the bytes a reader is handed may lie anywhere in a larger buffer, and what
 })
 
 test('random bytes are refused with a ProtocolError and nothing else', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), readAll), { numRuns: 2000 })
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), readAll), { numRuns: 600 })
 })
 
 test('random DAG-CBOR in the place of any part of a message is refused with a ProtocolError and nothing else', () => {
-  const value = fc.anything({ withBigInt: true, withNullPrototype: true, maxDepth: 3, key: fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '/', 'bytes', 'asCID', 'type')) })
+  const value = fc.anything({
+    withBigInt: true,
+    withNullPrototype: true,
+    maxDepth: 3,
+    key: fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '/', 'bytes', 'asCID', 'type')),
+  })
   const field = fc.constantFrom('version', 'network', 'from', 'to', 'incarnation', 'type', 'body', 'signature', 'node', 'executions', 'labels')
   fc.assert(
     fc.property(fc.oneof(anyDraft, anyHint, anyAnnouncement), field, value, (base, name, replacement) => {
@@ -113,7 +122,7 @@ test('random DAG-CBOR in the place of any part of a message is refused with a Pr
       }
       readAll(bytes)
     }),
-    { numRuns: 1000 },
+    { numRuns: 400 },
   )
 })
 
@@ -129,19 +138,37 @@ test('a valid message with some bytes changed, cut out or put in is refused, or 
       })
       if (message !== undefined) expect(signedTypes.has(message.type) ? original : signed(message)).toEqual(bytes)
     }),
-    { numRuns: 1000 },
+    { numRuns: 400 },
   )
 })
 
+/** Which bits (every one, or every so many), flipped one at a time, leave bytes that are read. */
+const survivingFlips = (original: Uint8Array, read: (bytes: Uint8Array) => unknown, step = 1): readonly number[] => {
+  const bytes = original.slice()
+  const flip = (bit: number) => {
+    bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+  }
+  return Array.from({ length: Math.floor((bytes.length * 8) / step) }, (_, index) => index * step).filter((bit) => {
+    flip(bit)
+    try {
+      read(bytes)
+      return true
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      return false
+    } finally {
+      flip(bit)
+    }
+  })
+}
+
 test('any flipped bit of a signed message is refused', () => {
   for (const draft of sampleDrafts.filter(({ type }) => signedTypes.has(type))) {
-    const bytes = signed(draft)
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-      expect(() => decodeMessage(bytes, expectation(draft)), `${draft.type}, bit ${bit}`).toThrow(ProtocolError)
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-    }
-    expect(decodeMessage(bytes, expectation(draft)).type).toBe(draft.type)
+    expect(decodeMessage(signed(draft), expectation(draft)).type).toBe(draft.type)
+    expect(
+      survivingFlips(signed(draft), (bytes) => decodeMessage(bytes, expectation(draft))),
+      draft.type,
+    ).toEqual([])
   }
 })
 
@@ -156,7 +183,9 @@ test('a signature is no good on another type, network, direction or incarnation'
   ]
   for (const changed of elsewhere) {
     const bytes = encode({ version: 1, ...changed, signature })
-    expect(() => decodeMessage(bytes, { network: changed.network, self: changed.to, from: changed.from, check: checkSignature })).toThrow(refusal('bad-signature'))
+    expect(() => decodeMessage(bytes, { network: changed.network, self: changed.to, from: changed.from, check: checkSignature })).toThrow(
+      refusal('bad-signature'),
+    )
   }
 })
 
@@ -202,7 +231,7 @@ test('a sender is told of its own mistake', () => {
 
 test('what is too large is refused on both sides before it is looked into', () => {
   const ask = sampleDraft('ask')
-  const large = { ...ask, body: { ...ask.body, task: { ...ask.body.task, env: { A: 'x'.repeat(maxMessageBytes) } } } }
+  const large = { ...ask, body: { ...ask.body, task: { ...ask.body.task, engine: { type: 'acme.dev/toy', text: 'x'.repeat(maxMessageBytes) } } } }
   expect(() => encodeMessage(large, requester.sign)).toThrow(refusal('message-too-large'))
   expect(() => decodeMessage(new Uint8Array(maxMessageBytes + 1), toCompute)).toThrow(refusal('message-too-large'))
   expect(() => decodeAnnouncement(new Uint8Array(maxAnnouncementBytes + 1), { network, check: checkSignature })).toThrow(refusal('message-too-large'))
@@ -233,11 +262,14 @@ test('hints and announcements of another network or version, altered, or signed 
   expect(() => decodeHint(encode({ ...alive, version: 2 }), { network })).toThrow(refusal('unsupported-version'))
   expect(() => decodeHint(encode(alive), { network })).toThrow(refusal('malformed-message'))
   const bytes = encodeAnnouncement(sampleAnnouncement, compute.sign)
-  const read = (changed: Uint8Array, of = network) => () => decodeAnnouncement(changed, { network: of, check: checkSignature })
+  const read =
+    (changed: Uint8Array, of = network) =>
+    () =>
+      decodeAnnouncement(changed, { network: of, check: checkSignature })
   expect(read(bytes, 'other')).toThrow(refusal('wrong-network'))
   expect(read(encode({ version: 1, ...sampleAnnouncement }))).toThrow(refusal('bad-signature'))
   expect(read(encodeAnnouncement(sampleAnnouncement, requester.sign))).toThrow(refusal('bad-signature'))
-  for (let bit = 0; bit < bytes.length * 8; bit += 1) expect(read(bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))).toThrow(ProtocolError)
+  expect(survivingFlips(bytes, (changed) => read(changed)(), 7)).toEqual([])
 })
 
 test('slots tell apart what may be said twice, and keep together what may not', () => {

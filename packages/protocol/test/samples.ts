@@ -4,11 +4,11 @@ import { bodies, executionId, identityFrom } from '../src/index.ts'
 export const network = 'vectors'
 export const requester = identityFrom(new Uint8Array(32).fill(1))
 export const compute = identityFrom(new Uint8Array(32).fill(2))
-export const requesterIncarnation = { counter: 3, id: '0123456789abcdef' }
-export const computeIncarnation = { counter: 1, id: 'fedcba9876543210' }
+const requesterIncarnation = { counter: 3, id: '0123456789abcdef' }
+const computeIncarnation = { counter: 1, id: 'fedcba9876543210' }
 
 const askId = '01890a5d-ac96-774b-bcce-b302099a8057'
-export const execution = executionId({ network, requester: requester.nodeId, compute: compute.nodeId, askId, index: 7 })
+const execution = executionId({ network, requester: requester.nodeId, compute: compute.nodeId, askId, index: 7 })
 const hex = (byte: string) => byte.repeat(32)
 const usage = { wallMs: 12.5, cpuMs: 11, memoryPeak: 1_048_576, inputBytes: 4096, outputBytes: 17 }
 const failure = { code: 'exit-nonzero', detail: 'exit code 7: “außen” \ufeff' } as const
@@ -35,7 +35,15 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
       manifest,
       files: [{ path: 'inputs/a.csv', source: { type: 'https', url: 'https://example.org/a.csv' }, size: 4096, hash: hex('cd'), alone: true }],
     },
-    terms: { queue: 300_000, lease: 30_000, publishers: [{ type: 'ipfs' }], verification: 'none', constraints: ['region in (eu, us)', '!spot'], publish: 60_000.5, retention: 3_600_000 },
+    terms: {
+      queue: 300_000,
+      lease: 30_000,
+      publishers: [{ type: 'ipfs' }],
+      verification: 'none',
+      constraints: ['region in (eu, us)', '!spot'],
+      publish: 60_000.5,
+      retention: 3_600_000,
+    },
   },
   bid: { askId, execution, ttl: 5000 },
   decline: {
@@ -60,7 +68,17 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
     commitSetRoot: hex('55'),
   },
   'open-refused': { execution, round: 1, code: 'early' },
-  reveal: { execution, round: 1, digest: hex('11'), salt: hex('66'), exit: -1, usage: {}, traceRoot: hex('00'), evidenceRoot: hex('00'), commitSetRoot: hex('55') },
+  reveal: {
+    execution,
+    round: 1,
+    digest: hex('11'),
+    salt: hex('66'),
+    exit: -1,
+    usage: {},
+    traceRoot: hex('00'),
+    evidenceRoot: hex('00'),
+    commitSetRoot: hex('55'),
+  },
   abstain: { execution, round: 1, failure },
   verdict: { execution, round: 1, verdict: 'accepted', epoch: 2, act: 'publish', assurance: 'quorum' },
   published: { execution, round: 1, epoch: 2, digest: hex('11'), reference: { type: 'ipfs', cid: manifest } },

@@ -32,7 +32,14 @@ test('a signature is refused over other bytes, for another node, altered, or of 
   const signature = sign(bytes)
   expect(checkSignature(nodeId, hex('0103'), signature)).toBe(false)
   expect(checkSignature(createIdentity().nodeId, bytes, signature)).toBe(false)
-  for (let bit = 0; bit < 512; bit += 1) expect(checkSignature(nodeId, bytes, signature.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))).toBe(false)
+  for (let bit = 0; bit < 512; bit += 1)
+    expect(
+      checkSignature(
+        nodeId,
+        bytes,
+        signature.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)),
+      ),
+    ).toBe(false)
   for (const length of [0, 63, 65]) expect(checkSignature(nodeId, bytes, new Uint8Array(length))).toBe(false)
   for (const id of ['', 'node-1', nodeId.slice(1)]) expect(checkSignature(id, bytes, signature)).toBe(false)
   expect(checkSignature(nodeIdOf(new Uint8Array(32).fill(0xff)), bytes, signature)).toBe(false)

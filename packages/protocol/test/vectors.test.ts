@@ -81,7 +81,9 @@ test('hints and announcements have the bytes of the vectors', () => {
 test('what the vectors say is to be refused is refused, with their code', () => {
   const { network, self, from, cases } = read('refused.json')
   for (const vector of cases)
-    expect(() => decodeMessage(bytes(vector.bytes), { network, self, from, check: checkSignature }), vector.why).toThrow(expect.objectContaining({ name: 'ProtocolError', code: vector.code }))
+    expect(() => decodeMessage(bytes(vector.bytes), { network, self, from, check: checkSignature }), vector.why).toThrow(
+      expect.objectContaining({ name: 'ProtocolError', code: vector.code }),
+    )
 })
 
 test('execution ids are those of the vectors', () => {
@@ -91,6 +93,7 @@ test('execution ids are those of the vectors', () => {
 test('Merkle roots and proofs are those of the vectors', () => {
   const { leaves, roots, proofs } = read('merkle.json')
   const all = leaves.map(bytes)
-  roots.forEach((root: string, size: number) => expect(hex(merkleRoot(all.slice(0, size)))).toBe(root))
-  for (const { index, size, proof } of proofs) expect(checkInclusion({ leaf: all[index], index, size, proof: proof.map(bytes), root: bytes(roots[size]) })).toBe(true)
+  for (const [size, root] of roots.entries()) expect(hex(merkleRoot(all.slice(0, size)))).toBe(root)
+  for (const { index, size, proof } of proofs)
+    expect(checkInclusion({ leaf: all[index], index, size, proof: proof.map(bytes), root: bytes(roots[size]) })).toBe(true)
 })

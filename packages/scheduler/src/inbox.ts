@@ -17,8 +17,11 @@ export interface InboxWorld {
 }
 
 export interface Inbox {
-  /** The events that a frame of messages stands for. What is malformed, stale, repeated or not the sender's to say stands for none. */
-  read(from: string, frame: readonly Uint8Array[]): readonly KernelEvent[]
+  /**
+   * The events that a frame of messages stands for. What is malformed, repeated or not the sender's to say stands for none. `applied` is called
+   * once they are durable: only then are their slots filled.
+   */
+  read(from: string, frame: readonly Uint8Array[]): { readonly events: readonly KernelEvent[]; readonly applied: () => void }
 }
 
 /** How many filled slots are remembered, to tell repetition from equivocation. */
@@ -28,18 +31,20 @@ const slotsKept = 20_000
 export const createInbox = (world: InboxWorld): Inbox => {
   const slots = new Map<string, string>()
 
-  const repeated = (message: AnyMessage, bytes: Uint8Array): boolean => {
-    const key = slotKey(slotOf(message))
-    const hash = createHash('sha256').update(bytes).digest('base64')
+  const fill = (key: string, content: string): void => {
+    slots.set(key, content)
+    const oldest = slots.size > slotsKept ? slots.keys().next().value : undefined
+    if (oldest !== undefined) slots.delete(oldest)
+  }
+
+  /** The slot was filled before. Other bytes of the same incarnation are an equivocation; a restarted peer may say the same in other bytes. */
+  const repeated = (message: AnyMessage, key: string, content: string): boolean => {
     const before = slots.get(key)
-    if (before === undefined) {
-      slots.set(key, hash)
-      const oldest = slots.size > slotsKept ? slots.keys().next().value : undefined
-      if (oldest !== undefined) slots.delete(oldest)
-      return false
-    }
-    if (before !== hash) world.logger.warn('a peer filled a slot twice with different bytes: nothing changes', { slot: key, from: message.from })
-    return true
+    if (before === undefined) return false
+    const ofThisIncarnation = before.startsWith(`${message.incarnation.counter} `)
+    if (before !== content && ofThisIncarnation)
+      world.logger.warn('a peer filled a slot twice with different bytes: nothing changes', { slot: key, from: message.from })
+    return before === content || ofThisIncarnation
   }
 
   const decode = (from: string, bytes: Uint8Array): AnyMessage | undefined => {
@@ -55,25 +60,40 @@ export const createInbox = (world: InboxWorld): Inbox => {
   return {
     read: (from, frame) => {
       const events: KernelEvent[] = []
+      const filled: [string, string][] = []
       for (const bytes of frame) {
         const message = decode(from, bytes)
         if (message === undefined) continue
+        const key = slotKey(slotOf(message))
+        const content = `${message.incarnation.counter} ${createHash('sha256').update(bytes).digest('base64')}`
         const peer = admitted(world, from, message.incarnation)
-        if (peer === 'refused' || repeated(message, bytes)) continue
+        if (peer === 'refused' || repeated(message, key, content)) continue
         const event = world.store.read((reader) => eventOf(world, reader, message))
-        if (event === undefined) world.logger.debug('a message concerns nothing of the sender', { from, type: message.type })
-        else events.push({ ...event, actor: from, ...(peer !== 'known' && { records: [peer] }) })
+        if (event === undefined) {
+          world.logger.debug('a message concerns nothing of the sender', { from, type: message.type })
+          continue
+        }
+        filled.push([key, content])
+        events.push({ ...event, actor: from, ...(peer !== 'known' && { records: [peer] }) })
       }
-      return events
+      return {
+        events,
+        applied: () => {
+          for (const [key, content] of filled) fill(key, content)
+        },
+      }
     },
   }
 }
 
-/** A peer that restarted is written down; one that is older than what we know, or at once two, is refused (PROTOCOL.md rule 6). */
+/**
+ * A peer that restarted is written down; one that is at once two is refused (PROTOCOL.md rule 6). A message of an older incarnation is not: its bytes were
+ * fixed before the restart, and it is re-sent as it was (rule 5).
+ */
 const admitted = (world: InboxWorld, from: string, seen: Incarnation): 'known' | 'refused' | Row => {
   const row = world.store.read((reader) => reader.get('peer', from))
   const admission = admit(row?.data as unknown as Incarnation | undefined, seen)
-  if (admission === 'same') return 'known'
+  if (admission === 'same' || admission === 'stale') return 'known'
   if (admission === 'new') return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
   world.logger.warn('a message of another incarnation was refused', { from, code: admission })
   return 'refused'

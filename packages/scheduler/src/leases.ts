@@ -85,7 +85,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
       network: world.network,
       incarnation: world.incarnation(),
       counter,
-      executions: executions.flatMap(({ row }) => {
+      executions: executions.slice(0, rowsLooked).flatMap(({ row }) => {
         const phase = phases[row.state]
         const fraction = fractions.get(row.id)
         return phase === undefined ? [] : [{ id: row.id, phase, ...(fraction !== undefined && { fraction }) }]

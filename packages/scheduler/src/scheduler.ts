@@ -169,7 +169,11 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     subscriptions.push(
       kernel.onTransition(onTransition),
       kernel.onTurn(() => outbox?.wake()),
-      transport.receive((from, frame) => kernel.submit(inbox.read(from, frame))),
+      transport.receive(async (from, frame) => {
+        const { events, applied } = inbox.read(from, frame)
+        await kernel.submit(events)
+        applied()
+      }),
       serveManifests(transport, store),
     )
     leases.start()

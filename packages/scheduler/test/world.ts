@@ -1,8 +1,8 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
-import { type MemorySnapshot, type MemoryStateStore, memoryStateStore } from '@skrei/state-store/memory'
+import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
-import { type LinkOptions, type MemoryNetwork, memoryNetwork, seededRandom, type VirtualClock, virtualClock } from '@skrei/transport/memory'
+import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
 
 /** What happened in the world outside the stores: for invariants that no store can prove. */
@@ -43,7 +43,7 @@ export interface World {
 export interface WorldOptions {
   readonly nodes: number
   readonly seed?: number
-  readonly link?: LinkOptions
+  readonly link?: LinkFaults
   readonly capacity?: Partial<Capacity>
   readonly devices?: readonly Device[]
   readonly labels?: (index: number) => Readonly<Record<string, string>>
@@ -108,7 +108,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     capacity: Capacity,
     running: Map<string, Task>,
     files: Map<string, Record<string, string>>,
-    from?: MemorySnapshot,
+    from?: Snapshot,
   ): { scheduler: Scheduler; store: MemoryStateStore } => {
     const store = memoryStateStore(from ? { from } : {})
     const random = seededRandom(seed * 1000 + index)
@@ -197,7 +197,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     const capacity = { cpu: 4000, memory: 8192 * mebibyte, disk: 65_536 * mebibyte, ...options.capacity }
     const running = new Map<string, Task>()
     const files = new Map<string, Record<string, string>>()
-    let image: MemorySnapshot | undefined
+    let image: Snapshot | undefined
     const built = build(index, id, capacity, running, files)
     const node: SimulatedNode = {
       id,
@@ -336,3 +336,14 @@ export const noopJob = (change: Partial<JobSpec> = {}): JobSpec => ({
   publisher: [{ type: 'ipfs' }],
   ...change,
 })
+
+/** mulberry32 by Tommy Ettinger: uniform in [0, 1), the same for the same seed. */
+export const seededRandom = (seed: number): (() => number) => {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}

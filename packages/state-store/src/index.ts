@@ -1,8 +1,8 @@
-export { StateStoreError, type StateStoreErrorCode, stateStoreErrors } from './state-store-error.ts'
+export { StateStoreError, type StateStoreErrorCode } from './errors.ts'
 
 /** The store of one node's own state: rows, history, deadlines and an outbox. It knows no job. */
 export interface StateStore extends Disposable {
-  /** All or nothing, and durable when it returns. Not re-entrant. */
+  /** All or nothing, and durable when it returns. Not re-entrant. `work` is synchronous: a promise is refused. Throws `StateStoreError`. */
   transact<T>(work: (transaction: Transaction) => T): T
   read<T>(work: (reader: Reader) => T): T
 }
@@ -75,7 +75,9 @@ export interface Reader {
 export interface Transaction extends Reader {
   /** A savepoint: a throw out of `work` undoes only what was written in it, and goes on to the caller. */
   nested<T>(work: () => T): T
+  /** Replaces the whole row. */
   put(row: Row): void
+  /** Drops the row, its history and its deadline. Effects that are pending stay: see `cancel`. */
   remove(kind: string, id: string): void
   /** Returns the entry's sequence. */
   record(entry: Omit<HistoryEntry, 'sequence'>): number

@@ -1,278 +1,284 @@
-import { requireData } from './data.ts'
-import type { Data, Deadline, HistoryEntry, ListWhere, OutboxEntry, Reader, Row, StateStore, Transaction } from './index.ts'
-import { type SortedKeys, sortedKeys } from './sorted-keys.ts'
-import { StateStoreError } from './state-store-error.ts'
+import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedNumber, checkedName, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
+import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, StateStoreError, type StateStore, type Transaction } from './index.ts'
+import { addToOutbox, cloneTables, emptyTables, listRows, objectKey, rowOf, setDue, setRow, type Tables, takeFromOutbox } from './memory-tables.ts'
+
+const contents = new WeakMap<Snapshot, Tables>()
+
+/** Everything that a memory store held at one commit. Opaque, never changes, and may be given to any number of new stores. */
+export interface Snapshot {
+  /** How many transactions had been committed, over all stores that led here. */
+  readonly commits: number
+}
+
+export interface MemoryStateStoreOptions {
+  /** Start from what another memory store held. */
+  readonly from?: Snapshot
+  /**
+   * Called before each write with its number, counted from 1 over the life of this store (undone ones too). A throw from it is a crash at this point: the transaction
+   * is undone whole, whoever catches the error on the way, and the store refuses all further use as `store-closed`. `snapshot()` gives what survived.
+   */
+  readonly onWrite?: (write: number) => void
+  /** Called after each commit that wrote something, with the number of commits. A throw from it is a crash just after the commit: it stays, but nobody gets to know. */
+  readonly onCommit?: (commits: number) => void
+}
 
 export interface MemoryStateStore extends StateStore {
-  /** Transactions that were committed. */
+  /** What is committed. Works after a crash and after disposal. Costs nothing by itself; the next write, here or in a store made from it, copies the indexes once. */
+  snapshot(): Snapshot
+  /** How many transactions that wrote something have been committed, those of the snapshot it started from included. */
   readonly commits: number
-  /** Everything, as of the last commit: for a simulated crash and restart. */
-  snapshot(): MemorySnapshot
 }
 
-/** What a store held; opaque. */
-export interface MemorySnapshot {
-  readonly rows: readonly Row[]
-  readonly history: readonly HistoryEntry[]
-  readonly deadlines: readonly Deadline[]
-  readonly outbox: readonly OutboxEntry[]
-  readonly sequence: number
-  readonly outboxId: number
-}
+/**
+ * A state store in memory: for simulations and tests, and for a node that need not survive. Rows and entries that it returns are frozen; bytes are copies.
+ *
+ * @example
+ * const store = memoryStateStore()
+ * store.transact((tx) => tx.put({ kind: 'job', id: 'j1', state: 'queued', open: true, version: 1, data: {} }))
+ */
+export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryStateStore => {
+  const { from, onWrite, onCommit } = options
+  let tables = (from && contents.get(from)) ?? emptyTables()
+  /** The tables are also a snapshot's: copy before writing. */
+  let shared = from !== undefined
+  let commits = from?.commits ?? 0
+  let writes = 0
+  let busy: 'no' | 'read' | 'write' = 'no'
+  let ended: { readonly why: string; readonly cause?: unknown } | undefined
+  const undo: (() => void)[] = []
 
-/** A state store in memory, for tests and simulations. What is stored is frozen, so that nobody can change it afterwards. */
-export const memoryStateStore = ({ from }: { readonly from?: MemorySnapshot } = {}): MemoryStateStore => {
-  const rows = new Map<string, Map<string, Row>>()
-  /** Ids in byte order, by kind and by what `list` narrows to. */
-  const indexes = new Map<string, SortedKeys>()
-  const history = new Map<string, HistoryEntry[]>()
-  const deadlines = new Map<string, Deadline>()
-  const byTime = sortedKeys()
-  const outbox = new Map<number, OutboxEntry>()
-  const outboxOf = new Map<string, Set<number>>()
-  let sequence = from?.sequence ?? 0
-  let outboxId = from?.outboxId ?? 0
-  let undo: (() => void)[] | undefined
-  let commits = 0
-  let closed = false
+  if (from && !contents.has(from)) throw new StateStoreError('invalid-data', 'from is not a snapshot of a memory state store', { path: 'from' })
 
-  const index = (key: string): SortedKeys => {
-    const known = indexes.get(key)
-    if (known) return known
-    const made = sortedKeys()
-    indexes.set(key, made)
-    return made
+  const usable = (mode: 'read' | 'write'): void => {
+    if (ended) throw new StateStoreError('store-closed', `the memory state store ${ended.why}`, { cause: ended.cause })
+    if (busy === 'no') throw new StateStoreError('transaction-ended', 'this transaction is over: use it only inside the work it was given to')
+    if (mode === 'write' && busy === 'read') throw new StateStoreError('transaction-ended', 'this transaction is over: `read` cannot write')
   }
 
-  const indexesOf = ({ kind, parent, state, open }: Row): readonly string[] => [
-    indexKey(kind, {}),
-    indexKey(kind, { open }),
-    indexKey(kind, { state }),
-    ...(parent === undefined ? [] : [indexKey(kind, { parent }), indexKey(kind, { parent, open })]),
-  ]
-
-  const setRow = (kind: string, id: string, row: Row | undefined): void => {
-    const ofKind = rows.get(kind) ?? new Map<string, Row>()
-    rows.set(kind, ofKind)
-    const before = ofKind.get(id)
-    const [old, fresh] = [before ? indexesOf(before) : [], row ? indexesOf(row) : []]
-    for (const key of old) if (!fresh.includes(key)) index(key).remove(id)
-    for (const key of fresh) if (!old.includes(key)) index(key).add(id)
-    if (row) ofKind.set(id, row)
-    else ofKind.delete(id)
+  const crash = (cause: unknown): never => {
+    ended = { why: 'crashed in a hook', cause }
+    throw cause
   }
 
-  const setDeadline = (kind: string, id: string, at: number | undefined): void => {
-    const key = objectKey(kind, id)
-    const before = deadlines.get(key)
-    if (before) byTime.remove(timeKey(before))
-    if (at === undefined) deadlines.delete(key)
-    else {
-      const deadline = { kind, id, at }
-      deadlines.set(key, deadline)
-      byTime.add(timeKey(deadline))
+  const beginWrite = (): void => {
+    usable('write')
+    writes += 1
+    if (onWrite) {
+      try {
+        onWrite(writes)
+      } catch (error) {
+        crash(error)
+      }
+    }
+    if (shared) {
+      tables = cloneTables(tables)
+      shared = false
     }
   }
 
-  const setEffect = (id: number, entry: OutboxEntry | undefined): void => {
-    const before = outbox.get(id)
-    const of = (one: OutboxEntry): Set<number> => {
-      const key = objectKey(one.kind, one.id)
-      const ids = outboxOf.get(key) ?? new Set<number>()
-      outboxOf.set(key, ids)
-      return ids
-    }
-    if (entry) {
-      outbox.set(id, entry)
-      of(entry).add(id)
-    } else if (before) {
-      outbox.delete(id)
-      of(before).delete(id)
-    }
+  const undoTo = (mark: number): void => {
+    while (undo.length > mark) undo.pop()?.()
   }
 
-  for (const row of from?.rows ?? []) setRow(row.kind, row.id, row)
-  for (const { kind, id, at } of from?.deadlines ?? []) setDeadline(kind, id, at)
-  for (const entry of from?.outbox ?? []) setEffect(entry.outboxId, entry)
-  for (const entry of from?.history ?? []) {
-    const key = objectKey(entry.kind, entry.id)
-    history.set(key, [...(history.get(key) ?? []), entry])
-  }
+  const given = (entry: OutboxEntry): OutboxEntry => (entry.bytes ? Object.freeze({ ...entry, bytes: new Uint8Array(entry.bytes) }) : entry)
 
   const reader: Reader = {
-    get: (kind, id) => rows.get(kind)?.get(id),
-    list: (kind, where) => {
-      const { parent, state, open, after, limit } = where
-      // The narrowest index there is; what it does not cover is looked at one by one.
-      const key = indexKey(
-        kind,
-        parent !== undefined ? { parent, ...(open !== undefined && { open }) } : state !== undefined ? { state } : open !== undefined ? { open } : {},
-      )
-      const found: Row[] = []
-      for (const id of index(key).after(after)) {
-        if (found.length >= limit) break
-        const row = rows.get(kind)?.get(id)
-        if (row && (state === undefined || row.state === state) && (open === undefined || row.open === open)) found.push(row)
-      }
-      return found
+    get(kind, id) {
+      usable('read')
+      return rowOf(tables, kind, id)
     },
-    history: (kind, id, after, limit) => (history.get(objectKey(kind, id)) ?? []).filter((entry) => entry.sequence > after).slice(0, limit),
-    due: (now, limit) => {
+    list(kind, where) {
+      usable('read')
+      return listRows(tables, kind, checkedWhere(where))
+    },
+    history(kind, id, after, limit) {
+      usable('read')
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
+      const entries = tables.history.get(objectKey(kind, id)) ?? []
+      let low = 0
+      let high = entries.length
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if ((entries[middle] as HistoryEntry).sequence <= after) low = middle + 1
+        else high = middle
+      }
+      return entries.slice(low, low + limit)
+    },
+    due(now, limit) {
+      usable('read')
+      checkedTime(now, 'now')
+      checkedCount(limit, 'limit')
       const found: Deadline[] = []
-      for (const key of byTime.after(undefined)) {
-        const deadline = deadlines.get(key.slice(timeDigits))
-        if (deadline === undefined || deadline.at > now || found.length >= limit) break
-        found.push(deadline)
+      if (limit === 0) return found
+      for (const { kind, id, at } of tables.dueOrder.after()) {
+        if (at > now || found.push(Object.freeze({ kind, id, at })) === limit) break
       }
       return found
     },
-    nextDeadline: () => {
-      const first = byTime.after(undefined).next()
-      return first.done === true ? undefined : deadlines.get(first.value.slice(timeDigits))?.at
+    nextDeadline() {
+      usable('read')
+      return tables.dueOrder.first()?.at
     },
-    pending: (after, limit) => {
+    pending(after, limit) {
+      usable('read')
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
       const found: OutboxEntry[] = []
-      for (const entry of outbox.values()) {
-        if (found.length >= limit) break
-        if (entry.outboxId > after) found.push(entry)
+      if (limit === 0) return found
+      for (const outboxId of tables.outboxOrder.after(after)) {
+        if (found.push(given(tables.outbox.get(outboxId) as OutboxEntry)) === limit) break
       }
       return found
     },
   }
 
-  const log = (reverse: () => void): void => void undo?.push(reverse)
-  const rewind = (length: number): void => {
-    while (undo !== undefined && undo.length > length) undo.pop()?.()
+  const drop = (outboxId: number): void => {
+    const entry = takeFromOutbox(tables, outboxId)
+    if (entry) undo.push(() => addToOutbox(tables, entry))
   }
 
   const transaction: Transaction = {
     ...reader,
-    nested: (work) => {
-      const length = undo?.length ?? 0
+    nested(work) {
+      usable('write')
+      const mark = undo.length
       try {
-        return work()
+        const result = work()
+        refusePromise(result)
+        return result
       } catch (error) {
-        rewind(length)
+        undoTo(mark)
         throw error
       }
     },
-    put: (row) => {
-      const before = rows.get(row.kind)?.get(row.id)
-      setRow(row.kind, row.id, Object.freeze({ ...row, data: frozen(row.data, `${row.kind} ${row.id}`) }))
-      log(() => setRow(row.kind, row.id, before))
+    put(row) {
+      const kept = checkedRow(row)
+      beginWrite()
+      const before = setRow(tables, kept.kind, kept.id, kept)
+      undo.push(() => setRow(tables, kept.kind, kept.id, before))
     },
-    remove: (kind, id) => {
-      const before = rows.get(kind)?.get(id)
-      if (before === undefined) return
-      setRow(kind, id, undefined)
-      log(() => setRow(kind, id, before))
+    remove(kind, id) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      beginWrite()
+      const key = objectKey(kind, id)
+      const row = setRow(tables, kind, id, undefined)
+      const due = setDue(tables, key, undefined)
+      const entries = tables.history.get(key)
+      tables.history.delete(key)
+      undo.push(() => {
+        setRow(tables, kind, id, row)
+        setDue(tables, key, due)
+        if (entries) tables.history.set(key, entries)
+      })
     },
-    record: (entry) => {
-      const key = objectKey(entry.kind, entry.id)
-      const entries = history.get(key) ?? []
-      history.set(key, entries)
-      entries.push(Object.freeze({ ...entry, data: frozen(entry.data, `history of ${entry.kind} ${entry.id}`), sequence: ++sequence }))
-      log(() => entries.pop())
+    record(entry) {
+      const kept = checkedEntry(entry)
+      beginWrite()
+      const key = objectKey(kept.kind, kept.id)
+      const sequence = (tables.sequence += 1)
+      const entries = tables.history.get(key)
+      const added = Object.freeze({ sequence, ...kept })
+      if (entries) entries.push(added)
+      else tables.history.set(key, [added])
+      undo.push(() => {
+        tables.sequence = sequence - 1
+        if (entries) entries.pop()
+        else tables.history.delete(key)
+      })
       return sequence
     },
-    deadline: (kind, id, at) => {
-      if (at !== undefined && !Number.isFinite(at)) throw new StateStoreError('invalid-data', `deadline of ${kind} ${id}: expected a finite time, found ${at}`)
-      const before = deadlines.get(objectKey(kind, id))
-      setDeadline(kind, id, at)
-      log(() => setDeadline(kind, id, before?.at))
+    deadline(kind, id, at) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      if (at !== undefined) checkedNumber(at, 'at')
+      beginWrite()
+      const key = objectKey(kind, id)
+      const before = setDue(tables, key, at === undefined ? undefined : { key, kind, id, at: at + 0 })
+      undo.push(() => setDue(tables, key, before))
     },
-    enqueue: (effect) => {
-      const entry = Object.freeze({
-        ...effect,
-        ...(effect.bytes && { bytes: effect.bytes.slice() }),
-        data: frozen(effect.data, `effect ${effect.type} of ${effect.kind} ${effect.id}`),
-        outboxId: ++outboxId,
+    enqueue(effect) {
+      const kept = checkedEffect(effect)
+      beginWrite()
+      const outboxId = (tables.outboxId += 1)
+      addToOutbox(tables, Object.freeze({ outboxId, ...kept }))
+      undo.push(() => {
+        takeFromOutbox(tables, outboxId)
+        tables.outboxId = outboxId - 1
       })
-      setEffect(entry.outboxId, entry)
-      log(() => setEffect(entry.outboxId, undefined))
-      return entry.outboxId
+      return outboxId
     },
-    done: (id) => {
-      const before = outbox.get(id)
-      if (before === undefined) return
-      setEffect(id, undefined)
-      log(() => restore(before))
+    done(outboxId) {
+      checkedAfter(outboxId, 'outboxId')
+      beginWrite()
+      drop(outboxId)
     },
-    cancel: (kind, id) => {
-      for (const one of [...(outboxOf.get(objectKey(kind, id)) ?? [])]) transaction.done(one)
+    cancel(kind, id) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      beginWrite()
+      for (const outboxId of [...(tables.outboxOf.get(objectKey(kind, id)) ?? [])]) drop(outboxId)
     },
   }
 
-  /** Puts an entry back where it was: the outbox is read in order of ids. */
-  const restore = (entry: OutboxEntry): void => {
-    const later = [...outbox.values()].filter((one) => one.outboxId > entry.outboxId)
-    for (const one of later) outbox.delete(one.outboxId)
-    setEffect(entry.outboxId, entry)
-    for (const one of later) outbox.set(one.outboxId, one)
-  }
-
-  const usable = (): void => {
-    if (closed) throw new StateStoreError('store-closed', 'the store is closed')
+  const begin = (mode: 'read' | 'write'): void => {
+    if (ended) throw new StateStoreError('store-closed', `the memory state store ${ended.why}`, { cause: ended.cause })
+    if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction already: use the one that is open')
+    busy = mode
   }
 
   return {
-    transact: (work) => {
-      usable()
-      if (undo !== undefined) throw new StateStoreError('reentrant', 'a transaction is running: use the one that was given to its work')
-      undo = []
+    transact(work) {
+      begin('write')
+      let result
+      let changed = false
       try {
-        const result = work(transaction)
-        commits++
-        return result
+        result = work(transaction)
+        refusePromise(result)
+        // Code in between may have caught the error of a hook: a crash is a crash.
+        if (ended) throw ended.cause
+        changed = undo.length > 0
       } catch (error) {
-        rewind(0)
+        undoTo(0)
         throw error
       } finally {
-        undo = undefined
+        undo.length = 0
+        busy = 'no'
+      }
+      if (changed) {
+        commits += 1
+        if (onCommit) {
+          try {
+            onCommit(commits)
+          } catch (error) {
+            crash(error)
+          }
+        }
+      }
+      return result
+    },
+    read(work) {
+      begin('read')
+      try {
+        return work(reader)
+      } finally {
+        busy = 'no'
       }
     },
-    read: (work) => {
-      usable()
-      return work(reader)
+    snapshot() {
+      if (busy === 'write' && undo.length > 0) throw new StateStoreError('reentrant', 'a snapshot inside a transaction would hold what may yet be undone')
+      shared = true
+      const snapshot: Snapshot = Object.freeze({ commits })
+      contents.set(snapshot, tables)
+      return snapshot
     },
     get commits() {
       return commits
     },
-    snapshot: () => {
-      if (undo !== undefined) throw new StateStoreError('reentrant', 'a snapshot is taken between transactions')
-      return {
-        rows: [...rows.values()].flatMap((ofKind) => [...ofKind.values()]),
-        history: [...history.values()].flat(),
-        deadlines: [...deadlines.values()],
-        outbox: [...outbox.values()],
-        sequence,
-        outboxId,
-      }
-    },
-    [Symbol.dispose]: () => {
-      closed = true
+    [Symbol.dispose]() {
+      if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction: dispose it afterwards')
+      ended ??= { why: 'was disposed' }
     },
   }
-}
-
-const objectKey = (kind: string, id: string): string => `${kind}\0${id}`
-const indexKey = (kind: string, { parent, state, open }: Omit<ListWhere, 'after' | 'limit'>): string =>
-  `${kind}\0${parent ?? '\x01'}\0${state ?? '\x01'}\0${open ?? '\x01'}`
-
-/** A time as text that sorts like the number: milliseconds with three decimals, shifted so that it is never negative. */
-const timeDigits = 24
-const timeKey = ({ kind, id, at }: Deadline): string => (at + 1e15).toFixed(3).padStart(timeDigits, '0') + objectKey(kind, id)
-
-/** A deep, frozen copy. */
-const frozen = (data: Data, where: string): Data => {
-  requireData(data, where)
-  return copy(data)
-}
-const copy = (data: Data): Data => {
-  if (typeof data !== 'object' || data === null) return data
-  if (Array.isArray(data)) return Object.freeze((data as readonly Data[]).map(copy))
-  const result: Record<string, Data> = {}
-  for (const key of Object.keys(data))
-    Object.defineProperty(result, key, { value: copy((data as Readonly<Record<string, Data>>)[key] ?? null), enumerable: true })
-  return Object.freeze(result)
 }

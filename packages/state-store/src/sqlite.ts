@@ -1,243 +1,330 @@
+import { closeSync, openSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { requireData } from './data.ts'
-import type { Data, Deadline, Effect, HistoryEntry, ListWhere, OutboxEntry, Reader, Row, StateStore, Transaction } from './index.ts'
-import { StateStoreError } from './state-store-error.ts'
+import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedName, checkedNumber, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
+import { type Data, type ListWhere, type OutboxEntry, type Reader, type Row, StateStoreError, type StateStoreErrorCode, type StateStore, type Transaction } from './index.ts'
+import { prepareDatabase } from './sqlite-schema.ts'
 
-export interface SqliteOptions {
-  /** The database file; its directory exists. Beside it lie `-wal` and `-shm`. */
+export interface SqliteStateStoreOptions {
+  /** The file. Its directory must exist, on a local disk. `-wal` stands beside it while it is in use. */
   readonly path: string
+  /** How long to wait, blocking, for another process to let go of the file before `store-locked`, in milliseconds. Default 500. */
+  readonly busyTimeout?: number
 }
 
-/** Raised when the tables change; kept in `user_version`. */
-const schemaVersion = 1
+/** SQLite's primary result codes: https://www.sqlite.org/rescode.html */
+const codes: Readonly<Record<number, StateStoreErrorCode>> = {
+  5: 'store-locked',
+  6: 'store-locked',
+  11: 'store-corrupt',
+  26: 'store-corrupt',
+}
 
-const schema = `
-  CREATE TABLE row (kind TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, state TEXT NOT NULL, open INTEGER NOT NULL, version INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-  CREATE INDEX row_parent ON row (kind, parent, id) WHERE parent IS NOT NULL;
-  CREATE INDEX row_open ON row (kind, id) WHERE open = 1;
-  CREATE INDEX row_parent_open ON row (kind, parent, id) WHERE parent IS NOT NULL AND open = 1;
-  CREATE INDEX row_state ON row (kind, state, id) WHERE open = 1;
-  CREATE TABLE history (sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL);
-  CREATE INDEX history_object ON history (kind, id, sequence);
-  CREATE TABLE deadline (kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-  CREATE INDEX deadline_at ON deadline (at, kind, id);
-  CREATE TABLE outbox (outboxId INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, lane TEXT NOT NULL, data TEXT NOT NULL, bytes BLOB);
-  CREATE INDEX outbox_object ON outbox (kind, id);
-`
+const advice: Partial<Record<StateStoreErrorCode, string>> = {
+  'store-locked': 'another process, or another part of this one, has it open: only one node can use a state store',
+  'store-corrupt': 'it is damaged, or not a state store',
+  'store-unavailable': 'check that its directory exists, can be written, and has space',
+}
 
-/** A state store in one SQLite file: WAL, synchronous FULL, one commit a transaction. The file is locked while the store is open. */
-export const sqliteStateStore = ({ path }: SqliteOptions): StateStore => {
-  const database = openDatabase(path)
-  const statements = new Map<string, StatementSync>()
-  const statement = (sql: string): StatementSync => {
-    const known = statements.get(sql)
-    if (known) return known
-    const made = database.prepare(sql)
-    statements.set(sql, made)
-    return made
+const translated = (error: unknown, path: string): unknown => {
+  if (error instanceof StateStoreError || !(error instanceof Error)) return error
+  const { errcode } = error as { errcode?: number }
+  const code = errcode === undefined ? 'store-unavailable' : (codes[errcode & 0xff] ?? 'store-unavailable')
+  return new StateStoreError(code, `${path}: ${error.message}: ${advice[code]}`, { cause: error })
+}
+
+/**
+ * What the node has not yet revealed stands in the file: it is for its user's eyes only, and SQLite gives the log the rights of the file. Only ever a new file: to open and
+ * close one that this process has open already would drop SQLite's lock on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+ */
+const createPrivate = (path: string): void => {
+  try {
+    closeSync(openSync(path, 'ax', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
-  const one = (sql: string, ...values: SQLInputValue[]): Columns | undefined => statement(sql).get(...values) as Columns | undefined
-  const all = (sql: string, ...values: SQLInputValue[]): readonly Columns[] => statement(sql).all(...values) as unknown as readonly Columns[]
-  const run = (sql: string, ...values: SQLInputValue[]): number => Number(statement(sql).run(...values).lastInsertRowid)
+}
 
-  let depth = 0
+/** Rows come back without a prototype; these are the columns of the statements below. */
+interface Columns {
+  kind: string
+  id: string
+  parent: string | null
+  state: string
+  open: number
+  version: number
+  data: string
+  sequence: number
+  outbox_id: number
+  at: number
+  type: string
+  lane: string
+  bytes: Uint8Array | null
+}
+
+const statementsOf = (database: DatabaseSync) => {
+  const lists = new Map<string, StatementSync>()
+  return {
+    begin: database.prepare('BEGIN IMMEDIATE'),
+    commit: database.prepare('COMMIT'),
+    rollback: database.prepare('ROLLBACK'),
+    savepoint: database.prepare('SAVEPOINT nested'),
+    release: database.prepare('RELEASE nested'),
+    rollbackTo: database.prepare('ROLLBACK TO nested'),
+    get: database.prepare('SELECT * FROM object WHERE kind = ? AND id = ?'),
+    put: database.prepare(
+      `INSERT INTO object (kind, id, parent, state, open, version, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET parent = excluded.parent, state = excluded.state, open = excluded.open, version = excluded.version, data = excluded.data`,
+    ),
+    remove: database.prepare('DELETE FROM object WHERE kind = ? AND id = ?'),
+    history: database.prepare('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
+    record: database.prepare('INSERT INTO history (kind, id, at, data) VALUES (?, ?, ?, ?)'),
+    forget: database.prepare('DELETE FROM history WHERE kind = ? AND id = ?'),
+    due: database.prepare('SELECT kind, id, at FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?'),
+    nextDeadline: database.prepare('SELECT min(at) AS at FROM deadline'),
+    deadline: database.prepare('INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at'),
+    clearDeadline: database.prepare('DELETE FROM deadline WHERE kind = ? AND id = ?'),
+    pending: database.prepare('SELECT * FROM outbox WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?'),
+    enqueue: database.prepare('INSERT INTO outbox (kind, id, type, lane, data, bytes) VALUES (?, ?, ?, ?, ?, ?)'),
+    done: database.prepare('DELETE FROM outbox WHERE outbox_id = ?'),
+    cancel: database.prepare('DELETE FROM outbox WHERE kind = ? AND id = ?'),
+    /** One statement for each combination of conditions, so that each can use its index. */
+    list(kind: string, { parent, state, open, after, limit }: ListWhere) {
+      const conditions = ['kind = ?']
+      const values: SQLInputValue[] = [kind]
+      const where = (condition: string, value: SQLInputValue | undefined): void => {
+        if (value === undefined) return
+        conditions.push(condition)
+        values.push(value)
+      }
+      where('parent = ?', parent)
+      where('state = ?', state)
+      where('open = ?', open === undefined ? undefined : Number(open))
+      where('id > ?', after)
+      const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`
+      let statement = lists.get(sql)
+      if (!statement) lists.set(sql, (statement = database.prepare(sql)))
+      return statement.all(...values, limit)
+    },
+  }
+}
+
+/**
+ * A state store in one SQLite file: WAL, `synchronous = FULL`, one commit for each `transact`, durable when that returns. The file is locked while it is open.
+ *
+ * @example
+ * using store = sqliteStateStore({ path: 'state.db' })
+ * store.transact((tx) => tx.put({ kind: 'job', id: 'j1', state: 'queued', open: true, version: 1, data: {} }))
+ */
+export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore => {
+  // Absolute, so that neither `:memory:` nor a `file:` address is anything but a file name.
+  const path = resolve(options.path)
+  const busyTimeout = checkedCount(options.busyTimeout ?? 500, 'busyTimeout')
+  let database: DatabaseSync | undefined
+  let statements: ReturnType<typeof statementsOf>
+  try {
+    createPrivate(path)
+    database = new DatabaseSync(path)
+    prepareDatabase(database, path, busyTimeout)
+    statements = statementsOf(database)
+  } catch (error) {
+    database?.close()
+    throw translated(error, path)
+  }
+  const connection = database
+  let busy: 'no' | 'read' | 'write' = 'no'
   let closed = false
-  const usable = (): void => {
-    if (closed) throw new StateStoreError('store-closed', `the store at ${path} is closed`)
+  /** SQLite failed inside the transaction and may have ended it: nothing of it can be kept, whoever catches the error on the way. */
+  let broken: { readonly error: unknown } | undefined
+
+  const usable = (mode: 'read' | 'write'): void => {
+    if (busy === 'no') throw new StateStoreError('transaction-ended', 'this transaction is over: use it only inside the work it was given to')
+    if (mode === 'write' && busy === 'read') throw new StateStoreError('transaction-ended', 'this transaction is over: `read` cannot write')
+    if (broken) throw broken.error
+  }
+
+  const guarded = <T>(run: () => T): T => {
+    try {
+      return run()
+    } catch (error) {
+      const failure = translated(error, path)
+      if (busy === 'write') broken ??= { error: failure }
+      throw failure
+    }
+  }
+
+  const query = <T>(run: () => T): T => {
+    usable('read')
+    return guarded(run)
+  }
+
+  const write = <T>(run: () => T): T => {
+    usable('write')
+    return guarded(run)
+  }
+
+  const parsed = (text: string): Data => {
+    try {
+      return JSON.parse(text) as Data
+    } catch (cause) {
+      throw new StateStoreError('store-corrupt', `${path} holds data that is not JSON: ${advice['store-corrupt']}`, { cause })
+    }
+  }
+
+  const rowOf = (record: unknown): Row => {
+    const { kind, id, parent, state, open, version, data } = record as Columns
+    return { kind, id, ...(parent === null ? {} : { parent }), state, open: open === 1, version, data: parsed(data) }
+  }
+
+  const outboxEntryOf = (record: unknown): OutboxEntry => {
+    const { outbox_id, kind, id, type, lane, data, bytes } = record as Columns
+    return { outboxId: outbox_id, kind, id, type, lane, data: parsed(data), ...(bytes === null ? {} : { bytes }) }
   }
 
   const reader: Reader = {
-    get: (kind, id) => {
-      const found = one('SELECT * FROM row WHERE kind = ? AND id = ?', kind, id)
-      return found && rowOf(found)
+    get(kind, id) {
+      return query(() => {
+        const record = statements.get.get(kind, id)
+        return record && rowOf(record)
+      })
     },
-    list: (kind, where) => {
-      const { sql, values } = listQuery(kind, where)
-      return all(sql, ...values).map(rowOf)
+    list(kind, where) {
+      checkedWhere(where)
+      return query(() => statements.list(kind, where).map(rowOf))
     },
-    history: (kind, id, after, limit) =>
-      all('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?', kind, id, after, limit).map(
-        (columns): HistoryEntry => ({
-          sequence: Number(columns['sequence']),
-          kind: String(columns['kind']),
-          id: String(columns['id']),
-          at: Number(columns['at']),
-          data: dataOf(columns),
+    history(kind, id, after, limit) {
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
+      return query(() =>
+        statements.history.all(kind, id, after, limit).map((record) => {
+          const entry = record as unknown as Columns
+          return { sequence: entry.sequence, kind: entry.kind, id: entry.id, at: entry.at, data: parsed(entry.data) }
         }),
-      ),
-    due: (now, limit) =>
-      all('SELECT * FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?', now, limit).map(
-        (columns): Deadline => ({ kind: String(columns['kind']), id: String(columns['id']), at: Number(columns['at']) }),
-      ),
-    nextDeadline: () => {
-      const found = one('SELECT at FROM deadline ORDER BY at LIMIT 1')
-      return found && Number(found['at'])
+      )
     },
-    pending: (after, limit) => all('SELECT * FROM outbox WHERE outboxId > ? ORDER BY outboxId LIMIT ?', after, limit).map(effectOf),
+    due(now, limit) {
+      checkedTime(now, 'now')
+      checkedCount(limit, 'limit')
+      return query(() =>
+        statements.due.all(now, limit).map((record) => {
+          const { kind, id, at } = record as unknown as Columns
+          return { kind, id, at }
+        }),
+      )
+    },
+    nextDeadline() {
+      return query(() => (statements.nextDeadline.get() as { at: number | null } | undefined)?.at ?? undefined)
+    },
+    pending(after, limit) {
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
+      return query(() => statements.pending.all(after, limit).map(outboxEntryOf))
+    },
   }
 
   const transaction: Transaction = {
     ...reader,
-    nested: (work) => {
-      const savepoint = `s${++depth}`
-      database.exec(`SAVEPOINT ${savepoint}`)
+    nested(work) {
+      write(() => statements.savepoint.run())
       try {
         const result = work()
-        database.exec(`RELEASE ${savepoint}`)
+        refusePromise(result)
+        write(() => statements.release.run())
         return result
       } catch (error) {
-        database.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`)
+        if (!broken) {
+          guarded(() => {
+            statements.rollbackTo.run()
+            statements.release.run()
+          })
+        }
         throw error
-      } finally {
-        depth--
       }
     },
-    put: ({ kind, id, parent, state, open, version, data }) => {
-      run(
-        'INSERT INTO row (kind, id, parent, state, open, version, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET parent = excluded.parent, state = excluded.state, open = excluded.open, version = excluded.version, data = excluded.data',
-        kind,
-        id,
-        parent ?? null,
-        state,
-        open ? 1 : 0,
-        version,
-        textOf(data, `${kind} ${id}`),
-      )
+    put(row) {
+      const { kind, id, parent, state, open, version, data } = checkedRow(row)
+      write(() => statements.put.run(kind, id, parent ?? null, state, Number(open), version, JSON.stringify(data)))
     },
-    remove: (kind, id) => void run('DELETE FROM row WHERE kind = ? AND id = ?', kind, id),
-    record: ({ kind, id, at, data }) =>
-      run('INSERT INTO history (kind, id, at, data) VALUES (?, ?, ?, ?)', kind, id, at, textOf(data, `history of ${kind} ${id}`)),
-    deadline: (kind, id, at) => {
-      if (at === undefined) run('DELETE FROM deadline WHERE kind = ? AND id = ?', kind, id)
-      else
-        run(
-          'INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
-          kind,
-          id,
-          finite(at, `deadline of ${kind} ${id}`),
-        )
+    remove(kind, id) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      write(() => {
+        statements.remove.run(kind, id)
+        statements.forget.run(kind, id)
+        statements.clearDeadline.run(kind, id)
+      })
     },
-    enqueue: ({ kind, id, type, lane, data, bytes }: Effect) =>
-      run(
-        'INSERT INTO outbox (kind, id, type, lane, data, bytes) VALUES (?, ?, ?, ?, ?, ?)',
-        kind,
-        id,
-        type,
-        lane,
-        textOf(data, `effect ${type} of ${kind} ${id}`),
-        bytes ?? null,
-      ),
-    done: (outboxId) => void run('DELETE FROM outbox WHERE outboxId = ?', outboxId),
-    cancel: (kind, id) => void run('DELETE FROM outbox WHERE kind = ? AND id = ?', kind, id),
+    record(entry) {
+      const { kind, id, at, data } = checkedEntry(entry)
+      return write(() => Number(statements.record.run(kind, id, at, JSON.stringify(data)).lastInsertRowid))
+    },
+    deadline(kind, id, at) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      if (at !== undefined) checkedNumber(at, 'at')
+      write(() => (at === undefined ? statements.clearDeadline.run(kind, id) : statements.deadline.run(kind, id, at)))
+    },
+    enqueue(effect) {
+      const { kind, id, type, lane, data, bytes } = checkedEffect(effect)
+      return write(() => Number(statements.enqueue.run(kind, id, type, lane, JSON.stringify(data), bytes ?? null).lastInsertRowid))
+    },
+    done(outboxId) {
+      checkedAfter(outboxId, 'outboxId')
+      write(() => statements.done.run(outboxId))
+    },
+    cancel(kind, id) {
+      checkedName(kind, 'kind')
+      checkedName(id, 'id')
+      write(() => statements.cancel.run(kind, id))
+    },
+  }
+
+  const begin = (mode: 'read' | 'write'): void => {
+    if (closed) throw new StateStoreError('store-closed', `${path}: the state store was disposed`)
+    if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction already: use the one that is open')
+    if (mode === 'write') guarded(() => statements.begin.run())
+    busy = mode
+  }
+
+  const close = (): void => {
+    closed = true
+    // The last connection's close writes the log into the file and removes it.
+    connection.close()
   }
 
   return {
-    transact: (work) => {
-      usable()
-      if (depth > 0) throw new StateStoreError('reentrant', 'a transaction is running: use the one that was given to its work')
-      depth = 1
+    transact(work) {
+      begin('write')
       try {
-        database.exec('BEGIN IMMEDIATE')
+        const result = work(transaction)
+        refusePromise(result)
+        if (broken) throw broken.error
+        guarded(() => statements.commit.run())
+        return result
+      } catch (error) {
         try {
-          const result = work(transaction)
-          database.exec('COMMIT')
-          return result
-        } catch (error) {
-          // A full disk has rolled back by itself.
-          if (database.isTransaction) database.exec('ROLLBACK')
-          throw error
+          if (connection.isTransaction) statements.rollback.run()
+        } catch (cause) {
+          close()
+          throw new StateStoreError('store-closed', `${path}: a transaction could not be undone, so the state store was closed: open it again`, { cause })
         }
+        throw error
       } finally {
-        depth = 0
+        broken = undefined
+        busy = 'no'
       }
     },
-    read: (work) => {
-      usable()
-      return work(reader)
+    read(work) {
+      begin('read')
+      try {
+        return work(reader)
+      } finally {
+        busy = 'no'
+      }
     },
-    [Symbol.dispose]: () => {
-      if (closed) return
-      closed = true
-      database.close()
+    [Symbol.dispose]() {
+      if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction: dispose it afterwards')
+      if (!closed) close()
     },
   }
-}
-
-type Columns = Readonly<Record<string, unknown>>
-
-const dataOf = (columns: Columns): Data => JSON.parse(String(columns['data'])) as Data
-
-const rowOf = (columns: Columns): Row => ({
-  kind: String(columns['kind']),
-  id: String(columns['id']),
-  ...(columns['parent'] !== null && { parent: String(columns['parent']) }),
-  state: String(columns['state']),
-  open: columns['open'] === 1,
-  version: Number(columns['version']),
-  data: dataOf(columns),
-})
-
-const effectOf = (columns: Columns): OutboxEntry => ({
-  outboxId: Number(columns['outboxId']),
-  kind: String(columns['kind']),
-  id: String(columns['id']),
-  type: String(columns['type']),
-  lane: String(columns['lane']),
-  data: dataOf(columns),
-  ...(columns['bytes'] instanceof Uint8Array && { bytes: columns['bytes'] }),
-})
-
-const textOf = (data: Data, where: string): string => {
-  requireData(data, where)
-  return JSON.stringify(data)
-}
-
-const finite = (value: number, where: string): number => {
-  if (Number.isFinite(value)) return value
-  throw new StateStoreError('invalid-data', `${where}: expected a finite time, found ${value}`)
-}
-
-const listQuery = (kind: string, { parent, state, open, after, limit }: ListWhere): { readonly sql: string; readonly values: readonly SQLInputValue[] } => {
-  let sql = 'SELECT * FROM row WHERE kind = ?'
-  const values: SQLInputValue[] = [kind]
-  const and = (condition: string, value?: SQLInputValue): void => {
-    sql += ` AND ${condition}`
-    if (value !== undefined) values.push(value)
-  }
-  if (parent !== undefined) and('parent = ?', parent)
-  if (state !== undefined) and('state = ?', state)
-  // A literal, so that SQLite can see that a partial index covers it.
-  if (open !== undefined) and(open ? 'open = 1' : 'open = 0')
-  if (after !== undefined) and('id > ?', after)
-  values.push(limit)
-  return { sql: `${sql} ORDER BY id LIMIT ?`, values }
-}
-
-const openDatabase = (path: string): DatabaseSync => {
-  let database: DatabaseSync | undefined
-  try {
-    database = new DatabaseSync(path)
-    // The lock is taken by the first write and kept: exclusive mode also needs no shared memory file.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY')
-    const { user_version: version } = database.prepare('PRAGMA user_version').get() as { readonly user_version: number }
-    if (version > schemaVersion) throw new StateStoreError('store-newer', `${path} has version ${version}, this release knows ${schemaVersion}`)
-    database.exec('BEGIN IMMEDIATE')
-    if (version === 0) database.exec(schema)
-    database.exec(`PRAGMA user_version = ${schemaVersion}; COMMIT`)
-    return database
-  } catch (error) {
-    database?.close()
-    throw error instanceof StateStoreError ? error : openError(path, error)
-  }
-}
-
-// https://www.sqlite.org/rescode.html
-const busy = new Set([5, 6, 261, 517])
-const corrupt = new Set([11, 26])
-
-const openError = (path: string, cause: unknown): unknown => {
-  const code = typeof cause === 'object' && cause !== null && 'errcode' in cause ? Number(cause.errcode) : 0
-  if (busy.has(code)) return new StateStoreError('store-locked', `${path} is in use`, { cause })
-  if (corrupt.has(code & 0xff)) return new StateStoreError('store-corrupt', `${path} is not a readable state store`, { cause })
-  return cause
 }

@@ -1,5 +1,5 @@
 import { failureOf, type Refusal } from '@skrei/job-spec'
-import { contentLength, discard, exchange, type ExchangeOptions, isIdentity, parseUrl } from './exchange.ts'
+import { contentLength, discard, type ExchangeOptions, exchange, isIdentity, parseUrl } from './exchange.ts'
 import { limiter } from './limiter.ts'
 
 export interface AssessorOptions extends Omit<ExchangeOptions, 'method' | 'signal'> {
@@ -16,7 +16,7 @@ interface Known {
 }
 
 /** Sources of more URLs are of unknown size, and only the first of them are looked at. */
-export const maxAssessedUrls = 64
+const maxAssessedUrls = 64
 const maxCached = 4096
 
 /** Asks servers for sizes, with HEAD, a few at a time, and remembers what they said for a while. A server that does not answer well is just unknown. */
@@ -47,7 +47,10 @@ export const assessor = (options: AssessorOptions) => {
     return known
   }
 
-  return async (urls: readonly string[], signal: AbortSignal | undefined): Promise<{ readonly bytes?: number; readonly held: false; readonly refusals: readonly Refusal[] }> => {
+  return async (
+    urls: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly bytes?: number; readonly held: false; readonly refusals: readonly Refusal[] }> => {
     signal?.throwIfAborted()
     const controller = new AbortController()
     const abort = () => controller.abort()

@@ -1,8 +1,8 @@
-import { FailureError, failureOf, type FileEntry } from '@skrei/job-spec'
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Answer, contentLength, discard, exchange, type ExchangeOptions, failureOfStatus, isIdentity, shown } from './exchange.ts'
+import { FailureError, type FileEntry, failureOf } from '@skrei/job-spec'
+import { type Answer, contentLength, discard, type ExchangeOptions, exchange, failureOfStatus, isIdentity, shown } from './exchange.ts'
 import { type Pace, pacedBody, within } from './paced-body.ts'
 
 export interface DownloadOptions extends Omit<ExchangeOptions, 'method' | 'signal'>, Pace {
@@ -55,7 +55,14 @@ const begin = async (answer: Answer, asked: boolean, progress: Progress): Promis
 }
 
 /** One try; goes on where the last one broke off if the server can. */
-async function* attempt(url: URL, file: FileEntry, maxBytes: number, progress: Progress, options: DownloadOptions, signal: AbortSignal | undefined): AsyncGenerator<number, void, undefined> {
+async function* attempt(
+  url: URL,
+  file: FileEntry,
+  maxBytes: number,
+  progress: Progress,
+  options: DownloadOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<number, void, undefined> {
   const controller = new AbortController()
   const stop = (error: unknown) => controller.abort(error)
   const abort = () => stop(signal?.reason)
@@ -66,13 +73,19 @@ async function* attempt(url: URL, file: FileEntry, maxBytes: number, progress: P
     const range: Record<string, string> = asked ? { range: `bytes=${progress.bytes}-`, 'if-range': progress.etag ?? '' } : {}
     const headers = { ...options.headers, ...range }
     const patience = options.connectTimeout + options.silenceTimeout
-    const answer = await within(patience, stop, () => `${shown(url)} did not answer within ${patience / 1000} s`, () =>
-      exchange(url, { ...options, method: 'GET', headers, signal: controller.signal }),
+    const answer = await within(
+      patience,
+      stop,
+      () => `${shown(url)} did not answer within ${patience / 1000} s`,
+      () => exchange(url, { ...options, method: 'GET', headers, signal: controller.signal }),
     )
     try {
       const total = await begin(answer, asked, progress)
       if (!isIdentity(answer))
-        throw new FailureError('source-invalid', `${shown(answer.url)} sends its content only as content-encoding ${answer.header('content-encoding')}, which is not undone here`)
+        throw new FailureError(
+          'source-invalid',
+          `${shown(answer.url)} sends its content only as content-encoding ${answer.header('content-encoding')}, which is not undone here`,
+        )
       if (total !== undefined && total > maxBytes) throw tooLarge(answer.url)
       if (total !== undefined && file.size !== undefined && total !== file.size)
         throw new FailureError('source-mismatch', `${shown(answer.url)} holds ${total} bytes, ${file.size} were planned`)
@@ -110,7 +123,14 @@ const diskFull = (error: unknown): unknown => {
 }
 
 /** Writes the content of a URL to a new file; yields the bytes so far, never falling. Tries again where the network or the server failed. */
-export async function* download(url: URL, file: FileEntry, into: string, maxBytes: number, options: DownloadOptions, signal: AbortSignal | undefined): AsyncGenerator<number, void, undefined> {
+export async function* download(
+  url: URL,
+  file: FileEntry,
+  into: string,
+  maxBytes: number,
+  options: DownloadOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<number, void, undefined> {
   const handle = await open(into, 'wx', 0o644)
   const progress: Progress = { handle, bytes: 0, hash: createHash('sha256'), etag: undefined }
   let complete = false
@@ -118,7 +138,11 @@ export async function* download(url: URL, file: FileEntry, into: string, maxByte
   try {
     for (let tries = 1; ; tries += 1) {
       try {
-        for await (const bytes of attempt(url, file, maxBytes, progress, options, signal)) if (bytes > told) yield (told = bytes)
+        for await (const bytes of attempt(url, file, maxBytes, progress, options, signal)) {
+          if (bytes <= told) continue
+          told = bytes
+          yield told
+        }
         break
       } catch (error) {
         signal?.throwIfAborted()

@@ -32,7 +32,6 @@ const decoded = (segment: string): string => {
  */
 export const fileNameOf = (url: URL): string => {
   const segment = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   const name = decoded(segment).replace(/[\u0000-\u001f\u007f/\\]/g, '_')
   if (name === '' || name === '.' || name === '..') return 'file'
   const extension = extensionOf(name)
@@ -49,11 +48,10 @@ export const fileNamer = (): ((url: URL) => string) => {
   return (url) => {
     const name = fileNameOf(url)
     let free = name
-    if (taken.has(name)) {
-      const extension = extensionOf(name)
-      const stem = name.slice(0, name.length - extension.length)
-      let number = nextNumber.get(name) ?? 2
-      for (; taken.has((free = `${stem}-${number}${extension}`)); number += 1);
+    const extension = extensionOf(name)
+    const stem = name.slice(0, name.length - extension.length)
+    for (let number = nextNumber.get(name) ?? 2; taken.has(free); number += 1) {
+      free = `${stem}-${number}${extension}`
       nextNumber.set(name, number + 1)
     }
     taken.add(free)

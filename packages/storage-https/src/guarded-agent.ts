@@ -1,7 +1,7 @@
-import { FailureError } from '@skrei/job-spec'
 import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import { FailureError } from '@skrei/job-spec'
 import { Agent, buildConnector } from 'undici'
 import { limiter } from './limiter.ts'
 import { isPublicAddress } from './public-address.ts'
@@ -22,7 +22,10 @@ export interface GuardedAgentOptions {
 }
 
 const forbidden = (hostname: string, address?: string) =>
-  new FailureError('source-forbidden', `${hostname}${address === undefined ? '' : ` (${address})`} is not an address on the public Internet, and this node allows no other`)
+  new FailureError(
+    'source-forbidden',
+    `${hostname}${address === undefined ? '' : ` (${address})`} is not an address on the public Internet, and this node allows no other`,
+  )
 
 // Two at a time: the system's resolver works on the threads that serve the file system too, and a slow name server must not hold all of them.
 const inTurn = limiter(2)
@@ -50,7 +53,9 @@ export const guardedAgent = ({ allowPrivateAddresses, connectTimeout, ca, resolv
   const guardedLookup: LookupFunction = (hostname, options, callback) => {
     resolve(hostname).then(
       (found) => {
-        const usable = found.filter(({ address, family }) => allowed(address) && (options.family !== 4 && options.family !== 6 ? true : options.family === family))
+        const usable = found.filter(
+          ({ address, family }) => allowed(address) && (options.family !== 4 && options.family !== 6 ? true : options.family === family),
+        )
         const [first] = usable
         if (first === undefined) callback(forbidden(hostname, found[0]?.address), '', 0)
         else if (options.all) callback(null, [...usable])

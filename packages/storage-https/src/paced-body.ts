@@ -22,7 +22,13 @@ export const within = async <T>(milliseconds: number, stop: (error: FailureError
  * The chunks of a body, as long as they come fast enough. Only the time that is spent waiting for the server counts, not what the reader
  * takes between two chunks. `stop` aborts the request, upon which the body throws what it was given.
  */
-export async function* pacedBody(body: AsyncIterable<Uint8Array>, url: URL, pace: Pace, signal: AbortSignal, stop: (error: FailureError) => void): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* pacedBody(
+  body: AsyncIterable<Uint8Array>,
+  url: URL,
+  pace: Pace,
+  signal: AbortSignal,
+  stop: (error: FailureError) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const seconds = pace.silenceTimeout / 1000
   const iterator = body[Symbol.asyncIterator]()
   let waited = 0
@@ -32,7 +38,12 @@ export async function* pacedBody(body: AsyncIterable<Uint8Array>, url: URL, pace
       const asked = performance.now()
       let step: IteratorResult<Uint8Array>
       try {
-        step = await within(pace.silenceTimeout, stop, () => `${shown(url)} sent nothing for ${seconds} s`, () => iterator.next())
+        step = await within(
+          pace.silenceTimeout,
+          stop,
+          () => `${shown(url)} sent nothing for ${seconds} s`,
+          () => iterator.next(),
+        )
       } catch (error) {
         signal.throwIfAborted()
         throw failureOfConnection(error, url)

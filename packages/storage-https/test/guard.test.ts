@@ -1,7 +1,7 @@
-import { failureOf } from '@skrei/job-spec'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { failureOf } from '@skrei/job-spec'
 import fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import { request } from 'undici'
@@ -29,9 +29,35 @@ test('every address that is not one of the public Internet is refused, in every 
   await using server = await testServer((_request, response) => response.end('secret'))
   const port = new URL(server.origin).port
   const hosts = [
-    '127.0.0.1', '127.1', '2130706433', '0x7f000001', '0177.0.0.1', '0', '0.0.0.0', '10.0.0.1', '100.64.0.1', '169.254.169.254', '172.16.0.1', '192.168.0.1', '224.0.0.1', '255.255.255.255',
-    '[::1]', '[::]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[::127.0.0.1]', '[64:ff9b::7f00:1]', '[2002:7f00:1::]', '[fe80::1]', '[fc00::1]', '[fd00:ec2::254]', '[ff02::1]', '[fec0::1]',
-    'localhost', '127.0.0.1.', '１２７.0.0.1',
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f000001',
+    '0177.0.0.1',
+    '0',
+    '0.0.0.0',
+    '10.0.0.1',
+    '100.64.0.1',
+    '169.254.169.254',
+    '172.16.0.1',
+    '192.168.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '[::1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[::127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[2002:7f00:1::]',
+    '[fe80::1]',
+    '[fc00::1]',
+    '[fd00:ec2::254]',
+    '[ff02::1]',
+    '[fec0::1]',
+    'localhost',
+    '127.0.0.1.',
+    '１２７.0.0.1',
   ]
   for (const host of hosts) expect(`${host}: ${await code(`http://${host}:${port}/`)}`).toBe(`${host}: source-forbidden`)
   expect(server.requests).toEqual([])
@@ -78,7 +104,9 @@ test('a name that resolves to private addresses only is refused, and one that an
 })
 
 test('a name that cannot be resolved is source-unreachable', async () => {
-  expect(await code('http://missing.test/', { resolve: () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })) })).toBe('source-unreachable')
+  expect(await code('http://missing.test/', { resolve: () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })) })).toBe(
+    'source-unreachable',
+  )
 })
 
 test('where private addresses are allowed they are opened', async () => {
@@ -92,7 +120,8 @@ test('proxies in the environment are not used', async () => {
   await using server = await testServer((_request, response) => response.end('server'))
   const before = { ...process.env }
   try {
-    for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'ALL_PROXY', 'NODE_USE_ENV_PROXY']) process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : proxy.origin
+    for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'ALL_PROXY', 'NODE_USE_ENV_PROXY'])
+      process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : proxy.origin
     process.env['no_proxy'] = process.env['NO_PROXY'] = ''
     expect(await code(server.origin, { allowPrivateAddresses: true })).toBe('ok')
   } finally {
@@ -116,14 +145,27 @@ test('every IPv4 address that the oracle takes for unicast is public', () => {
   const special = ['192.31.196.', '192.52.193.', '192.88.99.', '192.175.48.']
   fc.assert(
     fc.property(fc.ipV4(), (address) => {
-      if (isUnicast(address) && !special.some((prefix) => address.startsWith(prefix))) expect(`${address}: ${isPublicAddress(address)}`).toBe(`${address}: true`)
+      if (isUnicast(address) && !special.some((prefix) => address.startsWith(prefix)))
+        expect(`${address}: ${isPublicAddress(address)}`).toBe(`${address}: true`)
     }),
     { numRuns: 5000 },
   )
 })
 
 test('public addresses are public, and what is no address is not', () => {
-  for (const address of ['8.8.8.8', '1.1.1.1', '172.15.255.255', '172.32.0.0', '100.63.255.255', '100.128.0.0', '2606:4700:4700::1111', '2a00:1450:4001:81b::200e', '2001:200::1', '2003::1', '2001:4860:4860::8888'])
+  for (const address of [
+    '8.8.8.8',
+    '1.1.1.1',
+    '172.15.255.255',
+    '172.32.0.0',
+    '100.63.255.255',
+    '100.128.0.0',
+    '2606:4700:4700::1111',
+    '2a00:1450:4001:81b::200e',
+    '2001:200::1',
+    '2003::1',
+    '2001:4860:4860::8888',
+  ])
     expect(`${address}: ${isPublicAddress(address)}`).toBe(`${address}: true`)
   for (const address of ['', 'localhost', '127.1', '2130706433', '8.8.8.8.8', '2606:4700:4700::1111%eth0', '[2606:4700:4700::1111]', ' 8.8.8.8'])
     expect(`${address}: ${isPublicAddress(address)}`).toBe(`${address}: false`)

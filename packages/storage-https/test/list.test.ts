@@ -32,7 +32,14 @@ test.each([
 
 test('names are unique by numbers before the extension, also where such a name is there already', async () => {
   expect(await namesOf(['a.csv', 'a.csv', 'a-2.csv', 'a.csv', '.hidden', '.hidden', 'x', 'x'].map((name, index) => `https://${index}.test/${name}`))).toEqual([
-    'a.csv', 'a-2.csv', 'a-2-2.csv', 'a-3.csv', '.hidden', '.hidden-2', 'x', 'x-2',
+    'a.csv',
+    'a-2.csv',
+    'a-2-2.csv',
+    'a-3.csv',
+    '.hidden',
+    '.hidden-2',
+    'x',
+    'x-2',
   ])
 })
 

@@ -1,13 +1,13 @@
-import { failureOf, type SourceSpec } from '@skrei/job-spec'
 import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import type { RequestListener, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
 import { gzipSync } from 'node:zlib'
+import { failureOf, type SourceSpec } from '@skrei/job-spec'
+import { expect, test } from 'vitest'
 import { type HttpsSourceOptions, httpsSource } from '../src/index.ts'
 import { testServer } from './test-server.ts'
 
@@ -23,7 +23,11 @@ interface Staged {
 }
 
 /** Stages one URL with a source of its own, and checks that a failure leaves nothing. */
-const stage = async (url: string, options: HttpsSourceOptions = {}, more: { maxBytes?: number; size?: number; sha256?: string; signal?: AbortSignal; onBytes?: (bytes: number) => void } = {}): Promise<Staged> => {
+const stage = async (
+  url: string,
+  options: HttpsSourceOptions = {},
+  more: { maxBytes?: number; size?: number; sha256?: string; signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
+): Promise<Staged> => {
   const directory = await mkdtemp(join(tmpdir(), 'skrei-https-'))
   await using source = httpsSource({ allowPrivateAddresses: true, attempts: 1, retryDelay: 1, ...options })
   const spec: SourceSpec = { type: 'https', url, ...(more.sha256 === undefined ? {} : { sha256: more.sha256 }) }
@@ -50,7 +54,10 @@ const answering = (...answers: RequestListener[]): RequestListener => {
     answer?.(request, response)
   }
 }
-const status = (code: number, headers: Record<string, string> = {}): RequestListener => (_request, response) => response.writeHead(code, headers).end('x')
+const status =
+  (code: number, headers: Record<string, string> = {}): RequestListener =>
+  (_request, response) =>
+    response.writeHead(code, headers).end('x')
 const whole: RequestListener = (_request, response) => response.writeHead(200, { 'content-length': payload.length }).end(payload)
 
 test.each([
@@ -87,7 +94,12 @@ test('a server that fails is asked again, one that refuses is not', async () => 
 test('asks for no compression, names itself, and sends nothing else of its own', async () => {
   await using server = await testServer(whole)
   await stage(`${server.origin}/a?b=c#d`, { userAgent: 'test/1' })
-  expect(server.requests).toEqual([{ line: 'GET /a?b=c', headers: { host: server.origin.slice(7), connection: 'keep-alive', 'user-agent': 'test/1', accept: '*/*', 'accept-encoding': 'identity' } }])
+  expect(server.requests).toEqual([
+    {
+      line: 'GET /a?b=c',
+      headers: { host: server.origin.slice(7), connection: 'keep-alive', 'user-agent': 'test/1', accept: '*/*', 'accept-encoding': 'identity' },
+    },
+  ])
 })
 
 test('a server that never answers is source-timeout', async () => {
@@ -194,7 +206,9 @@ test('headers without end are source-invalid', async () => {
 
 test('compressed content is refused, not undone: a small answer cannot become a large file', async () => {
   const bomb = gzipSync(Buffer.alloc(8 * mebibyte))
-  await using server = await testServer((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': bomb.length }).end(bomb))
+  await using server = await testServer((_request, response) =>
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': bomb.length }).end(bomb),
+  )
   expect((await stage(server.origin)).outcome).toBe('source-invalid')
 })
 
@@ -211,7 +225,9 @@ const breaking = (etag: string | undefined, edit: (response: ServerResponse, sta
       void received.then(() => response.destroy())
     } else if (start > 0 && edit(response, start)) return
     else if (start > 0 && request.headers['if-range'] === etag) {
-      response.writeHead(206, { 'content-range': `bytes ${start}-${payload.length - 1}/${payload.length}`, 'content-length': payload.length - start }).end(payload.subarray(start))
+      response
+        .writeHead(206, { 'content-range': `bytes ${start}-${payload.length - 1}/${payload.length}`, 'content-length': payload.length - start })
+        .end(payload.subarray(start))
     } else response.writeHead(200, { 'content-length': payload.length }).end(payload)
   }
   return { listener, onBytes }
@@ -229,7 +245,10 @@ test('a download that breaks off goes on where it was, and its hash still covers
   expect(told.at(-1)).toBe(payload.length)
 })
 
-test.each([['without an ETag', undefined], ['with a weak ETag', 'W/"v1"']])('a download %s starts again', async (_name, etag) => {
+test.each([
+  ['without an ETag', undefined],
+  ['with a weak ETag', 'W/"v1"'],
+])('a download %s starts again', async (_name, etag) => {
   const { listener, onBytes } = breaking(etag)
   await using server = await testServer(listener)
   const told: number[] = []
@@ -270,7 +289,9 @@ test.each(ranges)('a server that answers a request for the rest with another ran
 
 test('redirects are followed, also to another host, and nothing is forwarded', async () => {
   await using target = await testServer(whole)
-  await using server = await testServer(answering(status(302, { location: '/two?x=1', 'set-cookie': 'secret=1' }), status(307, { location: `${target.origin}/three` })))
+  await using server = await testServer(
+    answering(status(302, { location: '/two?x=1', 'set-cookie': 'secret=1' }), status(307, { location: `${target.origin}/three` })),
+  )
   expect((await stage(`${server.origin}/one`)).content?.equals(payload)).toBe(true)
   expect(server.requests.map(({ line }) => line)).toEqual(['GET /one', 'GET /two?x=1'])
   expect(Object.keys(target.requests[0]?.headers ?? {}).sort()).toEqual(['accept', 'accept-encoding', 'connection', 'host', 'user-agent'])
@@ -288,7 +309,9 @@ test('redirects end: in a loop, nowhere, to another scheme, to credentials', asy
 
 test('a body behind a redirect is not waited for', async () => {
   await using target = await testServer(whole)
-  await using server = await testServer((_request, response) => response.writeHead(302, { location: target.origin, 'content-length': 100 }).write('never the rest'))
+  await using server = await testServer((_request, response) =>
+    response.writeHead(302, { location: target.origin, 'content-length': 100 }).write('never the rest'),
+  )
   expect((await stage(server.origin)).outcome).toBe('ok')
 })
 

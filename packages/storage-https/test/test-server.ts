@@ -8,7 +8,11 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** A real HTTP server on loopback; ends with all its connections. */
-export const testServer = async (listener: RequestListener, make: (listener: RequestListener) => Server = createServer, scheme = 'http'): Promise<TestServer> => {
+export const testServer = async (
+  listener: RequestListener,
+  make: (listener: RequestListener) => Server = createServer,
+  scheme = 'http',
+): Promise<TestServer> => {
   const requests: TestServer['requests'] = []
   const server = make((request, response) => {
     requests.push({ line: `${request.method} ${request.url}`, headers: request.headers })

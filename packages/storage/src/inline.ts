@@ -1,5 +1,5 @@
-import { FailureError, type SourceSpec } from '@skrei/job-spec'
 import { createHash } from 'node:crypto'
+import { FailureError, type SourceSpec } from '@skrei/job-spec'
 import type { Source } from './index.ts'
 import { checkHash, checkSize, tooLarge, writeFile } from './local/write-file.ts'
 

@@ -1,12 +1,13 @@
-import { failureOf, type FileEntry } from '@skrei/job-spec'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { access, chmod, link, lstat, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type FileEntry, failureOf } from '@skrei/job-spec'
 import { expect, test } from 'vitest'
-import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
+import { openSame } from '../src/local/read-file.ts'
 import { removeTree } from '../src/local/remove-tree.ts'
+import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
 const execute = promisify(execFile)
@@ -27,10 +28,11 @@ const exists = (path: string) =>
     () => false,
   )
 
-/** Two thousand directories in each other: their path is longer than the system takes. */
+/** Directories of long names in each other: their path is longer than the system takes. */
 const tooDeep = async (directory: string) => {
   await mkdir(directory, { recursive: true })
-  await execute('sh', ['-c', 'i=0; while [ $i -lt 2000 ]; do mkdir dddd && cd -P dddd || exit 1; i=$((i+1)); done; echo x > file', 'sh'], { cwd: directory })
+  const script = `n=${'d'.repeat(240)}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do mkdir $n && cd -P $n || exit 1; done; echo x > file`
+  await execute('sh', ['-c', script], { cwd: directory })
 }
 
 test('a pipe, and a link, in a listed directory are refused, not skipped and not waited for', async () => {
@@ -48,7 +50,9 @@ test('a pipe, and a link, in a listed directory are refused, not skipped and not
   }
   const pipe: FileEntry = { path: 'x', source: { type: 'local', path: join(directory.path, 'pipes/pipe') } }
   expect(await codeOf(source.stage(pipe, join(directory.path, 'into'), noLimit))).toBe('source-invalid')
-  expect(await codeOf(source.stage({ path: 'x', source: { type: 'local', path: join(directory.path, 'links') } }, join(directory.path, 'into'), noLimit))).toBe('source-invalid')
+  expect(await codeOf(source.stage({ path: 'x', source: { type: 'local', path: join(directory.path, 'links') } }, join(directory.path, 'into'), noLimit))).toBe(
+    'source-invalid',
+  )
 })
 
 test('a path that is a link to a file inside an allowed directory is that file', async () => {
@@ -80,11 +84,42 @@ test('sha256 beside a directory is refused, since it pins one file', async () =>
   expect(await codeOf(source.list({ type: 'local', path: directory.path, sha256: '0'.repeat(64) }))).toBe('source-invalid')
 })
 
+test('a file that was swapped between the look and the open is not opened, and a pipe in its place is not waited for', async () => {
+  const swaps: readonly [string, (root: string) => Promise<unknown>][] = [
+    ['a link', (root) => symlink('../outside/file', join(root, 'inside/file'))],
+    ['a hard link', (root) => link(join(root, 'outside/file'), join(root, 'inside/file'))],
+    ['a pipe', (root) => execute('mkfifo', [join(root, 'inside/file')])],
+    ['nothing', async () => {}],
+    [
+      'a linked directory',
+      async (root) => {
+        await rename(join(root, 'inside'), join(root, 'inside-moved'))
+        await symlink('outside', join(root, 'inside'))
+      },
+    ],
+  ]
+  for (const [name, swap] of swaps) {
+    await using directory = await temporaryDirectory()
+    for (const place of ['inside', 'outside']) {
+      await mkdir(join(directory.path, place))
+      await writeFile(join(directory.path, place, 'file'), place)
+    }
+    const path = join(directory.path, 'inside/file')
+    const seen = await lstat(path)
+    await rename(path, `${path}-moved`)
+    await swap(directory.path)
+    expect(`${name}: ${await openSame(path, seen)}`).toBe(`${name}: undefined`)
+  }
+})
+
 test('while a file and its directory are swapped for links to the outside, staging never yields what is outside', async () => {
   await using directory = await temporaryDirectory()
   const allowed = join(directory.path, 'allowed')
   const outside = join(directory.path, 'outside')
-  for (const [root, content] of [[allowed, 'public'], [outside, 'secret']] as const) {
+  for (const [root, content] of [
+    [allowed, 'public'],
+    [outside, 'secret'],
+  ] as const) {
     await mkdir(join(root, 'a'), { recursive: true })
     await writeFile(join(root, 'a/file'), content)
   }
@@ -147,9 +182,10 @@ test('only the owner may enter the workspace and its executions', async () => {
   await using directory = await temporaryDirectory()
   const root = join(directory.path, 'executions')
   const workspace = localWorkspace({ directory: root })
-  await workspace.open('job')
-  expect((await stat(root)).mode & 0o777).toBe(0o700)
-  expect((await stat(join(root, 'job'))).mode & 0o777).toBe(0o700)
+  await workspace.open('opened')
+  await workspace.place('placed', 'inputs', 'a/b')
+  await workspace.receive('received')
+  for (const path of ['', 'opened', 'placed', 'received']) expect((await stat(join(root, path))).mode & 0o777).toBe(0o700)
   expect(() => localWorkspace({ directory: 'relative' })).toThrow(TypeError)
 })
 
@@ -160,7 +196,7 @@ test('trees deeper than a path can name are removed, by a user without special r
   await mkdir(join(root, '.moved-mine'))
   await writeFile(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]), 'x')
   await symlink('/etc', join(root, 'link'))
-  await chmod(join(root, 'locked/dddd/dddd'), 0)
+  await chmod(join(root, 'locked', 'd'.repeat(240), 'd'.repeat(240)), 0)
   await chmod(join(root, 'locked'), 0o500)
   if (process.getuid?.() === 0) {
     // As root nothing is locked: let another user's process do it, who owns the tree.

@@ -23,13 +23,18 @@ sourceConformance({
 test('text is UTF-8, the file is named inline, and its hash is known', async () => {
   const entries = []
   for await (const entry of inlineSource().list({ type: 'inline', text: 'ü' })) entries.push(entry)
-  expect(entries).toEqual([{ path: 'inline', source: { type: 'inline', text: 'ü' }, size: 2, hash: createHash('sha256').update('ü').digest('hex'), alone: true }])
+  expect(entries).toEqual([
+    { path: 'inline', source: { type: 'inline', text: 'ü' }, size: 2, hash: createHash('sha256').update('ü').digest('hex'), alone: true },
+  ])
 })
 
 test('the limit counts bytes, and shows in assess', async () => {
   const source = inlineSource({ maxBytes: 2 })
   expect(await source.assess({ type: 'inline', text: 'ü' })).toEqual({ bytes: 2, held: true, refusals: [] })
-  for (const spec of [{ type: 'inline', text: 'üx' }, { type: 'inline', base64: 'YWJj' }] as const) {
+  for (const spec of [
+    { type: 'inline', text: 'üx' },
+    { type: 'inline', base64: 'YWJj' },
+  ] as const) {
     expect((await source.assess(spec)).refusals.map((refusal) => refusal.code)).toEqual(['input-too-large'])
   }
   expect(() => inlineSource({ maxBytes: -1 })).toThrow(TypeError)

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { idOfName, nameOfId } from '../src/local/id-name.ts'
 import { keyedLock } from '../src/local/keyed-lock.ts'
@@ -21,7 +21,8 @@ test('an id comes back from its directory name, which is plain', () => {
 })
 
 test('names that were not made from an id have none', () => {
-  for (const name of ['', '.', '..', '.partial-a', 'A', 'a.b', 'a/b', '%', '%4', '%zz', '%4A', '%61', '%ff', 'x'.repeat(300)]) expect(`${name}: ${idOfName(name)}`).toBe(`${name}: undefined`)
+  for (const name of ['', '.', '..', '.partial-a', 'A', 'a.b', 'a/b', '%', '%4', '%zz', '%4A', '%61', '%ff', 'x'.repeat(300)])
+    expect(`${name}: ${idOfName(name)}`).toBe(`${name}: undefined`)
 })
 
 test('ids that make no directory name are refused', () => {

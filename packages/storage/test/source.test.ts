@@ -7,6 +7,17 @@ import { localSource } from '../src/local.ts'
 const roots = new WeakMap<SourceHarness, string>()
 const rootOf = (harness: SourceHarness) => roots.get(harness) ?? ''
 
+const neighbour = async (harness: SourceHarness) => {
+  const path = join(rootOf(harness), 'allowed-not')
+  await writeFile(path, 'secret')
+  return { type: 'local', path } as const
+}
+const pathOf = (spec: { type: string; path?: string }) => spec.path ?? ''
+const linked = async (harness: SourceHarness, target: string, then: string) => {
+  await symlink(target, join(rootOf(harness), 'allowed', 'link'))
+  return { type: 'local', path: `link${then}` } as const
+}
+
 sourceConformance({
   name: 'local',
   create: async () => {
@@ -39,12 +50,16 @@ sourceConformance({
   failing: [
     { name: 'a missing file', code: 'source-not-found', source: () => ({ type: 'local', path: 'missing' }) },
     { name: 'beneath a missing directory', code: 'source-not-found', source: () => ({ type: 'local', path: 'missing/a/b' }) },
-    { name: 'beneath a file', code: 'source-not-found', source: async (harness) => ({ type: 'local', path: `${pathOf(await harness.putFile(Buffer.from('x')))}/a` }) },
+    {
+      name: 'beneath a file',
+      code: 'source-not-found',
+      source: async (harness) => ({ type: 'local', path: `${pathOf(await harness.putFile(Buffer.from('x')))}/a` }),
+    },
     { name: 'outside', code: 'source-forbidden', source: (harness) => ({ type: 'local', path: join(rootOf(harness), 'secret') }) },
     { name: 'outside and missing', code: 'source-forbidden', source: (harness) => ({ type: 'local', path: join(rootOf(harness), 'missing') }) },
     { name: 'up', code: 'source-forbidden', source: () => ({ type: 'local', path: '../secret' }) },
     { name: 'up beyond a missing directory', code: 'source-forbidden', source: () => ({ type: 'local', path: 'missing/../../secret' }) },
-    { name: 'a neighbour whose name begins alike', code: 'source-forbidden', source: (harness) => ({ type: 'local', path: `${rootOf(harness)}/allowed-not` }) },
+    { name: 'a neighbour whose name begins alike', code: 'source-forbidden', source: neighbour },
     { name: 'a link that leads outside', code: 'source-forbidden', source: (harness) => linked(harness, '../secret', '') },
     { name: 'beneath a link that leads outside', code: 'source-forbidden', source: (harness) => linked(harness, '..', '/secret') },
     { name: 'missing beneath a link that leads outside', code: 'source-forbidden', source: (harness) => linked(harness, '..', '/missing') },
@@ -54,9 +69,3 @@ sourceConformance({
     { name: 'a path that is too long', code: 'source-invalid', source: () => ({ type: 'local', path: 'x'.repeat(4096) }) },
   ],
 })
-
-const pathOf = (spec: { type: string; path?: string }) => spec.path ?? ''
-const linked = async (harness: SourceHarness, target: string, then: string) => {
-  await symlink(target, join(rootOf(harness), 'allowed', 'link'))
-  return { type: 'local', path: `link${then}` } as const
-}

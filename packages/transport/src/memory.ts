@@ -1,294 +1,255 @@
-import { type AbortOptions, type Clock, type PeerView, type Transport, TransportError } from './index.ts'
+import type { Clock, Transport } from './index.ts'
+import { type Endpoint, memoryEndpoint, type Wire } from './memory-endpoint.ts'
+import { type Faults, type Link, type LinkFaults, memoryLink, resolveFaults } from './memory-link.ts'
 import { seededRandom } from './random.ts'
 
-export { seededRandom } from './random.ts'
-export { type VirtualClock, virtualClock } from './virtual-clock.ts'
+export type { LinkFaults } from './memory-link.ts'
+export { drainMicrotasks, type VirtualClock, type VirtualClockOptions, virtualClock } from './virtual-clock.ts'
 
-/** How one direction of a link behaves. Milliseconds; shares between 0 and 1. */
-export interface LinkOptions {
-  readonly latency?: number
-  /** Up to this much is added, uniformly: messages overtake each other. */
-  readonly jitter?: number
-  readonly loss?: number
-  readonly duplication?: number
+/** What a packet carries. A send is one packet however many messages it holds; an `answer` acknowledges it or says why not. */
+export type PacketType = 'send' | 'answer' | 'hint' | 'query' | 'chunk' | 'cancel' | 'topic'
+
+/**
+ * What became of a packet: `lost` by chance, `cut` by a partition or block (when sent or on arrival), `vanished` because one of the two ends crashed meanwhile.
+ */
+export type PacketFate = 'delivered' | 'lost' | 'cut' | 'vanished'
+
+/** A packet at the moment its fate is decided. `at` in milliseconds of the clock, `bytes` the payload's length. */
+export interface PacketRecord {
+  readonly at: number
+  readonly from: string
+  readonly to: string
+  readonly type: PacketType
+  readonly bytes: number
+  readonly fate: PacketFate
 }
 
-export interface MemoryNetworkOptions extends LinkOptions {
+/** What a node (or all of them) has sent, and what became of it. Every packet ends as one of delivered, lost, cut or vanished, a duplicated one twice. */
+export interface NetworkCounters {
+  sends: number
+  /** Messages in those sends. */
+  messages: number
+  hints: number
+  queries: number
+  publications: number
+  /** Packets of any type, answers and chunks included. */
+  packets: number
+  /** Payload bytes in those packets. */
+  bytes: number
+  delivered: number
+  lost: number
+  cut: number
+  vanished: number
+  duplicated: number
+}
+
+export interface MemoryNetworkOptions extends LinkFaults {
+  /** The one clock of the simulation, or `systemClock()` for a node that talks to itself. */
   readonly clock: Clock
-  readonly seed?: number
-  /** After how long an unacknowledged `send` fails; milliseconds. Default 10,000. */
+  /** Same seed, same calls, same clock: the same packets to the byte. */
+  readonly seed: number | string
+  /** When a send without an answer, or a query that lost a packet, fails as `unreachable`, in milliseconds. Default 10,000. */
   readonly timeout?: number
+  /** The most bytes one send, hint, query, chunk or publication may hold; more is `too-large`. Default 16 MiB. */
+  readonly maxBytes?: number
+  /** Sees the fate of every packet. */
+  readonly observe?: (packet: PacketRecord) => void
+  /** Sees what a handler threw: the network goes on. A failed `receive` or `serve` is also told to the peer, as `refused`. */
+  readonly onFault?: (error: unknown, node: string, handler: 'receive' | 'hint' | 'serve') => void
 }
 
-/** A simulated network in one process. The same seed and the same calls give the same deliveries. */
 export interface MemoryNetwork {
-  /** A node of this name; one that crashed or was disposed may join again. */
+  /** A transport for this id, to be started. An id that crashed or was disposed may join again: a restart. One that is live may not. */
   join(id: string): Transport
-  /** Overrides the network's behaviour from one node to another. */
-  link(from: string, to: string, options: LinkOptions): void
-  /** Nodes of different groups no longer hear each other; a node in no group hears nobody. */
-  partition(groups: readonly (readonly string[])[]): void
-  /** Nothing gets from one node to the other any more; the way back stays open. */
-  block(from: string, to: string): void
-  /** Ends partitions and blocks. */
-  heal(): void
-  /** The node is gone at once, with everything on its way to or from it. */
+  /**
+   * Stops a node as a power cut would: what is on its way to or from it vanishes, its handlers are gone, its promises never settle, peers hear nothing and time out.
+   * Its old transport does nothing any more.
+   */
   crash(id: string): void
-  readonly counters: { readonly messages: number; readonly hints: number; readonly delivered: number; readonly lost: number; readonly bytes: number }
+  /** Splits the network: nodes of different groups no longer reach each other. Those in no group form one more. Replaces an earlier partition. */
+  partition(groups: readonly (readonly string[])[]): void
+  /** Cuts one direction, until disposed or healed. */
+  block(from: string, to: string): Disposable
+  /** Ends the partition and every block. */
+  heal(): void
+  /** Changes what all links between two nodes do from now on; what is left out stays. What a node sends to itself meets no fault that `link` does not set. */
+  configure(faults: LinkFaults): void
+  /** Changes what one direction does from now on, over what all links do; undefined takes that back. */
+  link(from: string, to: string, faults: LinkFaults | undefined): void
+  /** A copy of the counters: of what one node sent, over all its restarts, or of all. */
+  counters(id?: string): NetworkCounters
 }
 
-type Receive = Parameters<Transport['receive']>[0]
-type OnHint = Parameters<Transport['onHint']>[0]
-type Serve = Parameters<Transport['serve']>[1]
+const emptyCounters = (): NetworkCounters => ({
+  sends: 0,
+  messages: 0,
+  hints: 0,
+  queries: 0,
+  publications: 0,
+  packets: 0,
+  bytes: 0,
+  delivered: 0,
+  lost: 0,
+  cut: 0,
+  vanished: 0,
+  duplicated: 0,
+})
 
-interface Member {
-  readonly id: string
-  started: boolean
-  alive: boolean
-  receive?: Receive
-  onHint?: OnHint
-  /** Handlers run one after the other. */
-  busy: Promise<void>
-  readonly serving: Map<string, Serve>
-  readonly topics: Map<string, Set<(bytes: Uint8Array) => void>>
-  /** Rejects what this node still waits for, when it is gone. */
-  readonly waiting: Set<(error: TransportError) => void>
-}
-
+/**
+ * A simulated network in one process. With no latency a packet takes one microtask; otherwise it waits on the given clock. Payloads are copied on the way in, so that
+ * nodes share no memory.
+ *
+ * @example
+ * const network = memoryNetwork({ clock: virtualClock(), seed: 1, latency: 20, jitter: 5, loss: 0.01 })
+ * const a = network.join('a')
+ */
 export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
-  const { clock, timeout = 10_000 } = options
-  const random = seededRandom(options.seed ?? 0)
-  const members = new Map<string, Member>()
-  const links = new Map<string, LinkOptions>()
-  const blocked = new Set<string>()
-  const counters = { messages: 0, hints: 0, delivered: 0, lost: 0, bytes: 0 }
-  let groups: readonly (readonly string[])[] | undefined
+  const { clock, seed, timeout = 10_000, maxBytes = 16 * 1024 * 1024, observe, onFault } = options
+  if (!(timeout > 0)) throw new RangeError(`memoryNetwork: timeout must be more than 0, not ${timeout}`)
+  let faults = resolveFaults(options)
+  const overrides = new Map<string, Map<string, LinkFaults>>()
+  const resolved = new Map<string, Map<string, Faults>>()
+  const links = new Map<string, Map<string, Link>>()
+  const endpoints = new Map<string, Endpoint>()
+  const counted = new Map<string, NetworkCounters>()
+  const blocked = new Map<string, Map<string, Set<object>>>()
+  let groups: Map<string, number> | undefined
 
-  const pair = (from: string, to: string): string => `${from}\0${to}`
-  const isOpen = (from: string, to: string): boolean =>
-    from === to || (!blocked.has(pair(from, to)) && (groups === undefined || groups.some((group) => group.includes(from) && group.includes(to))))
+  const within = <V>(map: Map<string, Map<string, V>>, from: string, to: string, make: () => V): V => {
+    let inner = map.get(from)
+    if (!inner) map.set(from, (inner = new Map()))
+    let value = inner.get(to)
+    if (value === undefined) inner.set(to, (value = make()))
+    return value
+  }
 
-  /** Carries something from one node to another: later, never, or twice. Nothing arrives at, or from, a node that is gone meanwhile. */
-  const carry = (from: Member, to: Member, deliver: () => void): void => {
-    const { latency = 0, jitter = 0, loss = 0, duplication = 0 } = from === to ? {} : { ...options, ...links.get(pair(from.id, to.id)) }
-    const copies = duplication > 0 && random() < duplication ? 2 : 1
-    for (let copy = 0; copy < copies; copy++) {
-      if (!isOpen(from.id, to.id) || (loss > 0 && random() < loss)) {
-        counters.lost++
-        continue
-      }
-      const arrive = (): void => {
-        if (!from.alive || !to.alive) return void counters.lost++
-        counters.delivered++
-        deliver()
-      }
-      const delay = latency + (jitter > 0 ? random() * jitter : 0)
-      if (delay > 0) clock.at(clock.now() + delay, arrive)
-      else queueMicrotask(arrive)
+  const isCut = (from: string, to: string): boolean => {
+    if (groups && from !== to && groups.get(from) !== groups.get(to)) return true
+    return blocked.size > 0 && (blocked.get(from)?.get(to)?.size ?? 0) > 0
+  }
+
+  const countersOf = (id: string): NetworkCounters => {
+    let counters = counted.get(id)
+    if (!counters) counted.set(id, (counters = emptyCounters()))
+    return counters
+  }
+
+  // All waits for an answer are equally long, so the first to start is the first to end, and one timer serves them all.
+  const expiries = new Map<number, { readonly at: number; readonly run: () => void }>()
+  let expiryCount = 0
+  let expiryTimer: Disposable | undefined
+
+  const armExpiry = (): void => {
+    for (const { at } of expiries.values()) {
+      expiryTimer = clock.at(at, () => {
+        expiryTimer = undefined
+        const now = clock.now()
+        for (const [key, expiry] of expiries) {
+          if (expiry.at > now) break
+          expiries.delete(key)
+          expiry.run()
+        }
+        if (!expiryTimer) armExpiry()
+      })
+      break
     }
   }
 
-  const failed = (to: string, why: string): TransportError => new TransportError('unreachable', `${to} ${why}`)
-
-  /** Waits for an answer that may never come: until the timeout, the signal, or the end of the node that waits. */
-  const answer = <T>(
-    member: Member,
-    to: string,
-    signal: AbortSignal | undefined,
-    ask: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
-  ): Promise<T> =>
-    new Promise<T>((resolve, reject) => {
-      const end = (act: () => void): void => {
-        alarm[Symbol.dispose]()
-        signal?.removeEventListener('abort', abort)
-        member.waiting.delete(reject)
-        act()
+  const wire: Wire = {
+    clock,
+    maxBytes,
+    fault: (error, node, handler) => onFault?.(error, node, handler),
+    countersOf,
+    find: (id) => endpoints.get(id),
+    all: () => endpoints.values(),
+    isCut,
+    faultsOf: (from, to) => within(resolved, from, to, () => resolveFaults(overrides.get(from)?.get(to) ?? {}, from === to ? undefined : faults)),
+    expire(run) {
+      const key = (expiryCount += 1)
+      expiries.set(key, { at: clock.now() + timeout, run })
+      if (!expiryTimer) armExpiry()
+      return () => {
+        if (!expiries.delete(key) || expiries.size > 0) return
+        expiryTimer?.[Symbol.dispose]()
+        expiryTimer = undefined
       }
-      const abort = (): void => end(() => reject(signal?.reason))
-      const alarm = clock.at(clock.now() + timeout, () => end(() => reject(failed(to, `did not answer within ${timeout} ms`))))
-      signal?.addEventListener('abort', abort, { once: true })
-      member.waiting.add(reject)
-      ask(
-        (value) => end(() => resolve(value)),
-        (error) => end(() => reject(error)),
-      )
-    })
-
-  const join = (id: string): Transport => {
-    if (members.get(id)?.alive) throw new TransportError('refused', `${id} is in the network already`)
-    const member: Member = { id, started: false, alive: true, busy: Promise.resolve(), serving: new Map(), topics: new Map(), waiting: new Set() }
-    members.set(id, member)
-
-    const peer = (to: string): Member => {
-      if (!member.started || !member.alive) throw new TransportError('not-started', `${id} has not started`)
-      const found = members.get(to)
-      if (found === undefined) throw new TransportError('unknown-peer', `no node ${to} is in the network`)
-      return found
-    }
-
-    const receiveFrame = async (to: Member, messages: readonly Uint8Array[]): Promise<void> => {
-      const handler = to.receive
-      if (handler === undefined) throw new TransportError('no-handler', `${to.id} takes no messages`)
-      const turn = to.busy.then(() => handler(id, messages))
-      to.busy = turn.catch(() => {})
-      await turn
-    }
-
-    return {
-      self: id,
-      start: ({ signal } = {}) => {
-        signal?.throwIfAborted()
-        member.started = true
-        return Promise.resolve()
-      },
-      send: async (to, messages, { signal }) => {
-        signal?.throwIfAborted()
-        const target = peer(to)
-        const frame = messages.map((bytes) => bytes.slice())
-        counters.messages += frame.length
-        counters.bytes += frame.reduce((sum, { length }) => sum + length, 0)
-        await answer<void>(member, to, signal, (resolve, reject) =>
-          carry(member, target, () => {
-            receiveFrame(target, frame).then(
-              () => carry(target, member, resolve),
-              (error: unknown) =>
-                carry(target, member, () =>
-                  reject(error instanceof TransportError ? error : new TransportError('refused', `${to} did not take the messages`, { cause: error })),
-                ),
-            )
-          }),
-        )
-      },
-      receive: (handler) => {
-        member.receive = handler
-        return { [Symbol.dispose]: () => void (member.receive === handler && delete member.receive) }
-      },
-      hint: (to, bytes) => {
-        const target = members.get(to)
-        if (!member.started || target === undefined) return
-        counters.hints++
-        counters.bytes += bytes.length
-        const sent = bytes.slice()
-        carry(member, target, () => target.onHint?.(id, sent))
-      },
-      onHint: (handler) => {
-        member.onHint = handler
-        return { [Symbol.dispose]: () => void (member.onHint === handler && delete member.onHint) }
-      },
-      query: async function* (to, protocol, body, { signal }) {
-        signal?.throwIfAborted()
-        const target = peer(to)
-        const sent = body.slice()
-        const stop = new AbortController()
-        try {
-          const chunks = await answer<AsyncIterator<Uint8Array>>(member, to, signal, (resolve, reject) =>
-            carry(member, target, () => {
-              const handler = target.serving.get(protocol)
-              if (handler === undefined) return carry(target, member, () => reject(new TransportError('no-handler', `${to} does not serve ${protocol}`)))
-              const opened = handler(id, sent, { signal: stop.signal })[Symbol.asyncIterator]()
-              carry(target, member, () => resolve(opened))
-            }),
-          )
-          for (;;) {
-            const chunk = await answer<IteratorResult<Uint8Array>>(member, to, signal, (resolve, reject) => {
-              chunks.next().then(
-                (result) => carry(target, member, () => resolve(result)),
-                (error: unknown) => carry(target, member, () => reject(new TransportError('refused', `${to} broke off its answer`, { cause: error }))),
-              )
-            })
-            if (chunk.done === true) return
-            yield chunk.value.slice()
-          }
-        } finally {
-          stop.abort(new DOMException('the query ended', 'AbortError'))
-        }
-      },
-      serve: (protocol, handler) => {
-        if (member.serving.has(protocol)) throw new TransportError('refused', `${id} serves ${protocol} already`)
-        member.serving.set(protocol, handler)
-        return { [Symbol.dispose]: () => void member.serving.delete(protocol) }
-      },
-      publish: (topic, bytes) => {
-        if (!member.started) return Promise.reject(new TransportError('not-started', `${id} has not started`))
-        const sent = bytes.slice()
-        for (const other of members.values()) {
-          if (!other.topics.has(topic)) continue
-          carry(member, other, () => {
-            for (const deliver of other.topics.get(topic) ?? []) deliver(sent)
-          })
-        }
-        return Promise.resolve()
-      },
-      subscribe: (topic, { signal }) => subscription(member, topic, signal),
-      peers: (): readonly PeerView[] =>
-        [...members.values()]
-          .filter((other) => other !== member)
-          .map((other) => ({ id: other.id, connected: other.alive && other.started && isOpen(id, other.id) && isOpen(other.id, id) })),
-      [Symbol.asyncDispose]: () => {
-        leave(member)
-        return Promise.resolve()
-      },
-    }
-  }
-
-  const leave = (member: Member): void => {
-    member.alive = false
-    delete member.receive
-    delete member.onHint
-    member.serving.clear()
-    member.topics.clear()
-    for (const reject of [...member.waiting]) reject(failed(member.id, 'is gone'))
-    if (members.get(member.id) === member) members.delete(member.id)
+    },
+    carry(from, to, type, bytes, arrive, lost) {
+      const counters = countersOf(from.self)
+      const ended = (fate: PacketFate): void => {
+        counters[fate] += 1
+        observe?.({ at: clock.now(), from: from.self, to: to.self, type, bytes, fate })
+        if (fate !== 'delivered') lost?.()
+      }
+      counters.packets += 1
+      counters.bytes += bytes
+      if (isCut(from.self, to.self)) {
+        ended('cut')
+        return
+      }
+      const link = within(links, from.self, to.self, () => memoryLink(clock, seededRandom(`${seed}\0${from.self}\0${to.self}`)))
+      const result = link.carry(wire.faultsOf(from.self, to.self), (again) => {
+        if (isCut(from.self, to.self)) return ended('cut')
+        if (from.state === 'crashed' || to.state === 'crashed') return ended('vanished')
+        ended('delivered')
+        arrive(again)
+      })
+      if (result === 'lost') ended('lost')
+      if (result === 'twice') counters.duplicated += 1
+    },
   }
 
   return {
-    join,
-    link: (from, to, link) => void links.set(pair(from, to), link),
-    partition: (next) => {
+    join(id) {
+      const present = endpoints.get(id)
+      if (present && present.state !== 'crashed' && present.state !== 'closed') throw new Error(`memoryNetwork: ${id} has joined already; crash or dispose it first`)
+      const endpoint = memoryEndpoint(id, wire)
+      endpoints.set(id, endpoint)
+      return endpoint.transport
+    },
+    crash(id) {
+      const endpoint = endpoints.get(id)
+      if (!endpoint) throw new Error(`memoryNetwork: ${id} has never joined`)
+      endpoint.crash()
+    },
+    partition(parts) {
+      const next = new Map<string, number>()
+      parts.forEach((part, index) => {
+        for (const id of part) {
+          if (next.has(id)) throw new Error(`memoryNetwork: ${id} is in two groups`)
+          next.set(id, index)
+        }
+      })
       groups = next
     },
-    block: (from, to) => void blocked.add(pair(from, to)),
-    heal: () => {
+    block(from, to) {
+      const block = {}
+      within(blocked, from, to, () => new Set<object>()).add(block)
+      return { [Symbol.dispose]: () => void blocked.get(from)?.get(to)?.delete(block) }
+    },
+    heal() {
       groups = undefined
       blocked.clear()
     },
-    crash: (id) => {
-      const member = members.get(id)
-      if (member) leave(member)
+    configure(next) {
+      faults = resolveFaults(next, faults)
+      resolved.clear()
     },
-    counters,
-  }
-}
-
-/** What a topic brings while nobody reads waits here; beyond this the oldest are dropped. */
-const longestQueue = 1024
-
-async function* subscription(member: Member, topic: string, signal: AbortOptions['signal']): AsyncGenerator<Uint8Array> {
-  signal?.throwIfAborted()
-  const queue: Uint8Array[] = []
-  let wake = (): void => {}
-  const deliver = (bytes: Uint8Array): void => {
-    queue.push(bytes)
-    if (queue.length > longestQueue) queue.shift()
-    wake()
-  }
-  const subscribers = member.topics.get(topic) ?? new Set()
-  member.topics.set(topic, subscribers)
-  subscribers.add(deliver)
-  const abort = (): void => wake()
-  signal?.addEventListener('abort', abort)
-  try {
-    while (!signal?.aborted) {
-      const next = queue.shift()
-      if (next !== undefined) yield next
-      else
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-    }
-  } finally {
-    signal?.removeEventListener('abort', abort)
-    subscribers.delete(deliver)
-    if (subscribers.size === 0) member.topics.delete(topic)
+    link(from, to, own) {
+      if (own) {
+        resolveFaults(own)
+        within(overrides, from, to, () => own)
+        overrides.get(from)?.set(to, own)
+      } else {
+        overrides.get(from)?.delete(to)
+      }
+      resolved.get(from)?.delete(to)
+    },
+    counters(id) {
+      if (id !== undefined) return { ...(counted.get(id) ?? emptyCounters()) }
+      const total = emptyCounters()
+      for (const counters of counted.values()) for (const name of Object.keys(total) as (keyof NetworkCounters)[]) total[name] += counters[name]
+      return total
+    },
   }
 }

@@ -1,100 +1,180 @@
 import type { Clock } from './index.ts'
 
-/** A clock that moves only when told: for simulations and tests. */
-export interface VirtualClock extends Clock {
-  /** Moves by `milliseconds`, running what becomes due on the way, in order of time and then of scheduling. */
-  advance(milliseconds: number): Promise<void>
-  /** Runs what is scheduled, moving the clock, until nothing is, or `until` has come. */
-  run(until?: number): Promise<void>
-  /** How many events are scheduled. */
-  readonly pending: number
-}
+// Kept from load time, so that a test runner's fake timers do not stop the clock's own turns.
+const macrotask = setImmediate
+
+/**
+ * Runs everything that promises have set going, before it resolves: the microtask queue empties between two macrotasks. What waits for the outside world (files,
+ * sockets, worker threads, WebCrypto) is not waited for, and makes virtual time depend on real time: keep it out of simulations.
+ */
+export const drainMicrotasks = (): Promise<void> => new Promise((resolve) => macrotask(resolve))
 
 interface Entry {
   readonly time: number
   readonly order: number
-  readonly run: () => void
-  gone: boolean
+  /** Undefined once it ran or was disposed. */
+  run: (() => void) | undefined
 }
 
-/** `start`: milliseconds since the Unix epoch. */
-export const virtualClock = ({ start = 0 }: { readonly start?: number } = {}): VirtualClock => {
-  const heap: Entry[] = []
-  let now = start
-  let order = 0
-  let live = 0
+const before = (a: Entry, b: Entry): boolean => a.time < b.time || (a.time === b.time && a.order < b.order)
 
-  const before = (one: Entry, other: Entry): boolean => one.time < other.time || (one.time === other.time && one.order < other.order)
-  const swap = (one: number, other: number): void => {
-    const [a, b] = [heap[one], heap[other]]
-    if (a && b) [heap[one], heap[other]] = [b, a]
-  }
-  const isBefore = (one: number, other: number): boolean => {
-    const [a, b] = [heap[one], heap[other]]
-    return a !== undefined && b !== undefined && before(a, b)
-  }
-  const push = (entry: Entry): void => {
-    heap.push(entry)
-    for (let at = heap.length - 1; at > 0; ) {
-      const parent = (at - 1) >> 1
-      if (!isBefore(at, parent)) break
-      swap(at, parent)
-      at = parent
+/** A binary heap by time, then by order of scheduling. */
+const schedule = () => {
+  let heap: Entry[] = []
+  let dead = 0
+
+  const sink = (start: number): void => {
+    const entry = heap[start] as Entry
+    let at = start
+    for (;;) {
+      let child = at * 2 + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && before(heap[child + 1] as Entry, heap[child] as Entry)) child += 1
+      if (!before(heap[child] as Entry, entry)) break
+      heap[at] = heap[child] as Entry
+      at = child
     }
+    heap[at] = entry
   }
+
   const pop = (): void => {
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
+    const last = heap.pop() as Entry
+    if (heap.length === 0) return
     heap[0] = last
-    for (let at = 0; ; ) {
-      const [left, right] = [2 * at + 1, 2 * at + 2]
-      const least = isBefore(right, left) ? right : left
-      if (!isBefore(least, at)) break
-      swap(at, least)
-      at = least
-    }
-  }
-  const next = (): Entry | undefined => {
-    while (heap[0]?.gone) pop()
-    return heap[0]
-  }
-
-  /** Everything that promises still have to do at this instant happens before the clock moves on. */
-  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-  const run = async (until = Infinity): Promise<void> => {
-    await settle()
-    for (let entry = next(); entry !== undefined && entry.time <= until; entry = next()) {
-      now = Math.max(now, entry.time)
-      // All of one instant in one go, in order; what they schedule for this instant comes in the next.
-      for (const instant = now, scheduled = order; entry !== undefined && entry.time <= instant && entry.order < scheduled; entry = next()) {
-        pop()
-        live--
-        entry.gone = true
-        entry.run()
-      }
-      await settle()
-    }
-    if (until !== Infinity) now = Math.max(now, until)
+    sink(0)
   }
 
   return {
-    now: () => now,
-    at: (time, action) => {
-      const entry: Entry = { time: Math.max(time, now), order: order++, run: action, gone: false }
-      live++
-      push(entry)
-      return {
-        [Symbol.dispose]: () => {
-          if (!entry.gone) live--
-          entry.gone = true
-        },
+    add(entry: Entry): void {
+      let at = heap.push(entry) - 1
+      while (at > 0) {
+        const parent = (at - 1) >>> 1
+        if (!before(entry, heap[parent] as Entry)) break
+        heap[at] = heap[parent] as Entry
+        at = parent
+      }
+      heap[at] = entry
+    },
+    forget(entry: Entry): void {
+      if (!entry.run) return
+      entry.run = undefined
+      dead += 1
+      // Most timeouts are disposed long before their time: without this they would fill the heap.
+      if (dead > 64 && dead > heap.length / 2) {
+        heap = heap.filter(({ run }) => run)
+        dead = 0
+        for (let at = (heap.length >>> 1) - 1; at >= 0; at -= 1) sink(at)
       }
     },
-    advance: (milliseconds) => run(now + milliseconds),
-    run,
-    get pending() {
-      return live
+    peek(): Entry | undefined {
+      for (let top = heap[0]; top; top = heap[0]) {
+        if (top.run) return top
+        dead -= 1
+        pop()
+      }
+      return undefined
+    },
+    pop,
+    live: (): number => heap.length - dead,
+  }
+}
+
+export interface VirtualClockOptions {
+  /** The time it starts at, in milliseconds since the Unix epoch. Default 0. */
+  readonly start?: number
+}
+
+/**
+ * Time that moves only when told to. Events run one at a time, by time and then in the order they were scheduled, and between two events everything that promises have
+ * set going runs first. Its methods that move time are asynchronous and must not overlap: a second call before the first has resolved is an error.
+ */
+export interface VirtualClock extends Clock {
+  /** Moves on by `ms` milliseconds, running what becomes due. An error that an event throws is thrown on, with the time left where it happened. */
+  advance(ms: number): Promise<void>
+  /** The same, to a time. A time that is past is the present. */
+  advanceTo(time: number): Promise<void>
+  /** Goes to the next event and runs it. False when there is none. */
+  next(): Promise<boolean>
+  /** Runs events until none is left, and returns how many ran. Throws after `limit` (default one million): something reschedules itself for ever. */
+  runUntilIdle(options?: { readonly limit?: number }): Promise<number>
+  /** How many events wait. */
+  readonly waiting: number
+  /** When the next one is due. */
+  readonly nextAt: number | undefined
+}
+
+/**
+ * @example
+ * const clock = virtualClock()
+ * clock.at(1000, () => {})
+ * await clock.advance(1000)
+ */
+export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock => {
+  const queue = schedule()
+  let now = options.start ?? 0
+  let order = 0
+  let moving = false
+
+  if (!Number.isFinite(now)) throw new RangeError(`virtualClock: start must be a finite number, not ${now}`)
+
+  const exclusive = async <T>(move: () => Promise<T>): Promise<T> => {
+    if (moving) throw new Error('the virtual clock is moving already: await one move before the next')
+    moving = true
+    try {
+      await drainMicrotasks()
+      return await move()
+    } finally {
+      moving = false
+    }
+  }
+
+  /** Runs the next event if it is due by then. */
+  const step = async (until: number): Promise<boolean> => {
+    const entry = queue.peek()
+    if (!entry || entry.time > until) return false
+    queue.pop()
+    now = entry.time
+    const run = entry.run
+    entry.run = undefined
+    run?.()
+    await drainMicrotasks()
+    return true
+  }
+
+  const advanceTo = (time: number): Promise<void> =>
+    exclusive(async () => {
+      if (!Number.isFinite(time)) throw new RangeError(`virtualClock: cannot advance to ${time}`)
+      while (await step(time));
+      now = Math.max(now, time)
+    })
+
+  return {
+    now: () => now,
+    at(time, run) {
+      if (Number.isNaN(time)) throw new RangeError('virtualClock: a time must be a number')
+      if (time === Infinity) return { [Symbol.dispose]: () => {} }
+      order += 1
+      const entry: Entry = { time: Math.max(time, now), order, run }
+      queue.add(entry)
+      return { [Symbol.dispose]: () => queue.forget(entry) }
+    },
+    advance: (ms) => advanceTo(now + ms),
+    advanceTo,
+    next: () => exclusive(() => step(Infinity)),
+    runUntilIdle: ({ limit = 1_000_000 } = {}) =>
+      exclusive(async () => {
+        let count = 0
+        while (await step(Infinity)) {
+          count += 1
+          if (count >= limit && queue.peek()) throw new Error(`virtualClock: still not idle after ${limit} events`)
+        }
+        return count
+      }),
+    get waiting() {
+      return queue.live()
+    },
+    get nextAt() {
+      return queue.peek()?.time
     },
   }
 }

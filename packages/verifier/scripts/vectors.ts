@@ -1,9 +1,10 @@
 // Rewrites test-vectors/*.json: `pnpm vectors`. The test compares: these bytes never change within version 1.
-import type { TreeEntry } from '@skrei/job-spec'
-import { identityFrom } from '@skrei/protocol'
+
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { commitment, commitmentBytes, resultTree, type Opening } from '../src/index.ts'
+import type { TreeEntry } from '@skrei/job-spec'
+import { identityFrom } from '@skrei/protocol'
+import { commitment, commitmentBytes, type Opening, resultTree } from '../src/index.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
@@ -37,7 +38,11 @@ const results: readonly { readonly about: string; readonly files: readonly Vecto
   { about: 'the same 32 bits, read as unsigned', files: [], exit: 4_294_967_295 },
   { about: 'standard output that belongs to the result', files: [], exit: 0, stdout },
   { about: 'one empty file', files: [file('empty', '')], exit: 0 },
-  { about: 'the order of bytes: "-" before "/", capitals before small letters', files: [file('B', '1'), file('a-b', '2'), file('a/b', '3'), file('a/c/d', '4'), file('ab', '5')], exit: 0 },
+  {
+    about: 'the order of bytes: "-" before "/", capitals before small letters',
+    files: [file('B', '1'), file('a-b', '2'), file('a/b', '3'), file('a/c/d', '4'), file('ab', '5')],
+    exit: 0,
+  },
   { about: 'the order of bytes beyond U+FFFF, which is not that of UTF-16', files: [file('\u{ff5e}', 'one'), file('\u{1f434}', 'two')], exit: 0, stdout },
   { about: 'a hundred files', files: Array.from({ length: 100 }, (_, index) => file(`part-${String(index).padStart(3, '0')}`, `${index}`)), exit: 0 },
 ]
@@ -60,7 +65,10 @@ const opening: Opening = {
 
 const openings: readonly { readonly about: string; readonly opening: Opening }[] = [
   { about: 'no roots, not metered', opening },
-  { about: 'every field', opening: { ...opening, traceRoot: digit('c'), evidenceRoot: digit('d'), shard: 4_294_967_295, attempt: 3, exit: -1, fuel: 18_446_744_073_709_551_614n } },
+  {
+    about: 'every field',
+    opening: { ...opening, traceRoot: digit('c'), evidenceRoot: digit('d'), shard: 4_294_967_295, attempt: 3, exit: -1, fuel: 18_446_744_073_709_551_614n },
+  },
   { about: 'metered, and nothing used', opening: { ...opening, exit: 255, fuel: 0n } },
 ]
 
@@ -69,7 +77,10 @@ export const vectorFiles = async (): Promise<Readonly<Record<string, unknown>>> 
   'results.json': {
     about: 'Contents in hexadecimal; stdout: SHA-256 of the standard output.',
     cases: await Promise.all(
-      results.map(async (result) => ({ ...result, result: await resultTree(entriesOf(result.files), result.exit, result.stdout === undefined ? {} : { stdout: result.stdout }) })),
+      results.map(async (result) => ({
+        ...result,
+        result: await resultTree(entriesOf(result.files), result.exit, result.stdout === undefined ? {} : { stdout: result.stdout }),
+      })),
     ),
   },
   'commitments.json': {

@@ -1,5 +1,5 @@
-import { publicKeyOf } from '@skrei/protocol'
 import { createHash } from 'node:crypto'
+import { publicKeyOf } from '@skrei/protocol'
 import { VerifierError } from './error.ts'
 import { concatenate, digestBytes, exitBytes, unsigned32, unsigned64 } from './fixed-width.ts'
 import type { Digest, Seat } from './method.ts'
@@ -46,7 +46,8 @@ const sha256 = (value: string | Uint8Array): Uint8Array => new Uint8Array(create
 const root = (digest: Digest | undefined, field: string): Uint8Array => (digest === undefined ? new Uint8Array(32) : digestBytes(digest, field))
 
 const fuelBytes = (fuel: bigint | undefined): Uint8Array => {
-  if (fuel !== undefined && (fuel < 0n || fuel >= notMetered)) throw new VerifierError('field-invalid', `fuel is ${fuel}, expected a whole number from 0 to 2^64 - 2`)
+  if (fuel !== undefined && (fuel < 0n || fuel >= notMetered))
+    throw new VerifierError('field-invalid', `fuel is ${fuel}, expected a whole number from 0 to 2^64 - 2`)
   return unsigned64(fuel ?? notMetered)
 }
 

@@ -2,7 +2,8 @@ import { VerifierError } from './error.ts'
 import type { Digest } from './method.ts'
 
 const inRange = (value: number, low: number, high: number, field: string): number => {
-  if (!Number.isSafeInteger(value) || value < low || value > high) throw new VerifierError('field-invalid', `${field} is ${value}, expected a whole number from ${low} to ${high}`)
+  if (!Number.isSafeInteger(value) || value < low || value > high)
+    throw new VerifierError('field-invalid', `${field} is ${value}, expected a whole number from ${low} to ${high}`)
   return value
 }
 

@@ -1,6 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { TreeEntry } from '@skrei/job-spec'
 import { merkleTree } from '@skrei/protocol'
-import { createHash } from 'node:crypto'
 import { VerifierError } from './error.ts'
 import { concatenate, digestBytes, exitBytes, unsigned32, unsigned64 } from './fixed-width.ts'
 import type { Digest } from './method.ts'
@@ -55,7 +55,8 @@ const precedes = (left: Uint8Array, right: Uint8Array): boolean => {
 }
 
 const contentHash = async (entry: TreeEntry, signal: AbortSignal | undefined): Promise<Uint8Array> => {
-  const changed = (size: number) => new VerifierError('tree-changed', `${JSON.stringify(entry.path)} was listed with ${entry.size} bytes and ${size > entry.size ? 'has more' : `has ${size}`}`)
+  const changed = (size: number) =>
+    new VerifierError('tree-changed', `${JSON.stringify(entry.path)} was listed with ${entry.size} bytes and ${size > entry.size ? 'has more' : `has ${size}`}`)
   const hash = createHash('sha256')
   let size = 0
   for await (const chunk of entry.open(signal === undefined ? {} : { signal })) {
@@ -99,8 +100,12 @@ export const resultTree = async (files: AsyncIterable<TreeEntry>, exit: number, 
     signal?.throwIfAborted()
     const path = pathBytes(entry.path)
     if (previous !== undefined && !precedes(previous, path))
-      throw new VerifierError('tree-unsorted', `the path ${JSON.stringify(entry.path.slice(0, 256))} does not come after the one before it, by the order of bytes`)
-    if (!Number.isSafeInteger(entry.size) || entry.size < 0) throw new VerifierError('field-invalid', `the size of ${JSON.stringify(entry.path.slice(0, 256))} is ${entry.size}, expected a whole number of bytes`)
+      throw new VerifierError(
+        'tree-unsorted',
+        `the path ${JSON.stringify(entry.path.slice(0, 256))} does not come after the one before it, by the order of bytes`,
+      )
+    if (!Number.isSafeInteger(entry.size) || entry.size < 0)
+      throw new VerifierError('field-invalid', `the size of ${JSON.stringify(entry.path.slice(0, 256))} is ${entry.size}, expected a whole number of bytes`)
     const hash = await contentHash(entry, signal)
     tree.add(concatenate([Uint8Array.of(kinds.file), unsigned32(path.length, 'path length'), path, unsigned64(BigInt(entry.size)), hash]))
     previous = path

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { none, verifierErrors, type SeatState } from '../src/index.ts'
+import { none, type SeatState, verifierErrors } from '../src/index.ts'
 
 const plan = none.plan({ replicas: 1, shards: 1 })
 const decide = (...seats: readonly SeatState[]) => none.decide({ plan, seats, commitsClosed: false, revealsClosed: false })

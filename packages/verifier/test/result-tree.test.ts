@@ -1,7 +1,7 @@
-import type { TreeEntry } from '@skrei/job-spec'
-import fc from 'fast-check'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { TreeEntry } from '@skrei/job-spec'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { entriesOf, type VectorFile } from '../scripts/vectors.ts'
 import { resultTree } from '../src/index.ts'
@@ -46,7 +46,9 @@ test('the digests are those of the vectors, and of an implementation written fro
   }
 })
 
-const segment = fc.string({ unit: fc.constantFrom('a', 'b', '-', '.', 'é', '～', '🐴'), minLength: 1, maxLength: 3 }).filter((text) => text !== '.' && text !== '..')
+const segment = fc
+  .string({ unit: fc.constantFrom('a', 'b', '-', '.', 'é', '～', '🐴'), minLength: 1, maxLength: 3 })
+  .filter((text) => text !== '.' && text !== '..')
 const path = fc.array(segment, { minLength: 1, maxLength: 3 }).map((segments) => segments.join('/'))
 const content = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('hex'))
 const tree = fc
@@ -92,14 +94,28 @@ test('two results that differ in anything have two digests', async () => {
     resultTree(entriesOf(one), 0, { stdout: '0'.repeat(64) }),
     resultTree(entriesOf([{ path: 'b', content: '0102' }]), 0),
     resultTree(entriesOf([{ path: 'a', content: '0103' }]), 0),
-    resultTree(entriesOf([{ path: 'a', content: '01' }, { path: 'b', content: '02' }]), 0),
+    resultTree(
+      entriesOf([
+        { path: 'a', content: '01' },
+        { path: 'b', content: '02' },
+      ]),
+      0,
+    ),
     resultTree(entriesOf([]), 0),
   ])
   expect(new Set(digests.map(({ digest }) => digest)).size).toBe(digests.length)
 })
 
 test('files out of order, or twice, are an error', async () => {
-  for (const paths of [['b', 'a'], ['a', 'a'], ['a/b', 'a-b'], ['ab', 'a'], ['\u{1f434}', '\u{ff5e}'], ['a', 'c', 'b']]) await expect(resultTree(named(...paths), 0)).rejects.toThrow(refusal('tree-unsorted'))
+  for (const paths of [
+    ['b', 'a'],
+    ['a', 'a'],
+    ['a/b', 'a-b'],
+    ['ab', 'a'],
+    ['\u{1f434}', '\u{ff5e}'],
+    ['a', 'c', 'b'],
+  ])
+    await expect(resultTree(named(...paths), 0)).rejects.toThrow(refusal('tree-unsorted'))
 })
 
 test('paths that could mean something else on another machine are an error', async () => {
@@ -125,9 +141,12 @@ test('a file that is not as large as it was listed is an error, and reading it s
   }
   await expect(resultTree(listing(growing), 0)).rejects.toThrow(refusal('tree-changed'))
   expect(read).toBe(12)
-  const short = { ...growing, open: async function* () {
-    yield new Uint8Array(9)
-  } }
+  const short = {
+    ...growing,
+    open: async function* () {
+      yield new Uint8Array(9)
+    },
+  }
   await expect(resultTree(listing(short), 0)).rejects.toThrow(refusal('tree-changed'))
   for (const size of [-1, 0.5, Number.NaN]) await expect(resultTree(listing({ ...short, size }), 0)).rejects.toThrow(refusal('field-invalid'))
 })

@@ -1,22 +1,12 @@
-import { join } from 'node:path'
-import { formatPath, specCid } from '@skrei/job-spec'
-import { type JobView, SubmitError, submitErrors } from '@skrei/scheduler'
 import { localSource } from '@skrei/storage/local'
-import { CliError, cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
-import { type EmbeddedNode, reapEngines, startEmbeddedNode } from '../embedded-node.ts'
-import { fetchResult } from '../fetch-result.ts'
-import { type Home, homePath, openHome, type RunFolder, takeRunFolder } from '../home.ts'
-import { openIdentity } from '../identity.ts'
-import { type Interrupts, interrupts } from '../interrupts.ts'
-import { jobError, jobExit } from '../job-error.ts'
-import { type CliEvent, jobEvents, type ResultEvent } from '../job-events.ts'
-import { type JobFile, readJobFile } from '../job-file.ts'
+import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
+import { interrupts } from '../interrupts.ts'
+import { jobExit } from '../job-error.ts'
+import { readJobFile } from '../job-file.ts'
 import { checkLocalSources } from '../local-sources.ts'
-import { progress } from '../progress.ts'
-import { type ResultDirectory, takeResultDirectory } from '../result-directory.ts'
-import { type RunLog, runLog } from '../run-log.ts'
+import { takeResultDirectory } from '../result-directory.ts'
 import { summary } from '../summary.ts'
-import { fail, internal } from './fail.ts'
+import { fail } from './fail.ts'
 
 export interface RunOptions {
   readonly output?: string
@@ -28,22 +18,22 @@ export interface RunOptions {
 export const run = async (file: string, options: RunOptions): Promise<ExitCode> => {
   const json = options.json === true
   using interrupt = interrupts()
-  const submitted: Submitted = {}
   const startedAt = performance.now()
+  let submitted: string | null = null
   try {
     const job = await readJobFile(file, { signal: interrupt.first })
     const local = localSource({ allow: [job.base], base: job.base })
     await checkLocalSources(job, local, { signal: interrupt.first })
     const output = options.output === undefined ? undefined : takeResultDirectory(options.output)
     try {
-      const home = openHome(homePath())
-      const identity = openIdentity(home)
+      // A job file that is wrong is told before a node is loaded.
+      const { runEmbedded } = await import('../embedded-run.ts')
       const allowPrivateAddresses = options.allowPrivateAddresses === true
+      const onSubmit = (jobId: string): void => {
+        submitted = jobId
+      }
       // Told last, when the node has stopped and its folder is gone.
-      const { view, result } = await inRunFolder(home, interrupt, async (folder, logger) => {
-        await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, logger })
-        return await runJob({ node, job, home, output, json, interrupt, log: logger, submitted })
-      })
+      const { view, result } = await runEmbedded({ job, local, output, json, allowPrivateAddresses, interrupt, onSubmit })
       const people = json ? process.stderr : process.stdout
       people.write(`${summary(view, result, performance.now() - startedAt, people)}\n`)
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
@@ -54,98 +44,6 @@ export const run = async (file: string, options: RunOptions): Promise<ExitCode> 
     }
   } catch (error) {
     const told = interrupt.first.aborted && !(error instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : error
-    return fail(told, json, submitted.jobId)
-  }
-}
-
-interface Submitted {
-  jobId?: string
-}
-
-interface Outcome {
-  readonly view: JobView
-  readonly result: ResultEvent
-}
-
-/** A locked folder of this process's own, gone at the end; what dead processes left goes first. Faults leave their log behind. */
-const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<Outcome>): Promise<Outcome> => {
-  const folder = takeRunFolder(home)
-  const log = runLog(home, folder)
-  try {
-    for (const dead of folder.dead) {
-      try {
-        await reapEngines(dead.path)
-        dead.remove()
-      } catch (error) {
-        log.warn('could not clean up after a dead run; the next start tries again', { folder: dead.path, error })
-      }
-    }
-    return await work(folder, log)
-  } catch (error) {
-    if (error instanceof CliError || interrupt.first.aborted) throw error
-    log.error('the run broke off', { error })
-    throw internal(error, log.keep())
-  } finally {
-    folder.remove()
-  }
-}
-
-interface JobRun {
-  readonly node: EmbeddedNode
-  readonly job: JobFile
-  readonly home: Home
-  readonly output: ResultDirectory | undefined
-  readonly json: boolean
-  readonly interrupt: Interrupts
-  readonly log: RunLog
-  readonly submitted: Submitted
-}
-
-const runJob = async ({ node, job, home, output, json, interrupt, log, submitted }: JobRun): Promise<Outcome> => {
-  const { scheduler } = node
-  using display = progress(process.stderr)
-  const emit = (event: CliEvent): void => {
-    if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
-    display.show(event)
-  }
-  using events = jobEvents(scheduler, emit)
-  interrupt.first.throwIfAborted()
-  const jobId = await submit(node, job)
-  submitted.jobId = jobId
-  emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
-  events.submitted(jobId)
-  const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
-  interrupt.first.addEventListener('abort', cancel)
-  if (interrupt.first.aborted) cancel()
-  const view = await scheduler.finished(jobId, { signal: interrupt.second })
-
-  const directory = output ?? takeResultDirectory(join(home.results, jobId))
-  try {
-    await fetchResult(node, view, directory, { signal: interrupt.second, progress: (bytes) => emit({ type: 'fetching', jobId, bytes }) })
-  } catch (error) {
-    directory.undo()
-    throw error
-  }
-  const result: ResultEvent = {
-    type: 'result',
-    jobId,
-    state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
-    results: { cid: view.reference?.cid ?? null, path: directory.path },
-    error: await jobError(view, scheduler.result(jobId), directory.path, () => log.keep()),
-  }
-  return { view, result }
-}
-
-/** A job that no network of this kind could run is refused here, with what to change. */
-const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string> => {
-  try {
-    return await scheduler.submit(job.spec)
-  } catch (error) {
-    if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
-    const { code, message, path } = error
-    const exit = code === 'not-enough-nodes' ? exitCodes['no-node'] : exitCodes['bad-input']
-    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], {
-      cause: error,
-    })
+    return fail(told, json, submitted)
   }
 }

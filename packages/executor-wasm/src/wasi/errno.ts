@@ -1,7 +1,28 @@
 // Numbers: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#errno
 const numbers = {
-  acces: 2, badf: 8, busy: 10, exist: 20, fault: 21, fbig: 22, ilseq: 25, inval: 28, isdir: 31, mfile: 33, nametoolong: 37, noent: 44, nosys: 52,
-  notdir: 54, notempty: 55, notsock: 57, notsup: 58, overflow: 61, perm: 63, rofs: 69, spipe: 70, xdev: 75, notcapable: 76,
+  acces: 2,
+  badf: 8,
+  busy: 10,
+  exist: 20,
+  fault: 21,
+  fbig: 22,
+  ilseq: 25,
+  inval: 28,
+  isdir: 31,
+  mfile: 33,
+  nametoolong: 37,
+  noent: 44,
+  nosys: 52,
+  notdir: 54,
+  notempty: 55,
+  notsock: 57,
+  notsup: 58,
+  overflow: 61,
+  perm: 63,
+  rofs: 69,
+  spipe: 70,
+  xdev: 75,
+  notcapable: 76,
 } as const
 
 export type ErrnoName = keyof typeof numbers
@@ -11,23 +32,36 @@ export interface Errno {
   readonly errno: number
 }
 
-const answers = new Map(Object.entries(numbers).map(([name, errno]) => [name, { errno } satisfies Errno]))
+const answers = Object.fromEntries(Object.entries(numbers).map(([name, errno]) => [name, { errno }])) as Readonly<Record<ErrnoName, Errno>>
 
 /** The one object for an errno, to be thrown. */
-export const errno = (name: ErrnoName): Errno => answers.get(name) ?? { errno: numbers[name] }
+export const errno = (name: ErrnoName): Errno => answers[name]
 
-export const isErrno = (value: unknown): value is Errno => typeof value === 'object' && value !== null && 'errno' in value && answersHold(value)
-const held = new Set<unknown>(answers.values())
-const answersHold = (value: unknown): boolean => held.has(value)
+const thrown = new Set<unknown>(Object.values(answers))
+export const isErrno = (value: unknown): value is Errno => thrown.has(value)
 
 // A failing call of the host that the guest may know of. Whatever else the host answers is not the guest's business.
 const ofHost: Readonly<Record<string, ErrnoName>> = {
-  EACCES: 'acces', EPERM: 'perm', EEXIST: 'exist', ENOENT: 'noent', ENOTDIR: 'notdir', EISDIR: 'isdir', ENOTEMPTY: 'notempty', ENAMETOOLONG: 'nametoolong',
-  EXDEV: 'xdev', EFBIG: 'fbig', EINVAL: 'inval', ELOOP: 'notcapable', EMFILE: 'mfile', EBUSY: 'busy', EROFS: 'rofs', ENXIO: 'notcapable',
+  EACCES: 'acces',
+  EPERM: 'perm',
+  EEXIST: 'exist',
+  ENOENT: 'noent',
+  ENOTDIR: 'notdir',
+  EISDIR: 'isdir',
+  ENOTEMPTY: 'notempty',
+  ENAMETOOLONG: 'nametoolong',
+  EXDEV: 'xdev',
+  EFBIG: 'fbig',
+  EINVAL: 'inval',
+  ELOOP: 'notcapable',
+  EMFILE: 'mfile',
+  EBUSY: 'busy',
+  EROFS: 'rofs',
+  ENXIO: 'notcapable',
 }
 
 export const errnoOfHost = (error: unknown): Errno | undefined => {
-  const name = hostCode(error) === undefined ? undefined : ofHost[hostCode(error) ?? '']
+  const name = ofHost[hostCode(error) ?? '']
   return name === undefined ? undefined : errno(name)
 }
 

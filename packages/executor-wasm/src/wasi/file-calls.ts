@@ -1,6 +1,6 @@
 import type { Descriptor, OpenFile } from './descriptor.ts'
 import { errno } from './errno.ts'
-import { vectors, type GuestMemory } from './guest-memory.ts'
+import { vectors } from './guest-memory.ts'
 import type { Call, Guest } from './preview1.ts'
 import type { Node } from './tree.ts'
 
@@ -9,15 +9,14 @@ const typeCharacterDevice = 2
 const typeDirectory = 3
 const typeFile = 4
 const flagAppend = 1
-const rightRead = 1n << 1n
+export const rightRead = 1n << 1n
 const rightSeek = 1n << 2n
 const rightTell = 1n << 5n
 export const rightWrite = 1n << 6n
-export { rightRead }
 const allRights = (1n << 30n) - 1n
 
 /** Every file is as old as every run. */
-const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node | undefined): void => {
+export const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node | undefined): void => {
   memory.bytes(at, 64).fill(0)
   memory.setU64(at, 1n)
   memory.setU64(at + 8, described?.inode ?? 0n)
@@ -26,7 +25,6 @@ const putFilestat = ({ memory, clock, tree }: Guest, at: number, described: Node
   memory.setU64(at + 32, described?.kind === 'file' ? BigInt(tree.sizeOf(described)) : 0n)
   for (const time of [40, 48, 56]) memory.setU64(at + time, clock.epoch)
 }
-export { putFilestat }
 
 const nodeOf = (descriptor: Descriptor): Node | undefined => ('node' in descriptor ? descriptor.node : undefined)
 
@@ -96,6 +94,10 @@ const read: Call[1] = (guest, p) => {
   guest.memory.setU32(p.i(3), total)
 }
 
+/** C libraries write a line and its end as two buffers: small ones are put together, so that they arrive together. */
+const gathered = (buffers: readonly Uint8Array[]): readonly Uint8Array[] =>
+  buffers.length > 1 && buffers.reduce((sum, { length }) => sum + length, 0) <= 65_536 ? [Buffer.concat(buffers)] : buffers
+
 const write: Call[1] = (guest, p) => {
   const found = guest.descriptors.get(p.i(0))
   const buffers = vectors(guest.memory, p.i(1), p.i(2))
@@ -107,9 +109,9 @@ const write: Call[1] = (guest, p) => {
     total = writeFrom(guest, found, buffers, found.position)
     found.position += total
   } else if (found.kind === 'output') {
-    for (const buffer of buffers) {
-      if (buffer.length > 0) guest.setup.output(found.stream, buffer)
-      total += buffer.length
+    for (const part of gathered(buffers)) {
+      if (part.length > 0) guest.setup.output(found.stream, part)
+      total += part.length
     }
   } else throw errno(found.kind === 'directory' ? 'isdir' : 'badf')
   guest.memory.setU32(p.i(3), total)
@@ -257,5 +259,3 @@ export const fileCalls: Readonly<Record<string, Call>> = {
   fd_sync: ['i', exists],
   fd_datasync: ['i', exists],
 }
-
-export type { GuestMemory }

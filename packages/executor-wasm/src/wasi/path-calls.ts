@@ -1,10 +1,8 @@
 import { errno } from './errno.ts'
 import { putFilestat, rightRead, rightWrite } from './file-calls.ts'
-import { mustBeDirectory, nodeAt, pathAt, walk, type Place } from './path.ts'
+import { mustBeDirectory, nodeAt, type Place, pathAt, walk } from './path.ts'
 import type { Call, Guest, Parameters } from './preview1.ts'
 import type { Directory, File } from './tree.ts'
-
-export { nodeAt }
 
 const openCreate = 1
 const openDirectory = 2

@@ -1,13 +1,14 @@
-import { EndingError, type Ending } from './ending.ts'
-import { descriptorTable, type Descriptors } from './descriptor.ts'
-import { errno, errnoOfHost, hostCode, isErrno } from './errno.ts'
+import { type Descriptors, descriptorTable } from './descriptor.ts'
+import { type Ending, EndingError } from './ending.ts'
+import { errnoOfHost, hostCode, isErrno } from './errno.ts'
 import { fileCalls } from './file-calls.ts'
-import { guestMemory, type GuestMemory } from './guest-memory.ts'
-import { nodeAt, pathCalls } from './path-calls.ts'
+import { type GuestMemory, guestMemory } from './guest-memory.ts'
+import { nodeAt } from './path.ts'
+import { pathCalls } from './path-calls.ts'
 import { processCalls } from './process-calls.ts'
-import { fileTree, type Mount, type Tree } from './tree.ts'
 import { quotaOf } from './quota.ts'
-import { guestClock, randomFrom, type GuestClock } from './source-of-chance.ts'
+import { type GuestClock, guestClock, randomFrom } from './source-of-chance.ts'
+import { fileTree, type Mount, type Tree } from './tree.ts'
 
 export interface GuestSetup {
   readonly args: readonly string[]
@@ -136,5 +137,3 @@ const stdinNode = (tree: Tree, path: string) => {
   }
   throw new EndingError({ type: 'failure', code: 'task-invalid', detail: `stdin names ${path}, which is no file among the inputs` })
 }
-
-export { errno }

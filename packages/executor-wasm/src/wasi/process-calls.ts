@@ -8,11 +8,19 @@ const terminated = (texts: readonly string[]): readonly Uint8Array[] => texts.ma
 
 const argumentsOf = ({ setup }: Guest) => terminated(setup.args)
 /** Sorted, so that it does not depend on who built the object. */
-const environmentOf = ({ setup }: Guest) => terminated(Object.keys(setup.env).sort().map((name) => `${name}=${setup.env[name] ?? ''}`))
+const environmentOf = ({ setup }: Guest) =>
+  terminated(
+    Object.keys(setup.env)
+      .sort()
+      .map((name) => `${name}=${setup.env[name] ?? ''}`),
+  )
 
 const putSizes = ({ memory }: Guest, list: readonly Uint8Array[], count: number, size: number): void => {
   memory.setU32(count, list.length)
-  memory.setU32(size, list.reduce((sum, text) => sum + text.length, 0))
+  memory.setU32(
+    size,
+    list.reduce((sum, text) => sum + text.length, 0),
+  )
 }
 const putAll = ({ memory }: Guest, list: readonly Uint8Array[], pointers: number, buffer: number): void => {
   let at = buffer
@@ -49,7 +57,8 @@ const readiness = (guest: Guest, userdata: bigint, tag: number, fd: number): Eve
   try {
     const found = guest.descriptors.get(fd)
     if (tag !== tagRead) return { userdata, error: 0, tag, bytes: 65_536n, flags: 0 }
-    const left = found.kind === 'stdin' ? found.bytes.length - found.position : found.kind === 'file' ? Math.max(0, guest.tree.sizeOf(found.node) - found.position) : 0
+    const left =
+      found.kind === 'stdin' ? found.bytes.length - found.position : found.kind === 'file' ? Math.max(0, guest.tree.sizeOf(found.node) - found.position) : 0
     return { userdata, error: 0, tag, bytes: BigInt(left), flags: left === 0 ? flagHangup : 0 }
   } catch (error) {
     if (!isErrno(error)) throw error
@@ -78,9 +87,11 @@ const poll: Call[1] = (guest, p) => {
     const kind = clockOf(memory.u32(at + 16))
     sleeps.push({ userdata, until: absolute ? timeout - (kind === 'realtime' ? clock.epoch : 0n) : now + timeout })
   }
-  if (ready.length === 0) clock.sleepUntil(sleeps.reduce((least, { until }) => (until < least ? until : least), sleeps[0]?.until ?? 0n))
-  const after = ready.length === 0 ? sleeps.reduce((least, { until }) => (until < least ? until : least), sleeps[0]?.until ?? 0n) : now
-  const due = sleeps.filter(({ until }) => until <= after || until <= now)
+  const soonest = sleeps.reduce<bigint | undefined>((least, { until }) => (least === undefined || until < least ? until : least), undefined)
+  // Only where nothing else is ready does it sleep, until the first of them.
+  const reached = ready.length === 0 && soonest !== undefined && soonest > now ? soonest : now
+  clock.sleepUntil(reached)
+  const due = sleeps.filter(({ until }) => until <= reached)
   const events = [...ready, ...due.map(({ userdata }): Event => ({ userdata, error: 0, tag: tagClock, bytes: 0n, flags: 0 }))]
   for (const [index, event] of events.entries()) {
     const at = output + eventBytes * index

@@ -19,7 +19,8 @@ export const quotaOf = (limits: { readonly bytes: number; readonly entries: numb
       bytes += more
     },
     chargeEntries: (more) => {
-      if (entries + more > limits.entries) throw tooLarge(`the outputs would hold ${entries + more} files and directories of ${limits.entries} allowed (limits.files)`)
+      if (entries + more > limits.entries)
+        throw tooLarge(`the outputs would hold ${entries + more} files and directories of ${limits.entries} allowed (limits.files)`)
       entries += more
     },
   }

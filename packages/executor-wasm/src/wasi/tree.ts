@@ -1,5 +1,18 @@
-import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmdirSync, unlinkSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { errno } from './errno.ts'
 import type { Quota } from './quota.ts'
 
@@ -74,11 +87,18 @@ export const fileTree = (mounts: readonly Mount[], quota: Quota): Tree => {
   const file = (name: string, parent: Directory | undefined, writable: boolean, host?: string): File => {
     return { kind: 'file', inode: ++inodes, name, parent, writable, size: undefined, handle: undefined, users: 0, ...(host !== undefined && { host }) }
   }
+  /** In one go: joining level by level would take a guest's deep directories squared. */
   const hostPath = (node: Node): string => {
-    if (node.host !== undefined) return node.host
-    if (node.parent === undefined) throw errno('noent')
-    return join(hostPath(node.parent), node.name)
+    const names: string[] = []
+    let current = node
+    while (current.host === undefined) {
+      names.push(current.name)
+      if (current.parent === undefined) throw errno('noent')
+      current = current.parent
+    }
+    return [current.host, ...names.reverse()].join('/')
   }
+
   const children = (node: Directory): Map<string, Node> => {
     if (node.children !== undefined) return node.children
     const found = new Map<string, Node>()
@@ -262,7 +282,7 @@ export const fileTree = (mounts: readonly Mount[], quota: Quota): Tree => {
         if (node.kind === 'file' && target.kind === 'directory') throw errno('isdir')
         if (target.kind === 'directory' && children(target).size > 0) throw errno('notempty')
       }
-      renameSync(hostPath(node), target === undefined ? join(hostPath(parent), name) : hostPath(target))
+      renameSync(hostPath(node), `${hostPath(parent)}/${name}`)
       if (target?.kind === 'file') detachFile(target)
       else if (target !== undefined) {
         detach(target)

@@ -123,12 +123,12 @@ int main(int argc, char **argv) {
     printf(" %lld.%09ld\n", (long long)now.tv_sec, now.tv_nsec);
   }
   else if (IS("unreachable")) __builtin_trap();
-  else if (IS("divides")) { volatile int zero = 0; return 1 / zero; }
+  else if (IS("divides")) { volatile int one = 1, zero = 0; volatile int quotient = one / zero; return quotient; }
   else if (IS("reaches")) { volatile char *far = (char *)0x7ffffff0; return *far; }
   else if (IS("recurses")) { volatile int depth = 0; return deep(&depth); }
   else if (IS("allocates")) {
     size_t total = 0;
-    while (malloc(1 << 20)) total++;
+    for (volatile char *block; (block = malloc(1 << 20)); total++) *block = 1;
     printf("%zu\n", total);
   }
   else if (IS("lists")) {

@@ -29,7 +29,7 @@ export const run = async (
   let exit: RunExit | undefined
   for await (const event of executor.run(request, options)) {
     await pass(id, event, world)
-    if (event.type === 'exit') exit = event
+    if (event.type === 'exit') exit = bounded(event)
   }
   await world.workspace.seal(id)
   if (exit === undefined) throw new Error(`the engine ${task.engine.type} ended ${id} without an exit`)
@@ -41,8 +41,26 @@ const pass = async (id: string, event: RunEvent, { workspace, progress }: RunWor
   if (event.type === 'progress') progress('running', event.done ?? 0, event.total)
 }
 
+/** As much of what an executor says as a message takes. */
+const bounded = ({ usage, facts, failure, exit }: RunExit): RunExit => ({
+  type: 'exit',
+  ...(exit !== undefined && { exit }),
+  ...(failure && { failure: { code: failure.code, detail: failure.detail.slice(0, longestDetail) } }),
+  usage: Object.fromEntries(Object.entries(usage).filter(([, value]) => Number.isFinite(value) && value >= 0)),
+  facts: Object.fromEntries(
+    Object.entries(facts)
+      .slice(0, mostFacts)
+      .map(([name, value]) => [name.slice(0, 64), value.slice(0, 1024)]),
+  ),
+})
+const longestDetail = 4096
+const mostFacts = 64
+
 const outcome = async (id: string, exit: RunExit, workspace: Workspace, options: { readonly signal: AbortSignal }): Promise<Outcome> => {
   const { usage, facts } = exit
+  // Nobody stopped it, or nobody would wait for its outcome: the node did, when it ended.
+  if (exit.failure?.code === 'cancelled')
+    return outcomeOf({ failure: { code: 'node-restarted', detail: 'the node ended while the execution ran' }, usage, facts })
   if (exit.failure !== undefined && exit.exit === undefined) return outcomeOf({ failure: exit.failure, usage, facts })
   try {
     const tree = await resultTree(workspace.entries(id, options), exit.exit ?? 0, options)

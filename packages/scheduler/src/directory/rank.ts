@@ -8,7 +8,7 @@ export interface Ranker {
   readonly score: (node: Announcement, wanted: Wanted & { readonly prefer: readonly string[]; readonly failed: readonly string[] }) => number
 }
 
-export const rankers: readonly Ranker[] = [
+const rankers: readonly Ranker[] = [
   { name: 'past-failures', weight: 4, score: (node, { failed }) => (failed.includes(node.node) ? 0 : 1) },
   {
     name: 'preferences',

@@ -41,7 +41,7 @@ const phrase = ({ code, detail, resource, wanted, available }: Refusal, one: boo
 const binary = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** A quantity for people: `500m` CPU, `512 MiB`, `2 GPUs`. */
-export const amount = (resource: 'cpu' | 'memory' | 'disk' | 'gpu', value: number): string => {
+const amount = (resource: 'cpu' | 'memory' | 'disk' | 'gpu', value: number): string => {
   if (resource === 'gpu') return `${value} GPU${value === 1 ? '' : 's'}`
   if (resource === 'cpu') return value % 1000 === 0 ? String(value / 1000) : `${value}m`
   const power = value < 1 ? 0 : Math.min(binary.length - 1, Math.floor(Math.log2(value) / 10))

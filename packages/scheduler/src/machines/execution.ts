@@ -242,6 +242,7 @@ export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Out
 export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
   if (event.type === 'published' && state === 'completed') return [settle(context)]
   if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
-  if (event.type === 'awarded' || event.type === 'finished') return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: 'lost' } }]
+  if (event.type === 'awarded' || event.type === 'finished')
+    return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: state === 'stopped' ? 'cancel' : 'lost' } }]
   return []
 }

@@ -21,7 +21,7 @@ export interface RequesterWorld {
 }
 
 /** Ids of shards sort by their index. */
-export const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
+const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
 
 /** A list this short travels in the ask; a longer one is queried by whoever stages it. */
 const inlineFiles = 32
@@ -169,4 +169,4 @@ const summary = (world: RequesterWorld, wanted: Wanted, shard: ShardContext, bar
   return sumUp([...nodes, ...busy], known)
 }
 
-export const offerOf = (announcement: Announcement) => ({ ...announcement, engines: announcement.engines.map(({ name }) => name) })
+const offerOf = (announcement: Announcement) => ({ ...announcement, engines: announcement.engines.map(({ name }) => name) })

@@ -26,7 +26,7 @@ export const jobView = (reader: Reader, jobId: string): JobView | undefined => {
 const pageSize = 500
 
 /** The job's shards that were opened, in order of their index, a page of rows at a time. */
-export function* shardsOf(
+function* shardsOf(
   read: <T>(work: (reader: Reader) => T) => T,
   jobId: string,
 ): Generator<{ readonly state: string; readonly open: boolean; readonly shard: ShardContext }> {

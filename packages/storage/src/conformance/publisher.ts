@@ -1,6 +1,6 @@
-import { type Reference, referenceSchema } from '@skrei/job-spec'
 import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Reference, referenceSchema } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { Publisher } from '../index.ts'
 import { asFound, collect, drain, filesOf, patternBytes, scratch, writeFiles } from './scratch.ts'
@@ -13,8 +13,8 @@ export interface PublisherHarness extends AsyncDisposable {
 export interface PublisherConformance {
   readonly name: string
   create(): Promise<PublisherHarness>
-  /** References that nothing was published under: fetching or composing them must fail. */
-  readonly forged: readonly Reference[]
+  /** References that nothing was published under, as a stranger might write them: fetching or composing them must fail. */
+  readonly forged: readonly Reference[] | ((harness: PublisherHarness) => Promise<readonly Reference[]>)
 }
 
 export interface PublisherCase {
@@ -31,11 +31,15 @@ const files: Record<string, Uint8Array> = {
   'outputs/ü and spaces': patternBytes(12, 5),
 }
 const totalBytes = (all: Record<string, Uint8Array>) => Object.values(all).reduce((sum, bytes) => sum + bytes.length, 0)
-const prefixed = (prefix: string, all: Record<string, Uint8Array>) => Object.fromEntries(Object.entries(all).map(([path, bytes]) => [`${prefix}/${path}`, bytes]))
+const prefixed = (prefix: string, all: Record<string, Uint8Array>) =>
+  Object.fromEntries(Object.entries(all).map(([path, bytes]) => [`${prefix}/${path}`, bytes]))
 
 const withPublisher = async (
   options: PublisherConformance,
-  check: (publisher: Publisher, tools: { make(files: Record<string, Uint8Array>): Promise<string>; fetched(reference: Reference): Promise<Record<string, string>> }) => Promise<void>,
+  check: (
+    publisher: Publisher,
+    tools: { make(files: Record<string, Uint8Array>): Promise<string>; fetched(reference: Reference): Promise<Record<string, string>> },
+  ) => Promise<void>,
 ) => {
   await using harness = await options.create()
   await using directory = await scratch()
@@ -120,7 +124,12 @@ export const publisherCases: readonly PublisherCase[] = [
           { path: 'shards/2/note', content: new Uint8Array() },
         ]
         const whole = await publisher.compose('whole', stream(parts), {})
-        const expected = asFound({ ...prefixed('shards/0', files), 'shards/1/x': patternBytes(5), 'result.json': Buffer.from('{}'), 'shards/2/note': new Uint8Array() })
+        const expected = asFound({
+          ...prefixed('shards/0', files),
+          'shards/1/x': patternBytes(5),
+          'result.json': Buffer.from('{}'),
+          'shards/2/note': new Uint8Array(),
+        })
         expect(await fetched(whole)).toEqual(expected)
         expect(await publisher.compose('whole', stream([]), {})).toEqual(whole)
         expect(await fetched(await publisher.compose('reversed', stream(parts.toReversed()), {}))).toEqual(expected)
@@ -142,28 +151,65 @@ export const publisherCases: readonly PublisherCase[] = [
       withPublisher(options, async (publisher, { make, fetched }) => {
         const content = Buffer.from('x')
         for (const path of ['', '/', '/absolute', '../up', 'a/../../up', 'a/./b', 'a//b', 'a/', '..', 'nul\0']) {
-          await expect(publisher.compose('bad', stream([{ path: 'good', content }, { path, content }]), {}), JSON.stringify(path)).rejects.toThrow()
+          await expect(
+            publisher.compose(
+              'bad',
+              stream([
+                { path: 'good', content },
+                { path, content },
+              ]),
+              {},
+            ),
+            JSON.stringify(path),
+          ).rejects.toThrow()
         }
-        const twice = [{ path: 'a', content }, { path: 'a', content: Buffer.from('y') }]
+        const twice = [
+          { path: 'a', content },
+          { path: 'a', content: Buffer.from('y') },
+        ]
         await expect(publisher.compose('bad', stream(twice), {}), 'the same path twice').rejects.toThrow()
-        await expect(publisher.compose('bad', stream([{ path: 'a', content }, { path: 'a/b', content }]), {}), 'a file as a directory').rejects.toThrow()
-        await expect(publisher.compose('bad', stream([{ path: 'a/b', content }, { path: 'a', content }]), {}), 'a directory as a file').rejects.toThrow()
+        await expect(
+          publisher.compose(
+            'bad',
+            stream([
+              { path: 'a', content },
+              { path: 'a/b', content },
+            ]),
+            {},
+          ),
+          'a file as a directory',
+        ).rejects.toThrow()
+        await expect(
+          publisher.compose(
+            'bad',
+            stream([
+              { path: 'a/b', content },
+              { path: 'a', content },
+            ]),
+            {},
+          ),
+          'a directory as a file',
+        ).rejects.toThrow()
         expect(await fetched(await publisher.publish('bad', await make({ good: content }), {}))).toEqual(asFound({ good: content }))
       }),
   },
   {
     name: 'a reference that nothing was published under is an error, and writes nothing',
-    run: (options) =>
-      withPublisher(options, async (publisher, { make }) => {
-        await publisher.publish('job', await make(files), {})
-        await using directory = await scratch()
-        const signal = AbortSignal.timeout(20_000)
-        for (const reference of options.forged) {
-          await expect(drain(publisher.fetch(reference, directory.path, { signal })), JSON.stringify(reference)).rejects.toThrow()
-          expect(await readdir(directory.path)).toEqual([])
-          await expect(publisher.compose('forged', stream([{ path: 'a', content: reference }]), { signal }), JSON.stringify(reference)).rejects.toThrow()
-        }
-      }),
+    run: async (options) => {
+      await using harness = await options.create()
+      await using directory = await scratch()
+      const from = directory.fresh()
+      const into = directory.fresh()
+      await writeFiles(from, files)
+      await mkdir(into)
+      await harness.publisher.publish('job', from, {})
+      const signal = AbortSignal.timeout(20_000)
+      for (const reference of typeof options.forged === 'function' ? await options.forged(harness) : options.forged) {
+        await expect(drain(harness.publisher.fetch(reference, into, { signal })), JSON.stringify(reference)).rejects.toThrow()
+        expect(await readdir(into)).toEqual([])
+        await expect(harness.publisher.compose('forged', stream([{ path: 'a', content: reference }]), { signal }), JSON.stringify(reference)).rejects.toThrow()
+      }
+    },
   },
   {
     name: 'a signal that is aborted before prevents everything',

@@ -1,6 +1,6 @@
-import { type FailureCode, failureOf, type FileEntry, fileEntrySchema, type SourceSpec } from '@skrei/job-spec'
 import { createHash } from 'node:crypto'
 import { access, readFile } from 'node:fs/promises'
+import { type FailureCode, type FileEntry, failureOf, fileEntrySchema, type SourceSpec } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { Source } from '../index.ts'
 import { collect, drain, patternBytes, scratch } from './scratch.ts'
@@ -22,7 +22,11 @@ export interface SourceConformance {
   /** Whether `putFiles` takes paths with directories. Default true. */
   readonly nested?: boolean
   /** Sources that must fail, when they are listed or staged, with this code. */
-  readonly failing?: readonly { readonly name: string; readonly code: FailureCode; readonly source: (harness: SourceHarness) => SourceSpec | Promise<SourceSpec> }[]
+  readonly failing?: readonly {
+    readonly name: string
+    readonly code: FailureCode
+    readonly source: (harness: SourceHarness) => SourceSpec | Promise<SourceSpec>
+  }[]
 }
 
 export interface SourceCase {
@@ -60,7 +64,11 @@ const onlyEntry = async (source: Source, spec: SourceSpec): Promise<FileEntry> =
 /** Without what a driver already knows of the content, so that only the case's own expectation can fail. */
 const bare = (entry: FileEntry): FileEntry => ({ path: entry.path, source: entry.source })
 
-const withFile = async (options: SourceConformance, bytes: Uint8Array, check: (source: Source, entry: FileEntry, into: string, spec: SourceSpec) => Promise<void>) => {
+const withFile = async (
+  options: SourceConformance,
+  bytes: Uint8Array,
+  check: (source: Source, entry: FileEntry, into: string, spec: SourceSpec) => Promise<void>,
+) => {
   await using harness = await options.create()
   await using directory = await scratch()
   const spec = await harness.putFile(bytes)
@@ -74,7 +82,9 @@ const expectRefusal = async (source: Source, entry: FileEntry, into: string, cod
 
 const severalFiles = (options: SourceConformance): Record<string, Uint8Array> => {
   const flat = { 'b.csv': patternBytes(10, 2), 'a.csv': patternBytes(20, 3), 'empty.txt': new Uint8Array(), 'name with spaces ü.txt': patternBytes(5, 4) }
-  return options.nested === false ? flat : { ...flat, 'a/z': patternBytes(7, 5), 'a/b/c': patternBytes(8, 6), 'a-b': patternBytes(9, 7), a0: patternBytes(11, 8) }
+  return options.nested === false
+    ? flat
+    : { ...flat, 'a/z': patternBytes(7, 5), 'a/b/c': patternBytes(8, 6), 'a-b': patternBytes(9, 7), a0: patternBytes(11, 8) }
 }
 
 /** The cases of {@link sourceConformance}, to run one by one. */
@@ -140,7 +150,9 @@ export const sourceCases: readonly SourceCase[] = [
   {
     name: 'a file that is not of its planned hash is source-mismatch and leaves nothing',
     run: (options) =>
-      withFile(options, patternBytes(3000), (source, entry, into) => expectRefusal(source, { ...bare(entry), hash: sha256(patternBytes(3001)) }, into, 'source-mismatch')),
+      withFile(options, patternBytes(3000), (source, entry, into) =>
+        expectRefusal(source, { ...bare(entry), hash: sha256(patternBytes(3001)) }, into, 'source-mismatch'),
+      ),
   },
   {
     name: 'a file that is not of its planned size is source-mismatch and leaves nothing',

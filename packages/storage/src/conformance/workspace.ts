@@ -1,6 +1,6 @@
-import { failureOf } from '@skrei/job-spec'
 import { chmod, link, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { failureOf } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { StreamName, Workspace } from '../index.ts'
 import { collect, drain, filesOf, patternBytes, scratch, writeFiles } from './scratch.ts'
@@ -266,7 +266,13 @@ export const workspaceCases: readonly WorkspaceCase[] = [
     name: 'links among the outputs are output-unsafe, wherever they lead',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const links: readonly [string, string][] = [['to-host', '/etc/passwd'], ['to-directory', '/etc'], ['to-inside', 'plain'], ['to-nothing', 'nowhere'], ['up', '..']]
+        const links: readonly [string, string][] = [
+          ['to-host', '/etc/passwd'],
+          ['to-directory', '/etc'],
+          ['to-inside', 'plain'],
+          ['to-nothing', 'nowhere'],
+          ['up', '..'],
+        ]
         for (const [index, [name, target]] of links.entries()) {
           const { outputs } = await workspace.open(`job-${index}`)
           await writeFiles(outputs, { plain: text('x'), 'deep/plain': text('x') })

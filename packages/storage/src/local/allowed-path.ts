@@ -1,7 +1,7 @@
-import { FailureError } from '@skrei/job-spec'
 import type { Stats } from 'node:fs'
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve, sep } from 'node:path'
+import { FailureError } from '@skrei/job-spec'
 import { systemCode } from './system-error.ts'
 
 export interface AllowedPath {
@@ -31,7 +31,8 @@ const forbidden = (path: string, cause?: unknown) =>
  */
 export const allowedPath = async (path: string, base: string | undefined, allow: readonly string[]): Promise<AllowedPath> => {
   if (path.includes('\0')) throw new FailureError('source-invalid', 'the path holds a NUL character')
-  if (!isAbsolute(path) && base === undefined) throw new FailureError('source-invalid', `${path} is relative, and this node has no directory that it could be relative to`)
+  if (!isAbsolute(path) && base === undefined)
+    throw new FailureError('source-invalid', `${path} is relative, and this node has no directory that it could be relative to`)
   const absolute = resolve(base ?? '/', path)
   const roots: string[] = []
   for (const directory of allow) {

@@ -8,7 +8,8 @@ const maxLength = 200
  * that begin with a dot to the drivers. What is not a lower-case letter, a digit, `_` or `-` is written as `%` and two hexadecimal digits.
  */
 export const nameOfId = (id: string): string => {
-  if (id === '' || id.length > maxLength || !id.isWellFormed()) throw new StorageError('id-invalid', `an id has 1 to ${maxLength} characters of well-formed text`)
+  if (id === '' || id.length > maxLength || !id.isWellFormed())
+    throw new StorageError('id-invalid', `an id has 1 to ${maxLength} characters of well-formed text`)
   let name = ''
   for (const byte of Buffer.from(id)) {
     const character = String.fromCharCode(byte)

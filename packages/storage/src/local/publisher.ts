@@ -1,6 +1,6 @@
-import type { Reference } from '@skrei/job-spec'
 import { link, lstat, mkdir, rename } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import type { Reference } from '@skrei/job-spec'
 import type { Publisher } from '../index.ts'
 import { StorageError } from '../storage-error.ts'
 import { fileCloner } from './clone-file.ts'
@@ -53,8 +53,10 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
     if (handle === undefined) throw refuse(file.path, 'was replaced while it was read')
     try {
       let copied = 0
-      if (await clone(handle, file.stat, into, mode)) yield (copied = file.stat.size)
-      else for await (copied of writeFile(into, chunksOf(handle, signal), { maxBytes: Number.POSITIVE_INFINITY, hashes: [] }, file.path, mode)) yield copied
+      if (await clone(handle, file.stat, into, mode)) {
+        copied = file.stat.size
+        yield copied
+      } else for await (copied of writeFile(into, chunksOf(handle, signal), { maxBytes: Number.POSITIVE_INFINITY, hashes: [] }, file.path, mode)) yield copied
       if (copied !== file.stat.size) throw refuse(file.path, 'changed while it was read')
     } finally {
       await handle.close()

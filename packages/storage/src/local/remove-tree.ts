@@ -1,45 +1,58 @@
-import { chmod, lstat, mkdtemp, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, lstat, mkdtemp, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { systemCode } from './system-error.ts'
 
-const removeStubborn = async (root: string): Promise<void> => {
-  await chmod(root, 0o700)
-  const moved = await mkdtemp(join(root, '.moved-'))
-  let count = 0
-  const queue = [Buffer.from(root)]
-  for (let directory = queue.pop(); directory !== undefined; directory = queue.pop()) {
-    for (const entry of await readdir(directory, { withFileTypes: true, encoding: 'buffer' })) {
-      const path = Buffer.concat([directory, Buffer.from('/'), entry.name])
-      if (path.toString() === moved) continue
-      if (!(await lstat(path)).isDirectory()) {
-        await unlink(path)
-        continue
-      }
-      await chmod(path, 0o700)
-      const flat = Buffer.from(join(moved, String(count)))
-      count += 1
-      await rename(path, flat)
-      queue.push(flat)
-    }
-    if (directory.toString() !== root) await rmdir(directory)
+/** Beyond this length a directory is moved up before it is emptied. */
+const longPath = 1024
+const slash = Buffer.from('/')
+
+const unlock = async (directory: Buffer): Promise<void> => {
+  try {
+    await chmod(directory, 0o700)
+  } catch (error) {
+    // Somebody else's directory: whether it can be emptied all the same will show.
+    if (systemCode(error) !== 'EPERM') throw error
   }
-  await rmdir(moved)
-  await rmdir(root)
 }
 
 /**
- * Removes a directory tree that a stranger's program has written: directories that may not be written, and trees nested deeper than a
- * path can name, included. Those are taken apart by moving each directory up before it is emptied. Nothing there is no error.
+ * Removes a directory tree that a stranger's program has written: directories that may not be written or read, and trees nested deeper than
+ * a path can name, included. Links are removed, not followed. A file is removed too; nothing there is no error.
  */
 export const removeTree = async (root: string): Promise<void> => {
+  const top = Buffer.from(root)
   try {
-    await rm(root, { recursive: true, force: true })
-  } catch {
-    try {
-      await removeStubborn(root)
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error
-      await rm(root, { recursive: true, force: true })
+    if (!(await lstat(top)).isDirectory()) return await unlink(top)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw error
+  }
+  let moved: string | undefined
+  let count = 0
+  const stack: { readonly directory: Buffer; emptied: boolean }[] = [{ directory: top, emptied: false }]
+  for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+    const { directory } = frame
+    if (frame.emptied) {
+      stack.pop()
+      if (stack.length === 0 && moved !== undefined) await rmdir(moved)
+      await rmdir(directory)
+      continue
+    }
+    frame.emptied = true
+    await unlock(directory)
+    for (const entry of await readdir(directory, { withFileTypes: true, encoding: 'buffer' })) {
+      const path = Buffer.concat([directory, slash, entry.name])
+      if (!entry.isDirectory()) {
+        await unlink(path)
+      } else if (path.length <= longPath) {
+        stack.push({ directory: path, emptied: false })
+      } else {
+        await unlock(path)
+        moved ??= await mkdtemp(`${root}/.moved-`)
+        const flat = Buffer.from(`${moved}/${count}`)
+        count += 1
+        await rename(path, flat)
+        stack.push({ directory: flat, emptied: false })
+      }
     }
   }
 }

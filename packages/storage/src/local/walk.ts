@@ -41,9 +41,7 @@ const sortedItems = async (absolute: string, prefix: string, options: WalkOption
     if (!isUtf8(entry.name)) throw options.refuse(`${prefix}${entry.name.toString('latin1')}`, 'has a name that is not UTF-8')
     const name = entry.name.toString()
     if (Buffer.byteLength(absolute) + 1 + entry.name.length > maxPathBytes) throw options.refuse(`${prefix}${name}`, 'has a path that is too long')
-    let found = kind(entry)
-    // Some file systems do not tell the type in the directory.
-    if (found === 'special') found = kind(await lstat(join(absolute, name)))
+    const found = kind(entry)
     if (found === 'link' || found === 'special') throw options.refuse(`${prefix}${name}`, refusedKinds[found])
     const directory = found === 'directory'
     items.push({ name, directory, key: directory ? Buffer.concat([entry.name, slash]) : entry.name })

@@ -1,7 +1,7 @@
-import { FailureError, type TreeEntry } from '@skrei/job-spec'
 import { constants } from 'node:fs'
 import { access, type FileHandle, lstat, mkdir, open, readdir } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
+import { FailureError, type TreeEntry } from '@skrei/job-spec'
 import type { StreamName, Workspace } from '../index.ts'
 import { StorageError } from '../storage-error.ts'
 import { idOfName, nameOfId } from './id-name.ts'
@@ -80,6 +80,12 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
     }
   }
 
+  /** Makes the folder of an id, for its owner only. */
+  const enter = async (id: string) => {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await mkdir(folder(id), { recursive: true, mode: 0o700 })
+  }
+
   const touch = async (path: string) => {
     await (await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)).close()
   }
@@ -90,8 +96,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
         const root = folder(id)
         const publish = join(root, 'publish')
         const places = { inputs: join(root, 'inputs'), outputs: join(publish, 'outputs'), publish }
-        await mkdir(directory, { recursive: true, mode: 0o700 })
-        await mkdir(root, { recursive: true, mode: 0o700 })
+        await enter(id)
         await mkdir(places.inputs, { recursive: true, mode: 0o755 })
         await mkdir(places.outputs, { recursive: true, mode: 0o755 })
         for (const name of outputNames) await mkdir(inside(places.outputs, name), { recursive: true, mode: 0o755 })
@@ -102,11 +107,13 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
     place: (id, area, path) =>
       inTurn(id, async () => {
         const file = inside(join(folder(id), area), path)
+        await enter(id)
         try {
           await mkdir(dirname(file), { recursive: true, mode: 0o755 })
         } catch (error) {
           const code = systemCode(error)
-          if (code === 'EEXIST' || code === 'ENOTDIR') throw new FailureError('source-invalid', `${path} would lie inside a file of the same input`, { cause: error })
+          if (code === 'EEXIST' || code === 'ENOTDIR')
+            throw new FailureError('source-invalid', `${path} would lie inside a file of the same input`, { cause: error })
           throw writeError(error)
         }
         await removeTree(file)
@@ -119,7 +126,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
       inTurn(id, async () => {
         const publish = join(folder(id), 'publish')
         await removeTree(publish)
-        await mkdir(directory, { recursive: true, mode: 0o700 })
+        await enter(id)
         await mkdir(publish, { recursive: true, mode: 0o700 })
         return publish
       }),

@@ -1,6 +1,6 @@
-import { FailureError } from '@skrei/job-spec'
 import { createHash } from 'node:crypto'
 import { open, unlink } from 'node:fs/promises'
+import { FailureError } from '@skrei/job-spec'
 import { systemCode } from './system-error.ts'
 
 /** What is known beforehand about the content of a file. */
@@ -19,8 +19,7 @@ export const checkSize = (bytes: number, expected: Expected, what: string): void
 }
 
 export const checkHash = (actual: string, expected: Expected, what: string): void => {
-  for (const hash of expected.hashes)
-    if (hash !== actual) throw new FailureError('source-mismatch', `${what} has the SHA-256 ${actual}, ${hash} was expected`)
+  for (const hash of expected.hashes) if (hash !== actual) throw new FailureError('source-mismatch', `${what} has the SHA-256 ${actual}, ${hash} was expected`)
 }
 
 /** Names the fault where a write failed because the disk is full; other errors stay what they are. */

@@ -1,0 +1,176 @@
+import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
+import { compareKeys, orderKey } from './order-key.ts'
+import { sortedList, type SortedList } from './sorted-list.ts'
+
+/** Names an object, and sorts by kind and then id: names hold no NUL. */
+export const objectKey = (kind: string, id: string): string => `${orderKey(kind)}\0${orderKey(id)}`
+
+export interface Due {
+  readonly key: string
+  readonly kind: string
+  readonly id: string
+  readonly at: number
+}
+
+/** The rows of one kind with an index for each thing that `list` can ask for. Indexes hold order keys. */
+interface KindTable {
+  readonly rows: Map<string, Row>
+  readonly ids: SortedList<string>
+  readonly byParent: Map<string, SortedList<string>>
+  readonly byState: Map<string, SortedList<string>>
+  readonly byOpen: Map<boolean, SortedList<string>>
+}
+
+export interface Tables {
+  readonly kinds: Map<string, KindTable>
+  readonly history: Map<string, HistoryEntry[]>
+  readonly deadlines: Map<string, Due>
+  readonly dueOrder: SortedList<Due>
+  readonly outbox: Map<number, OutboxEntry>
+  readonly outboxOrder: SortedList<number>
+  readonly outboxOf: Map<string, Set<number>>
+  sequence: number
+  outboxId: number
+}
+
+const compareDue = (a: Due, b: Due): number => a.at - b.at || compareKeys(a.key, b.key)
+const compareIds = (a: number, b: number): number => a - b
+
+export const emptyTables = (): Tables => ({
+  kinds: new Map(),
+  history: new Map(),
+  deadlines: new Map(),
+  dueOrder: sortedList(compareDue),
+  outbox: new Map(),
+  outboxOrder: sortedList(compareIds),
+  outboxOf: new Map(),
+  sequence: 0,
+  outboxId: 0,
+})
+
+const cloneIndex = <K>(index: Map<K, SortedList<string>>): Map<K, SortedList<string>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
+
+/** Entries and rows are frozen and shared; what holds them is copied. */
+export const cloneTables = (tables: Tables): Tables => ({
+  kinds: new Map(
+    [...tables.kinds].map(([kind, table]) => [
+      kind,
+      {
+        rows: new Map(table.rows),
+        ids: table.ids.clone(),
+        byParent: cloneIndex(table.byParent),
+        byState: cloneIndex(table.byState),
+        byOpen: cloneIndex(table.byOpen),
+      },
+    ]),
+  ),
+  history: new Map([...tables.history].map(([key, entries]) => [key, entries.slice()])),
+  deadlines: new Map(tables.deadlines),
+  dueOrder: tables.dueOrder.clone(),
+  outbox: new Map(tables.outbox),
+  outboxOrder: tables.outboxOrder.clone(),
+  outboxOf: new Map([...tables.outboxOf].map(([key, ids]) => [key, new Set(ids)])),
+  sequence: tables.sequence,
+  outboxId: tables.outboxId,
+})
+
+const addTo = <K>(index: Map<K, SortedList<string>>, value: K, key: string): void => {
+  let list = index.get(value)
+  if (!list) index.set(value, (list = sortedList(compareKeys)))
+  list.add(key)
+}
+
+const deleteFrom = <K>(index: Map<K, SortedList<string>>, value: K, key: string): void => {
+  const list = index.get(value)
+  list?.delete(key)
+  if (list?.size() === 0) index.delete(value)
+}
+
+export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined => tables.kinds.get(kind)?.rows.get(orderKey(id))
+
+/** Sets or (undefined) drops the row, moves it in the indexes, and returns the one that was there. */
+export const setRow = (tables: Tables, kind: string, id: string, row: Row | undefined): Row | undefined => {
+  let table = tables.kinds.get(kind)
+  if (!table) {
+    if (!row) return undefined
+    tables.kinds.set(kind, (table = { rows: new Map(), ids: sortedList(compareKeys), byParent: new Map(), byState: new Map(), byOpen: new Map() }))
+  }
+  const key = orderKey(id)
+  const before = table.rows.get(key)
+  if (row) table.rows.set(key, row)
+  else table.rows.delete(key)
+
+  if (!before && row) table.ids.add(key)
+  else if (before && !row) table.ids.delete(key)
+  if (before?.parent !== row?.parent) {
+    if (before?.parent !== undefined) deleteFrom(table.byParent, before.parent, key)
+    if (row?.parent !== undefined) addTo(table.byParent, row.parent, key)
+  }
+  if (before?.state !== row?.state) {
+    if (before) deleteFrom(table.byState, before.state, key)
+    if (row) addTo(table.byState, row.state, key)
+  }
+  if (before?.open !== row?.open) {
+    if (before) deleteFrom(table.byOpen, before.open, key)
+    if (row) addTo(table.byOpen, row.open, key)
+  }
+  return before
+}
+
+export const listRows = (tables: Tables, kind: string, { parent, state, open, after, limit }: ListWhere): Row[] => {
+  const found: Row[] = []
+  const table = tables.kinds.get(kind)
+  if (!table || limit === 0) return found
+  let shortest: SortedList<string> = table.ids
+  for (const [wanted, list] of [
+    [parent, parent === undefined ? undefined : table.byParent.get(parent)],
+    [state, state === undefined ? undefined : table.byState.get(state)],
+    [open, open === undefined ? undefined : table.byOpen.get(open)],
+  ] as const) {
+    if (wanted === undefined) continue
+    if (!list) return found
+    if (list.size() < shortest.size()) shortest = list
+  }
+  for (const key of shortest.after(after === undefined ? undefined : orderKey(after))) {
+    const row = table.rows.get(key) as Row
+    if (parent !== undefined && row.parent !== parent) continue
+    if (state !== undefined && row.state !== state) continue
+    if (open !== undefined && row.open !== open) continue
+    found.push(row)
+    if (found.length === limit) break
+  }
+  return found
+}
+
+export const setDue = (tables: Tables, key: string, due: Due | undefined): Due | undefined => {
+  const before = tables.deadlines.get(key)
+  if (before) tables.dueOrder.delete(before)
+  if (due) {
+    tables.deadlines.set(key, due)
+    tables.dueOrder.add(due)
+  } else {
+    tables.deadlines.delete(key)
+  }
+  return before
+}
+
+export const addToOutbox = (tables: Tables, entry: OutboxEntry): void => {
+  const key = objectKey(entry.kind, entry.id)
+  tables.outbox.set(entry.outboxId, entry)
+  tables.outboxOrder.add(entry.outboxId)
+  const ids = tables.outboxOf.get(key)
+  if (ids) ids.add(entry.outboxId)
+  else tables.outboxOf.set(key, new Set([entry.outboxId]))
+}
+
+export const takeFromOutbox = (tables: Tables, outboxId: number): OutboxEntry | undefined => {
+  const entry = tables.outbox.get(outboxId)
+  if (!entry) return undefined
+  const key = objectKey(entry.kind, entry.id)
+  tables.outbox.delete(outboxId)
+  tables.outboxOrder.delete(outboxId)
+  const ids = tables.outboxOf.get(key)
+  ids?.delete(outboxId)
+  if (ids?.size === 0) tables.outboxOf.delete(key)
+  return entry
+}

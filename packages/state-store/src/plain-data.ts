@@ -1,0 +1,65 @@
+import { StateStoreError } from './errors.ts'
+import type { Data } from './index.ts'
+
+/** Deeper than any state of ours and far from the end of the stack, so that a circle is found and not followed. */
+const MAX_DEPTH = 200
+
+/** Where the walk stands; kept outside of it because joining a path for every key would cost more than the copy. */
+const trail: (string | number)[] = []
+
+const invalid = (what: string): never => {
+  const path = trail.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${key}`), 'data')
+  throw new StateStoreError('invalid-data', `${path} ${what}`, { path })
+}
+
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return true
+  // The `Object.prototype` of another realm (a test runner's sandbox, a vm context).
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
+}
+
+const copyOf = (value: unknown): Data => {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) ? value + 0 : invalid(`is ${value}: only finite numbers can be stored`)
+    case 'object':
+      break
+    default:
+      return invalid(`is ${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`}, which JSON does not keep`)
+  }
+  if (value === null) return null
+  if (trail.length >= MAX_DEPTH) return invalid(`is nested deeper than ${MAX_DEPTH} levels, or in a circle`)
+  if (Array.isArray(value)) {
+    const copy: Data[] = []
+    for (let index = 0; index < value.length; index += 1) {
+      trail.push(index)
+      copy.push(copyOf(value[index]))
+      trail.pop()
+    }
+    return Object.freeze(copy)
+  }
+  if (!isPlain(value)) return invalid(`is a ${value.constructor?.name ?? 'class instance'}, not plain data`)
+  const copy: Record<string, Data> = {}
+  const source = value as Readonly<Record<string, unknown>>
+  for (const key of Object.keys(source)) {
+    trail.push(key)
+    const kept = copyOf(source[key])
+    trail.pop()
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: kept, enumerable: true, configurable: true, writable: true })
+    else copy[key] = kept
+  }
+  return Object.freeze(copy)
+}
+
+/**
+ * A frozen deep copy of what `JSON` keeps exactly; anything else is refused as `invalid-data`: undefined, functions, symbols, bigints, NaN and infinities, holes,
+ * class instances (dates and maps too), circles. `-0` becomes `0`, as in JSON.
+ */
+export const plainData = (value: unknown): Data => {
+  trail.length = 0
+  return copyOf(value)
+}
