@@ -17,7 +17,8 @@ const writeLicences = async (): Promise<void> => {
     const { name, version, license, homepage } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<string, string>
     const files = readdirSync(folder).filter((file) => /^licen[sc]e/i.test(file))
     const file = files.find((candidate) => /mit/i.test(candidate)) ?? files[0]
-    const text = file === undefined ? 'The packages above carry no licence text; their package.json names the licence.' : readFileSync(join(folder, file), 'utf8').trim()
+    const text =
+      file === undefined ? 'The packages above carry no licence text; their package.json names the licence.' : readFileSync(join(folder, file), 'utf8').trim()
     return { title: `${name} ${version} (${license}) ${homepage ?? ''}`, text }
   })
   const sections = Map.groupBy(packages, ({ text }) => text)

@@ -11,7 +11,7 @@ import { publications } from './publications.ts'
 export interface IpfsStorageOptions {
   /** Holds blocks and what was published under which id; made by `start`. Any number of processes may share it. */
   readonly directory: string
-  /** Used in place of the blocks under `directory`: for instance the `blockstore` of a helia node that has a network. The caller starts and stops it. */
+  /** Used by helia in place of the blocks under `directory`; asked for what it holds only. The caller starts and stops it. */
   readonly blockstore?: Blockstore
   /** The most links that are followed in one tree, and files and directories that are published in one. Default 1,000,000. */
   readonly maxEntries?: number

@@ -45,9 +45,7 @@ test('small files have the CIDs of kubo', async () => {
 
 test('files around the size of a chunk have the CIDs of kubo', async () => {
   expect(await storeFile(seeded(chunkBytes, 'chunk-v1-seed'))).toBe('bafkreiacndfy443ter6qr2tmbbdhadvxxheowwf75s6zehscklu6ezxmta')
-  expect(await storeFile(seeded(chunkBytes + 1, 'chunk-v1-seed'))).toBe(
-    'bafybeigmix7t42i6jacydtquhet7srwvgpizfg7gjbq7627d35mjomtu64',
-  )
+  expect(await storeFile(seeded(chunkBytes + 1, 'chunk-v1-seed'))).toBe('bafybeigmix7t42i6jacydtquhet7srwvgpizfg7gjbq7627d35mjomtu64')
 })
 
 test('a file of more chunks than a node has links has the CID of kubo, and streams', async () => {
@@ -77,16 +75,6 @@ test('directories of directories and large ones have the CIDs and sizes of boxo'
     const stored = await storeDirectory(entries, forgetting)
     expect({ count, cid: stored.cid.toString(), treeBytes: stored.treeBytes }).toEqual({ count, cid, treeBytes })
   }
-})
-
-test('a composition of many entries is sharded as a directory of them is', async () => {
-  await using directory = await scratch()
-  const storage = await directory.storage()
-  const names = Array.from({ length: 6000 }, (_, index) => `entry-${String(index).padStart(6, '0')}`)
-  async function* entries() {
-    for (const name of names.toReversed()) yield { path: name, content: Buffer.from('x') }
-  }
-  expect(cidOf(await storage.publisher.compose('many', entries(), {}))).toBe('bafybeibbrcwz5jtljdp2eyviecankrnao2r4dctjrftc5ovb5dkngrpmuy')
 })
 
 test('a directory whose parts are put together by hand has the CID that publishing it gives', async () => {

@@ -8,7 +8,7 @@ import { failureOf } from '@skrei/job-spec'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
-import { asFound, cidOf, collect, fetched, scratch } from './scratch.ts'
+import { asFound, cidOf, collect, fetched, longName, scratch } from './scratch.ts'
 
 const blockFiles = async (store: string) =>
   (await readdir(join(store, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data')).map((name) => join(store, 'blocks', name))
@@ -50,7 +50,7 @@ test('any tree comes back as it was, with the CID that helia gives it, also when
       Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, content.length])),
     )
   })
-  await fc.assert(property, { numRuns: 60 })
+  await fc.assert(property, { numRuns: 40 })
 })
 
 test('helia reads what was published, block by block', async () => {
@@ -163,7 +163,7 @@ test('a CID of an older profile, CIDv0 without raw leaves, is read', async () =>
 test('a large sharded directory lists, is fetched and is assessed whole', async () => {
   await using tools = await scratch()
   const storage = await tools.storage()
-  const names = Array.from({ length: 1500 }, (_, index) => `${index} ${'long name '.repeat(20)}`)
+  const names = Array.from({ length: 1000 }, (_, index) => longName(index))
   async function* entries() {
     for (const name of names) yield { path: `many/${name}`, content: Buffer.from(name) }
   }
@@ -187,8 +187,31 @@ test('what cannot be published is refused', async () => {
   await writeFile(Buffer.concat([Buffer.from(`${withBytes}/`), Buffer.from([0xff, 0xfe])]), 'x')
   for (const path of [withLink, withSocket, withBytes])
     await expect(storage.publisher.publish('bad', path, {})).rejects.toMatchObject({ code: 'directory-unsafe' })
-  const limited = await tools.storage({ maxEntries: 2 })
-  await expect(limited.publisher.publish('bad', await tools.make({ a: '', b: '', c: '' }), {})).rejects.toMatchObject({ code: 'limit-exceeded' })
+})
+
+test('no operation handles more entries than maxEntries', async () => {
+  await using tools = await scratch()
+  const path = await tools.make({ a: '1', b: '2', c: '3' })
+  const cid = cidOf(await (await tools.storage()).publisher.publish('job', path, {}))
+  async function* entries() {
+    for (const name of ['a', 'b', 'c']) yield { path: name, content: Buffer.from(name) }
+  }
+  const outcomes = async (maxEntries: number) => {
+    const storage = await tools.storage({ maxEntries })
+    const code = (work: Promise<unknown>) =>
+      work.then(
+        () => 'done',
+        (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
+      )
+    return [
+      await code(collect(storage.source.list({ type: 'ipfs', cid }))),
+      await code(fetched(storage, cid, tools.fresh())),
+      await code(storage.publisher.publish(`published-${maxEntries}`, path, {})),
+      await code(storage.publisher.compose(`composed-${maxEntries}`, entries(), {})),
+    ]
+  }
+  expect(await outcomes(3)).toEqual(['done', 'done', 'done', 'done'])
+  expect(await outcomes(2)).toEqual(['source-too-large', 'limit-exceeded', 'limit-exceeded', 'limit-exceeded'])
 })
 
 test('composing moves no data: only root blocks are read', async () => {

@@ -73,4 +73,7 @@ export const cidOf = (reference: { readonly cid?: string }): string => {
   return reference.cid
 }
 
+/** A name of 250 bytes: a thousand of them shard a directory. */
+export const longName = (index: number): string => `${index} `.padEnd(250, 'long name ')
+
 export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
