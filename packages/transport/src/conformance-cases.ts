@@ -61,7 +61,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2
 
 /** Hints and announcements may be lost: says it again until it is heard. */
 const until = async (heard: () => boolean, say: () => void | Promise<void>): Promise<void> => {
-  while (!heard()) {
+  for (let tries = 0; !heard(); tries += 1) {
+    if (tries === 3000) throw new Error('said it three thousand times, and it was never heard')
     await say()
     await turn()
   }
@@ -89,6 +90,8 @@ export const transportCases: readonly ConformanceCase[] = [
         order.push('applied')
       })
       const sent = a.send(b.self, [bytes(1)], {}).then(() => order.push('acknowledged'))
+      // Awaited later: until then its failure is nobody's.
+      sent.catch(() => {})
       await reached.opened
       for (let round = 0; round < 5; round += 1) await turn()
       order.push('released')
@@ -380,7 +383,6 @@ export const transportCases: readonly ConformanceCase[] = [
         await never.opened
       })
       const sent = failure(a.send(b.self, [bytes(1)], {}))
-      // Awaited later: until then its failure is nobody's.
       sent.catch(() => {})
       await reached.opened
       const asked = failure(

@@ -102,7 +102,7 @@ const broken: Readonly<Record<string, Break>> = {
 const passes = async (create: () => Promise<ConformanceNodes>, run: (typeof transportCases)[number]['run']): Promise<boolean> => {
   const nodes = await create()
   const patience = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => patience.resolve(false), 1500)
+  const timer = setTimeout(() => patience.resolve(false), 3000)
   try {
     return await Promise.race([
       run(nodes, capabilities).then(

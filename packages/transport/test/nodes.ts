@@ -7,7 +7,7 @@ export const capabilities: ConformanceCapabilities = { maxBytes: 2 * 1024 * 1024
 export const memoryNodes =
   (faults: LinkFaults = {}) =>
   async (): Promise<ConformanceNodes> => {
-    const network = memoryNetwork({ clock: systemClock({ unref: true }), seed: 1, timeout: 200, maxBytes: 2 * 1024 * 1024, ...faults })
+    const network = memoryNetwork({ clock: systemClock({ unref: true }), seed: 1, timeout: 1000, maxBytes: 2 * 1024 * 1024, ...faults })
     const [a, b, idle] = [network.join('a'), network.join('b'), network.join('idle')]
     await a.start()
     await b.start()
