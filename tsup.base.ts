@@ -1,7 +1,7 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 
 /** The one way a library of this workspace is built: ESM, types, source maps, `node:` imports kept. */
-export const library = (entry: string[]) =>
+export const library = (entry: string[], more: Options = {}) =>
   defineConfig({
     entry,
     format: 'esm',
@@ -11,4 +11,5 @@ export const library = (entry: string[]) =>
     removeNodeProtocol: false,
     target: 'node22',
     tsconfig: 'tsconfig.json',
+    ...more,
   })

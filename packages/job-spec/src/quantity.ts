@@ -1,62 +1,96 @@
 import * as z from 'zod'
 
-// Kubernetes quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-const suffixes: Readonly<Record<string, bigint>> = {
-  '': 1n,
-  k: 10n ** 3n,
-  M: 10n ** 6n,
-  G: 10n ** 9n,
-  T: 10n ** 12n,
-  P: 10n ** 15n,
-  Ki: 2n ** 10n,
-  Mi: 2n ** 20n,
-  Gi: 2n ** 30n,
-  Ti: 2n ** 40n,
-  Pi: 2n ** 50n,
-}
+// Quantities as in Kubernetes: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+const decimalExponents: Readonly<Record<string, bigint>> = { n: -9n, u: -6n, m: -3n, '': 0n, k: 3n, M: 6n, G: 9n, T: 12n, P: 15n, E: 18n }
+const binaryExponents: Readonly<Record<string, bigint>> = { Ki: 10n, Mi: 20n, Gi: 30n, Ti: 40n, Pi: 50n, Ei: 60n }
+const quantityPattern = /^\+?(\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2}|[KMGTPE]i|[numkMGTPE])?$/
 
-const milli = (text: string): bigint | undefined => {
-  const match = /^(\d{1,18})(?:\.(\d{1,9}))?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$/.exec(text)
+/** The quantity in units of `10^-shift`, if that is a whole number that a `number` holds exactly. Integers throughout: never a float. */
+const parseScaled = (text: string, shift: bigint): number | undefined => {
+  const match = text.length <= 64 ? quantityPattern.exec(text) : null
   if (!match) return undefined
-  const [, whole = '', fraction = '', suffix = ''] = match
-  const scaled = BigInt(whole + fraction) * (suffix === 'm' ? 1n : 1000n * (suffixes[suffix] ?? 1n))
-  const divisor = 10n ** BigInt(fraction.length)
-  return scaled % divisor === 0n ? scaled / divisor : undefined
+  const [, digits = '', suffix = ''] = match
+  const [whole = '', fraction = ''] = digits.split('.')
+  const binary = binaryExponents[suffix]
+  const exponent = (binary !== undefined ? 0n : (decimalExponents[suffix] ?? BigInt(suffix.slice(1)))) - BigInt(fraction.length) + shift
+  const mantissa = BigInt(whole + fraction) * 2n ** (binary ?? 0n)
+  const scaled = exponent >= 0n ? mantissa * 10n ** exponent : mantissa % 10n ** -exponent === 0n ? mantissa / 10n ** -exponent : undefined
+  return scaled !== undefined && scaled <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(scaled) : undefined
 }
 
-const quantity = (unit: 'cpu' | 'bytes') =>
-  z.codec(z.union([z.number().nonnegative(), z.string().max(64)]), z.int().nonnegative(), {
-    decode: (value, context) => {
-      const thousandths = milli(String(value))
-      const result = thousandths === undefined ? undefined : unit === 'cpu' ? thousandths : thousandths % 1000n === 0n ? thousandths / 1000n : undefined
-      if (result !== undefined && result <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(result)
-      context.issues.push({
-        code: 'custom',
-        input: value,
-        message: unit === 'cpu' ? 'expected a CPU quantity such as 2, 0.5 or 500m' : 'expected a quantity of whole bytes such as 512Mi, 1Gi or 1000000',
-      })
-      return z.NEVER
-    },
-    encode: (value) => (unit === 'cpu' ? `${value}m` : value),
-  })
+/** Milli-CPU of a CPU quantity (`500m`, `0.5`, `2`); undefined if it is none, negative, or finer than a thousandth. */
+export const parseCpu = (text: string): number | undefined => parseScaled(text, 3n)
+/** Bytes of a quantity (`512Mi`, `1Gi`, `1.5k`, `1e6`); undefined if it is none, negative, or not a whole number of bytes. */
+export const parseBytes = (text: string): number | undefined => parseScaled(text, 0n)
+
+/** The shortest CPU quantity for milli-CPU: `500m`, `2`. */
+export const formatCpu = (milliCpu: number): string => (milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`)
+/** The quantity with the largest binary suffix that is exact: `512Mi`, `1000`. */
+export const formatBytes = (bytes: number): string => {
+  if (bytes === 0) return '0'
+  const suffixes = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi']
+  let rest = bytes
+  let index = 0
+  while (rest % 1024 === 0 && index < suffixes.length - 1) {
+    rest /= 1024
+    index += 1
+  }
+  return `${rest}${suffixes[index] ?? ''}`
+}
+
+const quantity = (parse: (text: string) => number | undefined, format: (value: number) => string, expected: string, examples: string[]) =>
+  z
+    .codec(z.union([z.number(), z.string().max(64).meta({ pattern: quantityPattern.source })], { error: `expected ${expected}` }), z.int().nonnegative(), {
+      decode: (value, context) => {
+        const result = parse(String(value))
+        if (result !== undefined) return result
+        context.issues.push({ code: 'custom', input: value, message: `expected ${expected}`, params: { code: 'bad-quantity' } })
+        return z.NEVER
+      },
+      // A plain number needs no quotes in YAML.
+      encode: (value) => (/^\d+$/.test(format(value)) ? Number(format(value)) : format(value)),
+    })
+    .meta({ examples })
 
 /** CPU in milli-CPU: `500m`, `0.5`, `2`. */
-export const cpuSchema = quantity('cpu')
+export const cpuSchema = quantity(parseCpu, formatCpu, 'a CPU quantity in whole thousandths, such as 2, 0.5 or 500m', ['500m', '2'])
 /** Bytes: `512Mi`, `1Gi`, `1000000`. */
-export const bytesSchema = quantity('bytes')
+export const bytesSchema = quantity(parseBytes, formatBytes, 'a quantity of whole bytes, such as 512Mi, 1Gi or 1000000', ['512Mi', '1Gi'])
 
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const durationPattern = /^(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,12})ms)?$/
+const durationUnits = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+  ['ms', 1],
+] as const
+const longestDuration = 31_536_000_000
+const durationExpected = 'expected a duration above 0 and up to 365d, such as 500ms, 90s or 1h30m'
+
+/** Milliseconds of a duration: `500ms`, `90s`, `1h30m`, `2d`. Undefined if it is none, 0, or longer than 365 days. */
+export const parseDuration = (text: string): number | undefined => {
+  const match = durationPattern.exec(text)
+  if (!match) return undefined
+  const total = durationUnits.reduce((sum, [, size], index) => sum + Number(match[index + 1] ?? 0) * size, 0)
+  return total > 0 && total <= longestDuration ? total : undefined
+}
+
+/** The duration in the largest single unit that is exact: `90s`, `1h`. */
+export const formatDuration = (milliseconds: number): string => {
+  const [unit, size] = durationUnits.find(([, size]) => milliseconds % size === 0) ?? ['ms', 1]
+  return `${milliseconds / size}${unit}`
+}
 
 /** A duration in milliseconds: `500ms`, `90s`, `1h30m`. */
-export const durationSchema = z.codec(z.string().max(64), z.int().positive().max(31_536_000_000), {
-  decode: (value, context) => {
-    if (/^(\d{1,12}(ms|s|m|h|d))+$/.test(value)) {
-      let total = 0
-      for (const [, count, unit] of value.matchAll(/(\d+)(ms|s|m|h|d)/g)) total += Number(count) * (durationUnits[unit ?? ''] ?? 0)
-      return total
-    }
-    context.issues.push({ code: 'custom', input: value, message: 'expected a duration such as 500ms, 90s or 1h30m' })
-    return z.NEVER
-  },
-  encode: (value) => `${value}ms`,
-})
+export const durationSchema = z
+  .codec(z.string({ error: durationExpected }).max(64).meta({ pattern: durationPattern.source }), z.int().positive().max(longestDuration), {
+    decode: (value, context) => {
+      const result = parseDuration(value)
+      if (result !== undefined) return result
+      context.issues.push({ code: 'custom', input: value, message: durationExpected, params: { code: 'bad-duration' } })
+      return z.NEVER
+    },
+    encode: formatDuration,
+  })
+  .meta({ examples: ['90s', '1h30m'] })

@@ -1,7 +1,7 @@
-import type { InputSpec, JobSpec, OutputSpec, PublisherSpec, ShardingSpec } from './job.ts'
+import type { EngineSpec } from './engine.ts'
 import type { FailureCode } from './failure.ts'
 import { failures } from './failure.ts'
-import type { EngineSpec } from './engine.ts'
+import type { InputSpec, JobSpec, OutputSpec, PublisherSpec, ShardingSpec } from './job.ts'
 import type { Task } from './task.ts'
 
 /** A job with every default filled in. Never hashed: a new default must not move a CID. */

@@ -1,27 +1,82 @@
+import { base36 } from 'multiformats/bases/base36'
+import { CID } from 'multiformats/cid'
 import * as z from 'zod'
+import { hostPathSchema } from './path.ts'
+import { rule } from './rule.ts'
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits').describe('SHA-256 of the content, in hexadecimal')
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')
+  .meta({ title: 'SHA-256', description: 'SHA-256 of the one file, in lower-case hexadecimal; data that does not match is refused.' })
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).max(8192)
+
+const isCid = (text: string): boolean => {
+  try {
+    if (text.startsWith('k')) CID.parse(text, base36)
+    else CID.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+type Source = { readonly url?: string; readonly urls?: readonly string[]; readonly sha256?: string; readonly text?: string; readonly base64?: string }
+
+/** Exactly one of two keys. */
+const eitherOf = (left: keyof Source, right: keyof Source) =>
+  rule<Source>([left, right], (source) => {
+    if ((source[left] === undefined) !== (source[right] === undefined)) return []
+    return source[left] === undefined
+      ? [{ path: [], code: 'missing-key', message: `there is neither \`${left}\` nor \`${right}\`: give one of them` }]
+      : [{ path: [right], message: `\`${left}\` and \`${right}\` are both there: give one of them` }]
+  })
+
+const oneOf = (...keys: string[]) => ({ oneOf: keys.map((key) => ({ required: [key] })) })
 
 export const httpsSourceSchema = z
   .strictObject({
-    type: z.literal('https'),
-    url: httpUrl.exactOptional(),
-    urls: z.array(httpUrl).min(1).max(1_000_000).exactOptional(),
+    type: z.literal('https').meta({ title: 'Type', description: 'Fetched over HTTP or HTTPS.' }),
+    url: httpUrl.meta({ title: 'URL', description: 'The address of the one file.' }).exactOptional(),
+    urls: z.array(httpUrl).min(1).max(1_000_000).meta({ title: 'URLs', description: 'The addresses of the files.' }).exactOptional(),
     sha256: sha256.exactOptional(),
   })
-  .refine((source) => (source.url === undefined) !== (source.urls === undefined), 'expected either url or urls')
-  .refine((source) => source.sha256 === undefined || source.url !== undefined, 'sha256 pins one file: expected url, not urls')
-export const ipfsSourceSchema = z.strictObject({ type: z.literal('ipfs'), cid: z.string().min(1).max(256), sha256: sha256.exactOptional() })
-export const localSourceSchema = z.strictObject({ type: z.literal('local'), path: z.string().min(1).max(4096), sha256: sha256.exactOptional() })
+  .check(
+    eitherOf('url', 'urls'),
+    rule<Source>(['url', 'urls', 'sha256'], (source) =>
+      source.sha256 !== undefined && source.urls !== undefined
+        ? [{ path: ['sha256'], message: '`sha256` pins one file: it goes with `url`, not with `urls`' }]
+        : [],
+    ),
+  )
+  .meta({ title: 'HTTPS source', ...oneOf('url', 'urls') })
+export const ipfsSourceSchema = z
+  .strictObject({
+    type: z.literal('ipfs').meta({ title: 'Type', description: 'A file or directory of IPFS.' }),
+    cid: z
+      .string()
+      .min(1)
+      .max(256)
+      .refine(isCid, 'expected a CID such as bafybei… or Qm…')
+      .meta({ title: 'CID', description: 'Content identifier of the file or directory.' }),
+    sha256: sha256.exactOptional(),
+  })
+  .meta({ title: 'IPFS source' })
+export const localSourceSchema = z
+  .strictObject({
+    type: z.literal('local').meta({ title: 'Type', description: 'A file or directory of the node that runs the job.' }),
+    path: hostPathSchema.meta({ title: 'Path', description: 'Relative to the job file, or absolute; a node opens only the directories that it allows.' }),
+    sha256: sha256.exactOptional(),
+  })
+  .meta({ title: 'Local source' })
 export const inlineSourceSchema = z
   .strictObject({
-    type: z.literal('inline'),
-    text: z.string().exactOptional(),
-    base64: z.base64().exactOptional(),
+    type: z.literal('inline').meta({ title: 'Type', description: 'The content of one file, in the job file itself.' }),
+    text: z.string().meta({ title: 'Text', description: 'The content as text, in UTF-8.' }).exactOptional(),
+    base64: z.base64({ error: 'expected base64 with padding' }).meta({ title: 'Base64', description: 'The content in base64.' }).exactOptional(),
     sha256: sha256.exactOptional(),
   })
-  .refine((source) => (source.text === undefined) !== (source.base64 === undefined), 'expected either text or base64')
+  .check(eitherOf('text', 'base64'))
+  .meta({ title: 'Inline source', ...oneOf('text', 'base64') })
 
 /** Where an input or a module comes from. Each may be pinned by the SHA-256 of its one file. */
 export const sourceSchema = z.discriminatedUnion('type', [httpsSourceSchema, ipfsSourceSchema, localSourceSchema, inlineSourceSchema])

@@ -1,21 +1,27 @@
-import { capacitySchema, deviceSchema, failureSchema, fileEntrySchema, publisherSchema, referenceSchema, refusalSchema, selectorSchema, taskSchema, usageSchema } from '@skrei/job-spec'
+import {
+  capacitySchema,
+  failureSchema,
+  fileEntrySchema,
+  publisherSchema,
+  referenceSchema,
+  refusalSchema,
+  selectorSchema,
+  taskSchema,
+  usageSchema,
+} from '@skrei/job-spec'
 import * as z from 'zod'
+import type { Incarnation } from './field.ts'
+import { cid, count, digest, duration, id, incarnationSchema, nodeId, protocolVersion, round } from './field.ts'
 
-/** The version of every message below; part of the signed bytes and of the transport's protocol names. */
-export const protocolVersion = 1
+export type { Incarnation }
+export { incarnationSchema, protocolVersion }
 
-const id = z.string().min(1).max(256)
-const nodeId = z.string().min(1).max(128)
-const digest = z.string().regex(/^[0-9a-f]{64}$/)
-const cid = z.string().min(1).max(256)
-const duration = z.number().nonnegative()
-const count = z.int().nonnegative()
-const round = z.int().nonnegative()
-const bytes = z.instanceof(Uint8Array)
-
-/** Each start of a node has a new one: `counter` rises, `id` is random. */
-export const incarnationSchema = z.strictObject({ counter: z.int().positive(), id: z.string().regex(/^[0-9a-f]{16}$/) })
-export type Incarnation = z.output<typeof incarnationSchema>
+const bytes64 = z.instanceof(Uint8Array).refine((value) => value.length === 64, 'expected 64 bytes')
+// The 32 bits that a program ends with, read as signed or as unsigned.
+const exit = z
+  .int()
+  .min(-(2 ** 31))
+  .max(2 ** 32 - 1)
 
 /** All times are durations in milliseconds: the receiver of a grant counts from when it sent its request. */
 export const termsSchema = z.strictObject({
@@ -23,9 +29,9 @@ export const termsSchema = z.strictObject({
   queue: duration,
   /** How long the node may go on without hearing from the requester; null: only the other durations count. */
   lease: duration.nullable(),
-  publishers: z.array(publisherSchema),
+  publishers: z.array(publisherSchema).max(8),
   verification: z.string().max(64),
-  constraints: z.array(selectorSchema),
+  constraints: z.array(selectorSchema).max(64),
   /** How long a node may publish after an accept. */
   publish: duration,
   /** How long a node keeps outputs without a settle. */
@@ -33,51 +39,124 @@ export const termsSchema = z.strictObject({
 })
 export type Terms = z.output<typeof termsSchema>
 
+/** The most files that an ask lists itself. */
+export const maxAskedFiles = 4096
+
 export const askedShardSchema = z.strictObject({
   index: count,
   count,
   /** CID of the list of the shard's files. */
   manifest: cid,
-  /** The list itself where it is short; otherwise it is queried. */
-  files: z.array(fileEntrySchema).exactOptional(),
+  /** The list itself where it is short (at most {@link maxAskedFiles}, and the whole ask within `maxMessageBytes`); otherwise it is queried. */
+  files: z.array(fileEntrySchema).max(maxAskedFiles).exactOptional(),
 })
 
-const treeLeaf = z.strictObject({ execution: id, commitment: digest, signature: bytes })
+// As many outputs as a job may declare: a list without a bound costs a stranger's reader a report on each of its entries.
+const task = taskSchema.extend({ outputs: taskSchema.shape.outputs.max(256) })
+
+const treeLeaf = z.strictObject({ execution: id, commitment: digest, signature: bytes64 })
 
 /** Body of every message by type. One-way; an answer is another message. `ok` is the transport's acknowledgement: durably applied. */
 export const bodies = {
-  /** requester -> compute: would you run this shard? Many shards are many asks in one frame. */
-  ask: z.strictObject({ askId: id, job: id, task: taskSchema, shard: askedShardSchema, terms: termsSchema }),
-  /** A firm offer for `ttl`: capacity is reserved. The reservation has the id of the execution it is for. */
+  /** requester -> compute: would you run this shard? Many shards are many asks in one frame, each with an `askId` of its own. */
+  ask: z.strictObject({ askId: id, job: id, task, shard: askedShardSchema, terms: termsSchema }),
+  /** compute -> requester: a firm offer for `ttl`: capacity is reserved. The reservation has the id of the execution it is for (`executionId`). */
   bid: z.strictObject({ askId: id, execution: id, ttl: duration }),
-  decline: z.strictObject({ askId: id, refusals: z.array(refusalSchema).min(1).max(64), free: capacitySchema.exactOptional(), retryAfter: duration.exactOptional() }),
+  /** compute -> requester: no, and why. `free`: the capacity free now; `retryAfter`: when to ask again, jittered. */
+  decline: z.strictObject({
+    askId: id,
+    refusals: z.array(refusalSchema).min(1).max(64),
+    free: capacitySchema.exactOptional(),
+    retryAfter: duration.exactOptional(),
+  }),
+  /** requester -> compute: run it. */
   award: z.strictObject({ askId: id, execution: id }),
+  /** compute -> requester: the award holds. */
   awarded: z.strictObject({ execution: id }),
+  /** compute -> requester: the award came too late, or for something that is not there. */
   refused: z.strictObject({ execution: id, code: z.enum(['expired', 'released', 'unknown', 'stopped']) }),
+  /** requester -> compute: the bid is not taken. A tombstone even where there is no such bid: an award that follows is refused. */
   release: z.strictObject({ askId: id, execution: id }),
-  /** Without verification: the outcome. With it, commit, open and reveal take its place. */
-  finished: z.strictObject({ execution: id, digest: digest.exactOptional(), exit: z.int().exactOptional(), failure: failureSchema.exactOptional(), usage: usageSchema, facts: z.record(z.string().max(64), z.string().max(1024)) }),
+  /**
+   * compute -> requester, without verification: the outcome. With it, commit, open and reveal take its place. `digest`: of the result (the
+   * verifier's `resultTree`); absent where there are no outputs to publish. `failure` absent = success. `facts`: what the engine says of itself.
+   */
+  finished: z.strictObject({
+    execution: id,
+    digest: digest.exactOptional(),
+    exit: exit.exactOptional(),
+    failure: failureSchema.exactOptional(),
+    usage: usageSchema,
+    facts: z.record(z.string().max(64), z.string().max(1024)).refine((facts) => Object.keys(facts).length <= 64, 'expected at most 64 facts'),
+  }),
+  /** compute -> requester: a hash that fixes the result and does not show it (the verifier's `commitment`). */
   commit: z.strictObject({ execution: id, round, commitment: digest }),
+  /** requester -> compute: the commitment arrived in time. */
   receipt: z.strictObject({ execution: id, round, commitment: digest }),
-  open: z.strictObject({ execution: id, round, seats: z.array(nodeId), draw: z.strictObject({ seed: digest, bidSetRoot: digest }), commitments: z.array(treeLeaf), commitSetRoot: digest }),
+  /** requester -> compute: everyone on the panel and what each committed to, with what shows that the panel was drawn. */
+  open: z.strictObject({
+    execution: id,
+    round,
+    seats: z.array(nodeId).max(4096),
+    draw: z.strictObject({ seed: digest, bidSetRoot: digest }),
+    commitments: z.array(treeLeaf).max(4096),
+    commitSetRoot: digest,
+  }),
+  /** compute -> requester: this open is not answered. */
   'open-refused': z.strictObject({ execution: id, round, code: z.enum(['early', 'bad-set']) }),
-  reveal: z.strictObject({ execution: id, round, digest, salt: digest, exit: z.int(), usage: usageSchema, traceRoot: digest, evidenceRoot: digest, commitSetRoot: digest }),
+  /** compute -> requester: what the commitment was made of. */
+  reveal: z.strictObject({
+    execution: id,
+    round,
+    digest,
+    salt: digest,
+    exit,
+    usage: usageSchema,
+    traceRoot: digest,
+    evidenceRoot: digest,
+    commitSetRoot: digest,
+  }),
+  /** compute -> requester: no result, through no fault of the job's or of another node's; counts as absent. */
   abstain: z.strictObject({ execution: id, round, failure: failureSchema }),
-  verdict: z.strictObject({ execution: id, round, verdict: z.enum(['accepted', 'rejected', 'void']), epoch: count, act: z.enum(['publish', 'hold', 'drop']), assurance: z.enum(['refereed', 'quorum', 'economic', 'attested', 'none']) }),
-  published: z.strictObject({ execution: id, round: count, epoch: count, digest: digest.exactOptional(), reference: referenceSchema }),
-  /** The answer to a `published` of an epoch that is over: unpublish. */
+  /** requester -> compute: what became of the result, and what to do with the outputs. One verdict an epoch: an accept passes on by a higher epoch. */
+  verdict: z.strictObject({
+    execution: id,
+    round,
+    verdict: z.enum(['accepted', 'rejected', 'void']),
+    epoch: count,
+    act: z.enum(['publish', 'hold', 'drop']),
+    assurance: z.enum(['refereed', 'quorum', 'economic', 'attested', 'none']),
+  }),
+  /** compute -> requester: the outputs are where `reference` says. */
+  published: z.strictObject({ execution: id, round, epoch: count, digest: digest.exactOptional(), reference: referenceSchema }),
+  /** requester -> compute: the answer to a `published` of an epoch that is over: unpublish. */
   superseded: z.strictObject({ execution: id, epoch: count }),
+  /** compute -> requester: the outputs are there still, but could not be published. */
   'publish-failed': z.strictObject({ execution: id, epoch: count, failure: failureSchema }),
+  /** requester -> compute: end it. A tombstone even where there is no such execution. The first reason stands: a stop is never written a second time with another. */
   stop: z.strictObject({ execution: id, reason: z.enum(['cancel', 'lost', 'superseded']) }),
+  /** compute -> requester: it has ended, in this phase. */
   stopped: z.strictObject({ execution: id, phase: z.string().max(64) }),
+  /** requester -> compute: what was published has been fetched and matched; outputs may go. */
   settle: z.strictObject({ execution: id }),
 } as const
 
 export type MessageType = keyof typeof bodies
 export type Body<T extends MessageType> = z.output<(typeof bodies)[T]>
 
-/** Types whose messages a third party must be able to check: they carry their sender's signature. */
-export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>(['bid', 'award', 'receipt', 'open', 'reveal', 'verdict', 'stop', 'published', 'commit'])
+/** Types whose messages a third party must be able to check: they carry their sender's signature. All others carry none. */
+export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>([
+  'bid',
+  'award',
+  'commit',
+  'receipt',
+  'open',
+  'reveal',
+  'abstain',
+  'verdict',
+  'stop',
+  'published',
+])
 
 /** A message with its envelope. */
 export interface Message<T extends MessageType = MessageType> {
@@ -85,44 +164,19 @@ export interface Message<T extends MessageType = MessageType> {
   readonly network: string
   readonly from: string
   readonly to: string
+  /** The sender's when it wrote the message: one that is sent again after a restart keeps that of before. */
   readonly incarnation: Incarnation
   readonly type: T
   readonly body: Body<T>
+  /** 64 bytes of ed25519, on {@link signedTypes} alone. */
   readonly signature?: Uint8Array
 }
 
 /** One member per type, so that `switch (message.type)` narrows the body. */
 export type AnyMessage = { readonly [T in MessageType]: Message<T> }[MessageType]
 
-const phase = z.enum(['queued', 'reserved', 'staging', 'running', 'finished', 'publishing', 'published'])
+/** What a sender says; version and signature are added to it. */
+export type Draft<T extends MessageType = MessageType> = Omit<Message<T>, 'version' | 'signature'>
 
-/** Hints: unsigned, unstored, newest wins. One `alive` per pair of nodes covers all executions between them. */
-export const hintSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('alive'),
-    network: id,
-    incarnation: incarnationSchema,
-    counter: count,
-    executions: z.array(z.strictObject({ id, phase, fraction: z.number().min(0).max(1).exactOptional() })),
-  }),
-  z.strictObject({ type: z.literal('lease'), network: id, incarnation: incarnationSchema, counter: count, lease: duration, stop: z.array(id) }),
-])
-export type Hint = z.output<typeof hintSchema>
-
-/** What a node says of itself to the directory of others. Soft state: a hint. */
-export const announcementSchema = z.strictObject({
-  network: id,
-  node: nodeId,
-  incarnation: incarnationSchema,
-  counter: count,
-  issuedAt: z.number(),
-  ttl: duration,
-  engines: z.array(z.strictObject({ name: z.string().max(128), version: z.string().max(128) })).max(64),
-  sources: z.array(z.string().max(64)).max(64),
-  publishers: z.array(z.string().max(64)).max(64),
-  capacity: capacitySchema,
-  free: capacitySchema,
-  devices: z.array(deviceSchema).max(256),
-  labels: z.record(z.string().max(317), z.string().max(63)),
-})
-export type Announcement = z.output<typeof announcementSchema>
+/** One member per type. */
+export type AnyDraft = { readonly [T in MessageType]: Draft<T> }[MessageType]

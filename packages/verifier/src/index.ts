@@ -1,2 +1,5 @@
+export * from './commitment.ts'
+export * from './error.ts'
 export * from './method.ts'
 export * from './none.ts'
+export * from './result-tree.ts'

@@ -1,0 +1,117 @@
+import { join } from 'node:path'
+import { formatPath, specCid } from '@skrei/job-spec'
+import { type JobView, SubmitError, submitErrors } from '@skrei/scheduler'
+import type { Source } from '@skrei/storage'
+import { CliError, exitCodes } from './cli-errors.ts'
+import { internal } from './commands/fail.ts'
+import { type EmbeddedNode, reapEngines, startEmbeddedNode } from './embedded-node.ts'
+import { fetchResult } from './fetch-result.ts'
+import { type Home, homePath, openHome, type RunFolder, takeRunFolder } from './home.ts'
+import { openIdentity } from './identity.ts'
+import type { Interrupts } from './interrupts.ts'
+import { jobError } from './job-error.ts'
+import { type CliEvent, jobEvents, type ResultEvent } from './job-events.ts'
+import type { JobFile } from './job-file.ts'
+import { progress } from './progress.ts'
+import { type ResultDirectory, takeResultDirectory } from './result-directory.ts'
+import { type RunLog, runLog } from './run-log.ts'
+
+export interface EmbeddedRun {
+  readonly job: JobFile
+  /** The source `local`, as the job was checked with it. */
+  readonly local: Source
+  /** Default: a directory of the job's own under `results`. */
+  readonly output: ResultDirectory | undefined
+  readonly json: boolean
+  readonly allowPrivateAddresses: boolean
+  readonly interrupt: Interrupts
+  readonly onSubmit: (jobId: string) => void
+}
+
+export interface Outcome {
+  readonly view: JobView
+  readonly result: ResultEvent
+}
+
+/** Runs a job on a node that lives as long as the job, and fetches its result. Events and progress are told on the way; the outcome is not. */
+export const runEmbedded = async (given: EmbeddedRun): Promise<Outcome> => {
+  const home = openHome(homePath())
+  const identity = openIdentity(home)
+  const { local, allowPrivateAddresses } = given
+  return await inRunFolder(home, given.interrupt, async (folder, logger) => {
+    await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, logger })
+    return await runJob(given, node, home, logger)
+  })
+}
+
+/** A locked folder of this process's own, gone at the end; what dead processes left goes first. Faults leave their log behind. */
+const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<Outcome>): Promise<Outcome> => {
+  const folder = takeRunFolder(home)
+  const log = runLog(home, folder)
+  try {
+    for (const dead of folder.dead) {
+      try {
+        await reapEngines(dead.path)
+        dead.remove()
+      } catch (error) {
+        log.warn('could not clean up after a dead run; the next start tries again', { folder: dead.path, error })
+      }
+    }
+    return await work(folder, log)
+  } catch (error) {
+    if (error instanceof CliError || interrupt.first.aborted) throw error
+    log.error('the run broke off', { error })
+    throw internal(error, log.keep())
+  } finally {
+    folder.remove()
+  }
+}
+
+const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, node: EmbeddedNode, home: Home, log: RunLog): Promise<Outcome> => {
+  const { scheduler } = node
+  using display = progress(process.stderr)
+  const emit = (event: CliEvent): void => {
+    if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
+    display.show(event)
+  }
+  using events = jobEvents(scheduler, emit)
+  interrupt.first.throwIfAborted()
+  const jobId = await submit(node, job)
+  onSubmit(jobId)
+  emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
+  events.submitted(jobId)
+  const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
+  interrupt.first.addEventListener('abort', cancel)
+  if (interrupt.first.aborted) cancel()
+  const view = await scheduler.finished(jobId, { signal: interrupt.second })
+
+  const directory = output ?? takeResultDirectory(join(home.results, jobId))
+  try {
+    await fetchResult(node, view, directory, { signal: interrupt.second, progress: (bytes) => emit({ type: 'fetching', jobId, bytes }) })
+  } catch (error) {
+    directory.undo()
+    throw error
+  }
+  const result: ResultEvent = {
+    type: 'result',
+    jobId,
+    state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
+    results: { cid: view.reference?.cid ?? null, path: directory.path },
+    error: await jobError(view, scheduler.result(jobId), directory.path, () => log.keep()),
+  }
+  return { view, result }
+}
+
+/** A job that no network of this kind could run is refused here, with what to change. */
+const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string> => {
+  try {
+    return await scheduler.submit(job.spec)
+  } catch (error) {
+    if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
+    const { code, message, path } = error
+    const exit = code === 'not-enough-nodes' ? exitCodes['no-node'] : exitCodes['bad-input']
+    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], {
+      cause: error,
+    })
+  }
+}

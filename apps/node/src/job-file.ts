@@ -1,0 +1,60 @@
+import { createReadStream } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { type Problem as JobProblem, type JobSpec, limits, type Places, problems as problemKinds, readJob } from '@skrei/job-spec'
+import { CliError, cliError, exitCodes, type Problem, systemCode } from './cli-errors.ts'
+
+export interface JobFile {
+  /** As given, for messages; `<stdin>` for `-`. */
+  readonly name: string
+  /** What relative paths in it are relative to. */
+  readonly base: string
+  readonly spec: JobSpec
+  readonly places: Places
+}
+
+/** Reads and checks a job file; `-` is standard input. Throws a CliError with everything that is wrong. */
+export const readJobFile = async (file: string, options: { readonly signal?: AbortSignal } = {}): Promise<JobFile> => {
+  const name = file === '-' ? '<stdin>' : file
+  const text = await readText(file, name, options.signal)
+  const result = readJob(text, { file: name })
+  if (result.ok) return { name, base: file === '-' ? process.cwd() : dirname(resolve(file)), spec: result.spec, places: result.places }
+  const [first, ...rest] = result.problems.map(withRemedy)
+  if (first === undefined) throw new Error(`${name} was refused without a problem`)
+  const omitted: readonly Problem[] = result.omitted === 0 ? [] : [{ code: first.code, message: `and ${result.omitted} more problems`, file: name }]
+  throw new CliError(exitCodes['bad-input'], [first, ...rest, ...omitted])
+}
+
+const withRemedy = ({ code, message, file, line, column, path }: JobProblem): Problem => ({
+  code,
+  message,
+  file,
+  line,
+  column,
+  path,
+  remedy: problemKinds[code].remedy,
+})
+
+const readText = async (file: string, name: string, signal: AbortSignal | undefined): Promise<string> => {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    const input: AsyncIterable<Uint8Array> = file === '-' ? process.stdin : createReadStream(file)
+    const aborted = new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason), { once: true }))
+    aborted.catch(() => {})
+    const reader = input[Symbol.asyncIterator]()
+    for (let next = await Promise.race([reader.next(), aborted]); next.done !== true; next = await Promise.race([reader.next(), aborted])) {
+      size += next.value.byteLength
+      if (size > limits.bytes) throw cliError('file-unreadable', `${name} is larger than a job file may be (${limits.bytes} bytes)`, { place: { file: name } })
+      chunks.push(next.value)
+    }
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT') throw cliError('file-not-found', `there is no file ${name}`, { cause: error, place: { file: name } })
+    if (code === 'EISDIR') throw cliError('file-unreadable', `${name} is a directory`, { cause: error, place: { file: name } })
+    if (code === undefined) throw error
+    throw cliError('file-unreadable', `cannot read ${name}: ${code}`, { cause: error, place: { file: name } })
+  } finally {
+    if (file === '-') process.stdin.destroy()
+  }
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks))
+}

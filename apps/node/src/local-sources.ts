@@ -1,0 +1,43 @@
+import { failureOf, failures, formatPath, type SourceSpec } from '@skrei/job-spec'
+import type { Source } from '@skrei/storage'
+import { CliError, exitCodes, type Problem } from './cli-errors.ts'
+import type { JobFile } from './job-file.ts'
+
+type Path = readonly (string | number)[]
+
+/** Looks at every local source that the job names, as the node will: what is missing or forbidden is told with its place, before anything is submitted. */
+export const checkLocalSources = async (job: JobFile, local: Source, options: { readonly signal?: AbortSignal } = {}): Promise<void> => {
+  const problems: Problem[] = []
+  for (const { path, source } of localSources(job)) {
+    try {
+      for await (const _first of local.list(source, options)) break
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure === undefined) throw error
+      const { line, column } = job.places([...path, 'path'])
+      problems.push({
+        code: failure.code,
+        message: `${formatPath(path)}: ${failure.detail}`,
+        file: job.name,
+        line,
+        column,
+        path: formatPath([...path, 'path']),
+        remedy: remedies[failure.code] ?? failures[failure.code].remedy,
+      })
+    }
+  }
+  const [first, ...rest] = problems
+  if (first !== undefined) throw new CliError(exitCodes['bad-input'], [first, ...rest])
+}
+
+// What helps on an embedded node, which has no list of directories to edit.
+const remedies: Readonly<Partial<Record<string, string>>> = {
+  'source-not-found': 'Correct the path: it is relative to the job file (with `-`, to the current directory).',
+  'source-forbidden': "Put the file beside the job file or below: the node that `skrei run` starts opens nothing outside the job file's directory.",
+}
+
+const localSources = ({ spec }: JobFile): readonly { readonly path: Path; readonly source: SourceSpec }[] => {
+  const engine = spec.engine.type === 'wasm' && 'module' in spec.engine ? [{ path: ['engine', 'module'], source: spec.engine.module as SourceSpec }] : []
+  const inputs = (spec.inputs ?? []).map(({ source }, index) => ({ path: ['inputs', index, 'source'], source }))
+  return [...engine, ...inputs].filter(({ source }) => source.type === 'local')
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import { cliError, exitCodes } from './cli-errors.ts'
+
+// Everything but the command that is called stays unloaded: `skrei --help` answers at once.
+
+const manifest: { readonly version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+const wantsJson = process.argv.includes('--json')
+
+const failed = async (error: unknown): Promise<number> => {
+  const { fail } = await import('./commands/fail.ts')
+  return fail(error, wantsJson)
+}
+
+// A reader that went away (`skrei … | head`) is no fault of ours.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+// What nobody caught: one line and a log, as for every fault. The run folder is left to the next start.
+process.on('uncaughtException', (error) => void failed(error).then((code) => process.exit(code)))
+// Node 22 warns of its SQLite, which is the one of Node 24.
+process.removeAllListeners('warning').on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)
+})
+
+const json = () => new Option('--json', 'write one JSON event a line to standard output')
+
+const program = new Command('skrei')
+  .description('Moves computation to where the data is.')
+  .version(manifest.version, '--version', 'print the version')
+  .helpOption('--help', 'print this help')
+  .helpCommand(false)
+  .configureHelp({ showGlobalOptions: false })
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 completed, 1 the job failed, 2 bad input, 3 no node could run it, 4 its result was not accepted, 130 cancelled.
+SKREI_HOME (default ~/.skrei) is the folder that holds everything a node keeps.`,
+  )
+  .exitOverride()
+  .configureOutput({ outputError: () => undefined })
+
+program
+  .command('run')
+  .description('run a job on a node in this process and fetch its result')
+  .argument('FILE', 'the job file, YAML or JSON; - reads standard input')
+  .option('--output <dir>', 'put the result into this new or empty directory (default: SKREI_HOME/results/JOB)')
+  .addOption(json())
+  .option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses')
+  .action(async (file: string, options: { readonly output?: string; readonly json?: true; readonly allowPrivateAddresses?: true }) => {
+    const { run } = await import('./commands/run.ts')
+    process.exitCode = await run(file, options)
+  })
+
+program
+  .command('validate')
+  .description('check job files without running them')
+  .argument('FILE...', 'job files; - reads standard input')
+  .addOption(json())
+  .action(async (files: readonly string[], options: { readonly json?: true }) => {
+    const { validate } = await import('./commands/validate.ts')
+    process.exitCode = await validate(files, options)
+  })
+
+program
+  .command('get')
+  .description('fetch a published result out of the blockstore in SKREI_HOME')
+  .argument('CID', 'as `skrei run` printed it')
+  .argument('DIR', 'a new or empty directory')
+  .action(async (cid: string, directory: string) => {
+    const { get } = await import('./commands/get.ts')
+    process.exitCode = await get(cid, directory)
+  })
+
+const spec = program.command('spec').description('the job file format')
+spec
+  .command('init')
+  .description('write a commented example job, ready to run')
+  .argument('[FILE]', 'where to', 'job.yaml')
+  .action(async (file: string) => {
+    const { specInit } = await import('./commands/spec-init.ts')
+    process.exitCode = specInit(file)
+  })
+spec
+  .command('schema')
+  .description('print the JSON Schema of job files')
+  .action(async () => {
+    const { specSchema } = await import('./commands/spec-schema.ts')
+    specSchema()
+  })
+
+for (const command of [program, ...program.commands, ...spec.commands]) command.helpOption('--help', 'print this help')
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) process.exitCode = await failed(error)
+  else if (error.exitCode === 0) process.exitCode = 0
+  // Called without a command, commander has printed the help already.
+  else if (error.code === 'commander.help') process.exitCode = exitCodes['bad-input']
+  else process.exitCode = await failed(cliError('usage', error.message.replace(/^error: /, '')))
+}

@@ -1,0 +1,44 @@
+import { styleText } from 'node:util'
+import type { JobView } from '@skrei/scheduler'
+import type { ResultEvent } from './job-events.ts'
+import { elapsed, oneLine } from './printable.ts'
+
+/** How a job ended, where its result lies, and what to type next. */
+export const summary = (job: JobView, { results, error }: ResultEvent, milliseconds: number, stream: NodeJS.WriteStream): string => {
+  const style = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream })
+  const colour = job.state === 'completed' ? 'green' : job.state === 'cancelled' ? 'yellow' : 'red'
+  const { total = 0, completed = 0, failed = 0 } = job.shards ?? {}
+  const shards = job.state === 'completed' ? count(total) : total === 0 ? '' : `${completed} of ${count(total)} completed, ${failed} failed`
+  const rows: readonly (readonly [string, string])[] = [
+    ...(results.cid === null ? [] : [['result', results.cid] as const]),
+    ...(results.path === null ? [] : [['files', results.path] as const]),
+    ...(results.cid === null ? [] : [['fetch it again', `skrei get ${results.cid} DIR`] as const]),
+  ]
+  return [
+    `${style([colour, 'bold'], job.state)}  ${oneLine(job.name)}${shards === '' ? '' : `, ${shards}`}, ${elapsed(milliseconds)}`,
+    ...(error === null || job.state === 'cancelled' ? [] : errorLines(error, style)),
+    ...rows.map(([label, value]) => `  ${style('dim', label.padEnd(14))} ${value}`),
+  ].join('\n')
+}
+
+const count = (shards: number): string => `${shards} ${shards === 1 ? 'shard' : 'shards'}`
+
+const stderrLines = 12
+
+const errorLines = (error: NonNullable<ResultEvent['error']>, style: (format: Parameters<typeof styleText>[0], text: string) => string): readonly string[] => {
+  const where = error.shard === undefined ? '' : `  (shard ${error.shard}${error.node === undefined ? '' : ` on ${error.node}`})`
+  return [
+    `  ${style('bold', error.code)}${where}`,
+    `  ${oneLine(error.message)}`,
+    ...(error.stderr === undefined
+      ? []
+      : [
+          '  stderr:',
+          ...error.stderr
+            .split('\n')
+            .slice(-stderrLines)
+            .map((line) => `    ${style('dim', '│')} ${line}`),
+        ]),
+    ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`]),
+  ]
+}

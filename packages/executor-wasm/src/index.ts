@@ -1,0 +1,1 @@
+export { type WasmExecutor, type WasmOptions, wasmExecutor } from './executor.ts'

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest'
+import { taskFor } from '../src/conformance-bench.ts'
+import { type Execution, type ExecutionRecords, executions, memoryRecords, type Outcome } from '../src/executions.ts'
+import type { RunEvent, RunRequest } from '../src/index.ts'
+
+const request: RunRequest = {
+  id: 'one',
+  task: taskFor({ type: 'acme.dev/test' }),
+  seed: new Uint8Array(16),
+  mounts: [],
+  files: {},
+  env: {},
+  devices: [],
+  from: { stdout: 0, stderr: 0 },
+}
+
+const untilTold = async (execution: Execution): Promise<Outcome> => {
+  execution.running()
+  await new Promise((resolve) => execution.signal.addEventListener('abort', resolve))
+  return { usage: {}, facts: {} }
+}
+
+const all = async (events: AsyncIterable<RunEvent>): Promise<readonly RunEvent[]> => {
+  const told: RunEvent[] = []
+  for await (const event of events) told.push(event)
+  return told
+}
+
+test('where a tombstone cannot be written stop says so, and the program is dead all the same', async () => {
+  const memory = memoryRecords()
+  const records: ExecutionRecords = {
+    ...memory,
+    put: async (id, record) => {
+      if (record.state === 'stopped') throw new Error('the disk is full')
+      await memory.put(id, record)
+    },
+  }
+  let ended = false
+  const { run, stop } = executions({ records, start: (execution) => untilTold(execution).finally(() => (ended = true)) })
+  const running = all(run(request, {}))
+  running.catch(() => undefined)
+  await new Promise((resolve) => setImmediate(resolve))
+  await expect(stop('one')).rejects.toThrow('the disk is full')
+  expect(ended).toBe(true)
+  await expect(running).rejects.toThrow('the disk is full')
+})
+
+test('a fault before the program runs is forgotten; one after it has ended the id', async () => {
+  const faults = [false, true]
+  let starts = 0
+  const { run } = executions({
+    start: async (execution) => {
+      starts++
+      if (faults.shift()) execution.running()
+      throw new Error('broken')
+    },
+  })
+  await expect(all(run(request, {}))).rejects.toThrow('broken')
+  await expect(all(run(request, {}))).rejects.toThrow('broken')
+  expect((await all(run(request, {}))).at(-1)).toMatchObject({ type: 'exit', failure: { code: 'node-fault' } })
+  expect(starts).toBe(2)
+})
+
+test('who attaches late hears the newest progress, and who does not listen loses evidence but not the exit', async () => {
+  const { promise: go, resolve: proceed } = Promise.withResolvers<void>()
+  const { run } = executions({
+    start: async (execution) => {
+      execution.tell({ type: 'progress', phase: 'pull', done: 1 })
+      execution.tell({ type: 'progress', phase: 'pull', done: 2 })
+      await go
+      for (let at = 0; at < 1000; at++) execution.tell({ type: 'evidence', at, counters: {} })
+      execution.write('stdout', new Uint8Array(200_000))
+      return { exit: 0, usage: {}, facts: {} }
+    },
+  })
+  const slow = run(request, {})[Symbol.asyncIterator]()
+  expect((await slow.next()).value).toEqual({ type: 'progress', phase: 'pull', done: 2 })
+  proceed()
+  const events: RunEvent[] = []
+  for (let next = await slow.next(); !next.done; next = await slow.next()) events.push(next.value)
+  expect(events.filter(({ type }) => type === 'evidence').map((event) => event.type === 'evidence' && event.at)).toEqual(
+    Array.from({ length: 256 }, (_, index) => 744 + index),
+  )
+  expect(events.reduce((sum, event) => sum + (event.type === 'output' ? event.bytes.length : 0), 0)).toBe(200_000)
+  expect(events.at(-1)).toEqual({ type: 'exit', exit: 0, usage: {}, facts: {} })
+})
+
+test('a timeout longer than a timer can wait does not come at once', async () => {
+  const { run, stop } = executions({ start: untilTold })
+  const long = { ...request, task: { ...request.task, timeout: 2 ** 40 } }
+  const running = all(run(long, {}))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await stop('one')
+  expect((await running).at(-1)).toMatchObject({ failure: { code: 'cancelled' } })
+})

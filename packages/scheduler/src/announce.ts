@@ -1,0 +1,86 @@
+import { type Announcement, decodeAnnouncement, encodeAnnouncement, type Incarnation, ProtocolError } from '@skrei/protocol'
+import type { StateStore } from '@skrei/state-store'
+import type { Clock, Transport } from '@skrei/transport'
+import type { ComputeRole } from './compute/role.ts'
+import type { Directory } from './directory/directory.ts'
+import type { Logger, SchedulerOptions } from './options.ts'
+import type { Settings } from './settings.ts'
+
+export interface AnnounceWorld {
+  readonly network: string
+  readonly identity: SchedulerOptions['identity']
+  readonly check: SchedulerOptions['check']
+  readonly incarnation: () => Incarnation
+  readonly clock: Clock
+  readonly store: StateStore
+  readonly transport: Transport
+  readonly directory: Directory
+  readonly settings: Settings
+  readonly compute: ComputeRole | undefined
+  readonly logger: Logger
+}
+
+/** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
+const farthest = 300_000
+
+/** Tells others what this node is and has, and listens to what they say. */
+export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): void } => {
+  const topic = `skrei/announcements/1/${world.network}`
+  const stopping = new AbortController()
+  let counter = 0
+  let next: Disposable | undefined
+
+  const own = (compute: ComputeRole): Announcement => {
+    const { sources, publishers, capacity, devices, labels } = compute.offer()
+    return {
+      network: world.network,
+      node: world.identity.nodeId,
+      incarnation: world.incarnation(),
+      counter: ++counter,
+      issuedAt: world.clock.now(),
+      ttl: world.settings.announcementTtl,
+      engines: [...compute.engines()],
+      sources: [...sources],
+      publishers: [...publishers],
+      capacity,
+      free: world.store.read(compute.free),
+      devices: [...devices],
+      labels: { ...labels },
+    }
+  }
+
+  const announce = (): void => {
+    if (world.compute === undefined || stopping.signal.aborted) return
+    const announcement = own(world.compute)
+    world.directory.note(announcement)
+    world.transport
+      .publish(topic, encodeAnnouncement(announcement, world.identity.sign))
+      .catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    next = world.clock.at(world.clock.now() + world.settings.announcementTtl / 3, announce)
+  }
+
+  const listen = async (): Promise<void> => {
+    for await (const bytes of world.transport.subscribe(topic, { signal: stopping.signal })) {
+      try {
+        const announcement = decodeAnnouncement(bytes, { network: world.network, check: world.check })
+        if (announcement.node !== world.identity.nodeId && Math.abs(announcement.issuedAt - world.clock.now()) <= farthest) world.directory.note(announcement)
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error
+        world.logger.debug('an announcement was refused', { code: error.code })
+      }
+    }
+  }
+
+  return {
+    start: () => {
+      listen().catch((error: unknown) => {
+        if (!stopping.signal.aborted) world.logger.warn('listening to announcements ended', { error: String(error) })
+      })
+      announce()
+    },
+    [Symbol.dispose]: () => {
+      stopping.abort(new DOMException('the node is stopping', 'AbortError'))
+      next?.[Symbol.dispose]()
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import type { Executor } from '@skrei/executor'
+import type { FileEntry, Refusal, SourceSpec, Task } from '@skrei/job-spec'
+import type { Source } from '@skrei/storage'
+import { misfits, type NodeOffer } from '../directory/fit.ts'
+import type { ComputeContext } from '../machines/compute-execution.ts'
+
+export interface AssessWorld {
+  readonly offer: NodeOffer
+  readonly executors: ReadonlyMap<string, Executor>
+  readonly sources: ReadonlyMap<string, Source>
+  readonly policy: (task: Task, requester: string) => readonly Refusal[]
+  readonly secret: (name: string) => string | undefined
+}
+
+/** At most this many sources of a shard are looked at before a bid; the rest is found out when staged. */
+const looked = 64
+
+/** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
+export const assess = async (
+  world: AssessWorld,
+  context: ComputeContext,
+  files: readonly FileEntry[],
+  options: { readonly signal: AbortSignal },
+): Promise<readonly Refusal[]> => {
+  const { task, terms } = context
+  const wanted = {
+    task,
+    constraints: terms.constraints,
+    sources: [...files.map(({ source }) => source.type), ...engineSources(task).map(([, source]) => source.type)],
+    publisher: terms.publishers[0]?.type ?? 'none',
+  }
+  const refusals: Refusal[] = [...misfits(world.offer, wanted), ...world.policy(task, context.requester), ...secretRefusals(world, task)]
+  if (terms.verification !== 'none') refusals.push({ code: 'task-unsupported', detail: `verification ${terms.verification} is not built yet` })
+  if (refusals.length > 0) return refusals
+
+  const executor = world.executors.get(task.engine.type)
+  const [byEngine, bySources] = await Promise.all([executor?.assess(task, options) ?? [], assessSources(world, task, files, options)])
+  return [...byEngine, ...bySources]
+}
+
+const assessSources = async (
+  world: AssessWorld,
+  task: Task,
+  files: readonly FileEntry[],
+  options: { readonly signal: AbortSignal },
+): Promise<readonly Refusal[]> => {
+  const sources: { readonly spec: SourceSpec; readonly size?: number }[] = [
+    ...engineSources(task).map(([, spec]) => ({ spec })),
+    ...files.slice(0, looked).map(({ source, size }) => ({ spec: source, ...(size !== undefined && { size }) })),
+  ]
+  const answers = await Promise.all(sources.map(async ({ spec, size }) => ({ size, answer: await world.sources.get(spec.type)?.assess(spec, options) })))
+  const refusals = answers.flatMap(({ answer }) => answer?.refusals ?? [])
+  const bytes = answers.reduce((sum, { size, answer }) => sum + (size ?? answer?.bytes ?? 0), 0)
+  if (bytes > task.resources.disk) {
+    refusals.push({
+      code: 'input-too-large',
+      resource: 'disk',
+      wanted: bytes,
+      available: task.resources.disk,
+      detail: `the inputs hold ${bytes} bytes, resources.disk is ${task.resources.disk}`,
+    })
+  }
+  return [...new Map(refusals.map((refusal) => [`${refusal.code} ${refusal.detail}`, refusal])).values()].slice(0, 64)
+}
+
+const secretRefusals = (world: AssessWorld, task: Task): readonly Refusal[] =>
+  Object.values(task.env).flatMap((value) =>
+    typeof value === 'object' && world.secret(value.secret) === undefined ? [{ code: 'secret-unknown', detail: `no secret ${value.secret}` } as const] : [],
+  )
+
+/** What an engine needs staged beside the inputs, by slot. */
+export const engineSources = (task: Task): readonly (readonly [slot: string, source: SourceSpec])[] =>
+  task.engine.type === 'wasm' && 'module' in task.engine ? [['module', task.engine.module as SourceSpec]] : []

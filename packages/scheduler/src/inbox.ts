@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto'
+import { type AnyMessage, admit, decodeMessage, executionId, type Incarnation, ProtocolError, slotKey, slotOf } from '@skrei/protocol'
+import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
+import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
+import type { ComputeContext } from './machines/compute-execution.ts'
+import type { ExecutionContext } from './machines/execution.ts'
+import type { Logger, SchedulerOptions } from './options.ts'
+import type { Settings } from './settings.ts'
+
+export interface InboxWorld {
+  readonly network: string
+  readonly self: string
+  readonly check: SchedulerOptions['check']
+  readonly store: StateStore
+  readonly settings: Settings
+  readonly logger: Logger
+}
+
+export interface Inbox {
+  /**
+   * The events that a frame of messages stands for. What is malformed, repeated or not the sender's to say stands for none. `applied` is called
+   * once they are durable: only then are their slots filled.
+   */
+  read(from: string, frame: readonly Uint8Array[]): { readonly events: readonly KernelEvent[]; readonly applied: () => void }
+}
+
+/** How many filled slots are remembered, to tell repetition from equivocation. */
+const slotsKept = 20_000
+
+/** From bytes to events: the only place where what a peer says enters the node. */
+export const createInbox = (world: InboxWorld): Inbox => {
+  const slots = new Map<string, string>()
+
+  const fill = (key: string, content: string): void => {
+    slots.set(key, content)
+    const oldest = slots.size > slotsKept ? slots.keys().next().value : undefined
+    if (oldest !== undefined) slots.delete(oldest)
+  }
+
+  /** The slot was filled before. Other bytes of the same incarnation are an equivocation; a restarted peer may say the same in other bytes. */
+  const repeated = (message: AnyMessage, key: string, content: string): boolean => {
+    const before = slots.get(key)
+    if (before === undefined) return false
+    const ofThisIncarnation = before.startsWith(`${message.incarnation.counter} `)
+    if (before !== content && ofThisIncarnation)
+      world.logger.warn('a peer filled a slot twice with different bytes: nothing changes', { slot: key, from: message.from })
+    return before === content || ofThisIncarnation
+  }
+
+  const decode = (from: string, bytes: Uint8Array): AnyMessage | undefined => {
+    try {
+      return decodeMessage(bytes, { network: world.network, self: world.self, from, check: world.check })
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      world.logger.warn('a message was refused', { from, code: error.code, reason: error.message })
+      return undefined
+    }
+  }
+
+  return {
+    read: (from, frame) => {
+      const events: KernelEvent[] = []
+      const filled: [string, string][] = []
+      for (const bytes of frame) {
+        const message = decode(from, bytes)
+        if (message === undefined) continue
+        const key = slotKey(slotOf(message))
+        const content = `${message.incarnation.counter} ${createHash('sha256').update(bytes).digest('base64')}`
+        const peer = admitted(world, from, message.incarnation)
+        if (peer === 'refused' || repeated(message, key, content)) continue
+        const event = world.store.read((reader) => eventOf(world, reader, message))
+        if (event === undefined) {
+          world.logger.debug('a message concerns nothing of the sender', { from, type: message.type })
+          continue
+        }
+        filled.push([key, content])
+        events.push({ ...event, actor: from, ...(peer !== 'known' && { records: [peer] }) })
+      }
+      return {
+        events,
+        applied: () => {
+          for (const [key, content] of filled) fill(key, content)
+        },
+      }
+    },
+  }
+}
+
+/**
+ * A peer that restarted is written down; one that is at once two is refused (PROTOCOL.md rule 6). A message of an older incarnation is not: its bytes were
+ * fixed before the restart, and it is re-sent as it was (rule 5).
+ */
+const admitted = (world: InboxWorld, from: string, seen: Incarnation): 'known' | 'refused' | Row => {
+  const row = world.store.read((reader) => reader.get('peer', from))
+  const admission = admit(row?.data as unknown as Incarnation | undefined, seen)
+  if (admission === 'same' || admission === 'stale') return 'known'
+  if (admission === 'new') return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
+  world.logger.warn('a message of another incarnation was refused', { from, code: admission })
+  return 'refused'
+}
+
+type Addressed = Pick<KernelEvent, 'kind' | 'id' | 'event'>
+
+const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addressed | undefined => {
+  const { from, body, type } = message
+  switch (type) {
+    case 'ask': {
+      const id = executionId({ network: world.network, requester: from, compute: world.self, askId: message.body.askId, index: message.body.shard.index })
+      return { kind: 'compute', id, event: { type: 'ask', context: computeContext(world.settings, id, from, message.body) } }
+    }
+    case 'bid':
+    case 'decline':
+      return { kind: 'shard', id: message.body.askId.slice(0, message.body.askId.lastIndexOf('/')), event: { ...body, type, node: from } }
+    case 'award':
+    case 'release':
+    case 'stop':
+    case 'verdict':
+    case 'superseded':
+    case 'settle': {
+      const { execution } = message.body
+      const context = reader.get('compute', execution)?.data as unknown as ComputeContext | undefined
+      // `stop` and `award` of something unknown get an answer; it goes to whoever asked.
+      if (context !== undefined && context.requester !== from) return undefined
+      return { kind: 'compute', id: execution, event: { ...body, type, from } }
+    }
+    case 'awarded':
+    case 'refused':
+    case 'finished':
+    case 'published':
+    case 'publish-failed':
+    case 'stopped': {
+      const { execution } = message.body
+      const context = reader.get('execution', execution)?.data as unknown as ExecutionContext | undefined
+      if (context?.node !== from) return undefined
+      return { kind: 'execution', id: execution, event: { ...body, type } as ObjectEvent }
+    }
+    default:
+      // Commit, open and reveal: no method of this release asks for them.
+      return undefined
+  }
+}
+
+const computeContext = (settings: Settings, id: string, requester: string, ask: Extract<AnyMessage, { type: 'ask' }>['body']): ComputeContext => ({
+  id,
+  requester,
+  askId: ask.askId,
+  job: ask.job,
+  task: ask.task,
+  shard: { index: ask.shard.index, count: ask.shard.count, manifest: ask.shard.manifest, ...(ask.shard.files && { files: ask.shard.files }) },
+  terms: ask.terms,
+  times: { assess: settings.assess, bidTtl: settings.bidTtl, stage: settings.stage, grace: settings.stop, stop: settings.stop },
+  devices: [],
+})

@@ -1,0 +1,77 @@
+import type { Data, Reader, Row } from '@skrei/state-store'
+import { type AnyStateMachine, transition } from 'xstate'
+import type { ObjectEvent, Output } from './event.ts'
+
+/** What a kind of object holds of the node's capacity: milli-CPU, bytes, bytes, device ids. */
+export interface Holding {
+  readonly cpu: number
+  readonly memory: number
+  readonly disk: number
+  readonly devices: readonly string[]
+}
+
+/** A kind of object: its machine, and how the kernel serves it. */
+export interface Kind {
+  readonly kind: string
+  readonly machine: AnyStateMachine
+  /** The event that makes a new object of this kind; it carries the object's context. Every machine begins in `new`, which is never stored. */
+  readonly creates: string
+  /** The machine never reads the store: what it must know is handed to it, read in the same transaction. */
+  facts(reader: Reader, id: string, row: Row | undefined, event: ObjectEvent): object
+  parent(context: Data): string | undefined
+  /** What the object holds in a state; absent = nothing, ever. */
+  holds?(state: string, context: Data): Holding | undefined
+  /** What to do about an event for an object that is final. */
+  late?(state: string, context: Data, event: ObjectEvent): readonly Output[]
+  /** What to do about an event for an object that is not there. */
+  unknown?(id: string, event: ObjectEvent): readonly Output[]
+}
+
+/** The `meta` of every non-final state: who must act next, and within which time (ms) of entering the state. */
+export interface StateMeta {
+  readonly owner: 'requester' | 'compute' | 'job' | 'shard' | 'execution'
+  readonly within: (context: never, now: number) => number
+}
+
+export interface Step {
+  readonly state: string
+  readonly open: boolean
+  readonly context: Data
+  readonly outputs: readonly Output[]
+  /** Set when the state was entered anew, or its deadline fired: milliseconds from now. */
+  readonly within?: number
+}
+
+export type Refused = { readonly refused: 'unknown-object' | 'final' | 'not-accepted'; readonly outputs: readonly Output[] }
+
+/** One step of one object: pure. */
+export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: object, now: number): Step | Refused => {
+  const full = { ...event, known: facts, now }
+  if (row === undefined) {
+    if (event.type !== kind.creates) return { refused: 'unknown-object', outputs: kind.unknown?.(id, event) ?? [] }
+    return outcome(kind, transition(kind.machine, kind.machine.resolveState({ value: 'new', context: event['context'] }), full), undefined, now)
+  }
+  if (!row.open) return { refused: 'final', outputs: kind.late?.(row.state, row.data, event) ?? [] }
+  const snapshot = kind.machine.resolveState({ value: row.state, context: row.data })
+  if (!snapshot.can(full)) return { refused: 'not-accepted', outputs: [] }
+  return outcome(kind, transition(kind.machine, snapshot, full), event.type === 'deadline' ? undefined : row.state, now)
+}
+
+const outcome = (kind: Kind, [snapshot, actions]: ReturnType<typeof transition<AnyStateMachine>>, before: string | undefined, now: number): Step => {
+  const state = String(snapshot.value)
+  const open = snapshot.status === 'active'
+  const context = snapshot.context as Data
+  const outputs = actions.flatMap((action: { readonly type: string; readonly params?: unknown }) =>
+    action.type === 'emit' ? (action.params as readonly Output[]) : [],
+  )
+  if (!open || state === before) return { state, open, context, outputs }
+  const meta = kind.machine.states[state]?.meta as StateMeta | undefined
+  if (meta === undefined) throw new Error(`state ${kind.kind}.${state} has no owner and no deadline`)
+  return { state, open, context, outputs, within: Math.max(0, (meta.within as (context: Data, now: number) => number)(context, now)) }
+}
+
+/** A state's owner and deadline. The kernel writes the deadline's row from it; there are no timers in machines. */
+export const meta = <Context>(owner: StateMeta['owner'], within: (context: Context, now: number) => number): StateMeta => ({
+  owner,
+  within: within as StateMeta['within'],
+})

@@ -1,0 +1,126 @@
+import type { Data, Row, StateStore, Transaction } from '@skrei/state-store'
+import type { KernelEvent, Output, SendOutput, Transition } from './event.ts'
+import { moveLedger } from './ledger.ts'
+import { advance, type Kind, type Refused, type Step } from './machine.ts'
+
+/** What a turn needs besides the store. */
+export interface TurnContext {
+  readonly kinds: Readonly<Record<string, Kind>>
+  /** The bytes of a message: fixed in the transaction that writes the outbox row. */
+  readonly encode: (output: SendOutput) => Uint8Array
+  /** Told in the same transaction that capacity has become free: what may go on now. */
+  readonly freed: (transaction: Transaction) => readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
+  /** An event that broke the machine that got it: recorded and logged, the rest of the turn goes on. */
+  readonly fault: (event: KernelEvent, error: unknown) => void
+}
+
+const deadlinesPerTurn = 256
+/** After a fault, when a deadline is tried again; milliseconds. */
+const faultPause = 60_000
+
+/**
+ * The loop: everything that happens inside a node happens here. One turn is one store transaction; each event is isolated by a savepoint;
+ * what it tells other objects is handled before it ends. Nothing outside has been touched when this returns.
+ */
+export const turn = (store: StateStore, context: TurnContext, events: readonly KernelEvent[], done: readonly number[], now: number): readonly Transition[] =>
+  store.transact((transaction) => {
+    const transitions: Transition[] = []
+    const isolate = (first: KernelEvent): boolean => {
+      try {
+        transitions.push(...transaction.nested(() => handle(transaction, context, first, now)))
+        return true
+      } catch (error) {
+        transaction.record({ kind: first.kind, id: first.id, at: now, data: { event: first.event.type, actor: first.actor, fault: String(error) } })
+        context.fault(first, error)
+        return false
+      }
+    }
+    for (const outboxId of done) transaction.done(outboxId)
+    for (const event of events) {
+      if (event.outboxId !== undefined) transaction.done(event.outboxId)
+      isolate(event)
+    }
+    // Read here, not when a timer fired: a deadline that an event of this turn has moved is not due.
+    for (const { kind, id } of transaction.due(now, deadlinesPerTurn)) {
+      transaction.deadline(kind, id, undefined)
+      if (!isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
+    }
+    return transitions
+  })
+
+const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number): Transition[] => {
+  const transitions: Transition[] = []
+  for (const row of first.records ?? []) transaction.put(row)
+  const queue: KernelEvent[] = [first]
+  for (let event = queue.shift(); event; event = queue.shift()) {
+    const kind = context.kinds[event.kind]
+    if (kind === undefined) throw new Error(`no machine for ${event.kind}`)
+    const row = transaction.get(event.kind, event.id)
+    const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
+    const freed = 'refused' in step ? refuse(transaction, event, step, now) : save(transaction, kind, row, event, step, now, transitions)
+    const { kind: from, id: by } = event
+    for (const output of step.outputs) {
+      if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
+      else transaction.enqueue(effectOf(event, output, context, now))
+    }
+    if (freed) queue.push(...context.freed(transaction).map((next) => ({ ...next, actor: `${from} ${by}` })))
+  }
+  return transitions
+}
+
+/** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
+const save = (
+  transaction: Transaction,
+  kind: Kind,
+  before: Row | undefined,
+  event: KernelEvent,
+  step: Step,
+  now: number,
+  transitions: Transition[],
+): boolean => {
+  const { state, open, context: data } = step
+  const parent = kind.parent(data)
+  transaction.put({ kind: event.kind, id: event.id, ...(parent !== undefined && { parent }), state, open, version: (before?.version ?? 0) + 1, data })
+  if (!open) transaction.deadline(event.kind, event.id, undefined)
+  else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
+  if (state !== before?.state)
+    transaction.record({
+      kind: event.kind,
+      id: event.id,
+      at: now,
+      data: { event: event.event.type, actor: event.actor, from: before?.state ?? null, to: state },
+    })
+  transitions.push({
+    kind: event.kind,
+    id: event.id,
+    at: now,
+    event: event.event,
+    actor: event.actor,
+    ...(before && { from: before.state }),
+    to: state,
+    context: data,
+    open,
+  })
+  if (kind.holds === undefined) return false
+  return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data))
+}
+
+const refuse = (transaction: Transaction, event: KernelEvent, step: Refused, now: number): boolean => {
+  // An object that never was has no history: a stranger's message must not grow the store.
+  if (step.refused !== 'unknown-object')
+    transaction.record({ kind: event.kind, id: event.id, at: now, data: { event: event.event.type, actor: event.actor, refused: step.refused } })
+  return false
+}
+
+const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, context: TurnContext, now: number) => ({
+  kind: event.kind,
+  id: event.id,
+  ...(output.do === 'send'
+    ? {
+        type: 'send',
+        lane: `send ${output.to}`,
+        data: { to: output.to, message: output.type, dropAt: now + output.expires } as Data,
+        bytes: context.encode(output),
+      }
+    : { type: output.type, lane: `${event.kind} ${event.id}`, data: output.data }),
+})

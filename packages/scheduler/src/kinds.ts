@@ -1,0 +1,53 @@
+import type { Data } from '@skrei/state-store'
+import type { ComputeRole } from './compute/role.ts'
+import type { Kind } from './kernel/machine.ts'
+import { type ComputeContext, computeExecutionMachine, computeHolds, lateComputeExecution, unknownComputeExecution } from './machines/compute-execution.ts'
+import { type ExecutionContext, executionMachine, lateExecution } from './machines/execution.ts'
+import { jobMachine } from './machines/job.ts'
+import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
+import { jobFacts, type RequesterWorld, shardFacts } from './requester/facts.ts'
+
+// A row's data is its machine's context: only the kernel writes it, and only from a machine.
+const contextOf = <T>(data: Data | undefined): T => data as unknown as T
+
+/** The four kinds of object of a node, each with its machine and the facts that it is handed. */
+export const createKinds = (
+  world: RequesterWorld & { readonly heardAt: (node: string) => number; readonly compute: ComputeRole | undefined },
+): Readonly<Record<string, Kind>> => {
+  const { compute } = world
+  const job: Kind = {
+    kind: 'job',
+    machine: jobMachine,
+    creates: 'submit',
+    parent: () => undefined,
+    facts: (reader, id) => jobFacts(world, reader, id),
+  }
+  const shard: Kind = {
+    kind: 'shard',
+    machine: shardMachine,
+    creates: 'open',
+    parent: (context) => contextOf<ShardContext>(context).jobId,
+    facts: (reader, _id, row, event) => shardFacts(world, reader, row?.state ?? 'new', contextOf<ShardContext>(row?.data ?? (event['context'] as Data)), event),
+    late: (_state, context, event) => lateShard(contextOf<ShardContext>(context), event),
+  }
+  const execution: Kind = {
+    kind: 'execution',
+    machine: executionMachine,
+    creates: 'award',
+    parent: (context) => contextOf<ExecutionContext>(context).shardId,
+    facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
+    late: (state, context, event) => lateExecution(state, contextOf<ExecutionContext>(context), event),
+  }
+  if (compute === undefined) return { job, shard, execution }
+  const computeExecution: Kind = {
+    kind: 'compute',
+    machine: computeExecutionMachine,
+    creates: 'ask',
+    parent: (context) => contextOf<ComputeContext>(context).requester,
+    facts: (reader, _id, row, event) => compute.facts(reader, event, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),
+    holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
+    late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),
+    unknown: unknownComputeExecution,
+  }
+  return { job, shard, execution, compute: computeExecution }
+}

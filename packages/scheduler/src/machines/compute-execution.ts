@@ -1,0 +1,353 @@
+import type { Failure, FileEntry, Reference, Refusal, Task } from '@skrei/job-spec'
+import type { Terms } from '@skrei/protocol'
+import { assign, setup } from 'xstate'
+import type { ObjectEvent, Output } from '../kernel/event.ts'
+import { type Holding, meta, type StateMeta } from '../kernel/machine.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
+import { type Outcome, outcomeOf } from './execution.ts'
+
+/** One execution as the compute node sees it, from the ask to the clean-up. What it holds in a state is the reservation. */
+export interface ComputeContext {
+  readonly id: string
+  readonly requester: string
+  readonly askId: string
+  readonly job: string
+  readonly task: Task
+  readonly shard: { readonly index: number; readonly count: number; readonly manifest: string; readonly files?: readonly FileEntry[] }
+  readonly terms: Terms
+  readonly times: { readonly assess: number; readonly bidTtl: number; readonly stage: number; readonly grace: number; readonly stop: number }
+  readonly queuedAt?: number
+  readonly devices: readonly string[]
+  readonly stagedBytes?: number
+  readonly outcome?: Outcome
+  readonly epoch?: number
+  readonly reference?: Reference
+}
+
+/** What the node knows in the turn: whether the task fits now (and on which devices), ever, and whether its queue has room. */
+export interface ComputeFacts {
+  readonly fit: { readonly devices: readonly string[] } | { readonly refusal: Refusal }
+  readonly turn: boolean
+  readonly queueFull: boolean
+  readonly free: { readonly cpu: number; readonly memory: number; readonly disk: number }
+}
+
+export type ComputeEvent = Enveloped<
+  ComputeFacts,
+  | { readonly type: 'ask'; readonly context: ComputeContext }
+  | { readonly type: 'assessed'; readonly refusals: readonly Refusal[] }
+  | { readonly type: 'capacity' }
+  | { readonly type: 'award' }
+  | { readonly type: 'release' }
+  | { readonly type: 'staged'; readonly bytes: number }
+  | { readonly type: 'ended'; readonly outcome: Outcome }
+  | { readonly type: 'verdict'; readonly verdict: string; readonly epoch: number; readonly act: 'publish' | 'hold' | 'drop' }
+  | { readonly type: 'published'; readonly reference: Reference }
+  | { readonly type: 'publish-failed'; readonly failure: Failure }
+  | { readonly type: 'superseded'; readonly epoch: number }
+  | { readonly type: 'stop' }
+  | { readonly type: 'stopped' }
+  | { readonly type: 'settle' }
+  | { readonly type: 'unpublished' }
+  | { readonly type: 'cleaned' }
+  | { readonly type: 'deadline' }
+>
+interface Given {
+  readonly context: ComputeContext
+}
+
+const by = meta<ComputeContext>
+const toRequester = (context: ComputeContext) => ({ do: 'send', to: context.requester, expires: context.terms.retention }) as const
+const sendRefused = (code: 'expired' | 'released' | 'stopped') =>
+  emit(({ context }: Given) => [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code } }])
+const sendStopped = (phase: string) => emit(({ context }: Given) => [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase } }])
+
+const declined = (context: ComputeContext, refusals: readonly Refusal[], free?: ComputeFacts['free']): Output => ({
+  ...toRequester(context),
+  expires: context.terms.queue,
+  type: 'decline',
+  body: { askId: context.askId, refusals: [...refusals], ...(free && { free }) },
+})
+
+export const computeExecutionMachine = setup({
+  types: {} as { context: ComputeContext; events: ComputeEvent; input: ComputeContext; meta: StateMeta },
+  actions: {
+    ...actions,
+    allocate: assign((_, fit: ComputeFacts['fit']) => ('devices' in fit ? { devices: fit.devices } : {})),
+    keep: assign((_, outcome: Outcome) => ({ outcome })),
+  },
+}).createMachine({
+  id: 'compute-execution',
+  context: ({ input }) => input,
+  initial: 'new',
+  states: {
+    new: { on: { ask: 'assessing' } },
+    assessing: {
+      meta: by('compute', (context) => context.times.assess),
+      entry: emit(() => [{ do: 'effect', type: 'assess', data: null }]),
+      on: {
+        assessed: [
+          {
+            target: 'declined',
+            guard: ({ event }) => event.refusals.length > 0,
+            actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known.free)] },
+          },
+          {
+            target: 'reserved',
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
+            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+          },
+          {
+            target: 'declined',
+            guard: ({ event }) => 'refusal' in event.known.fit && event.known.fit.refusal.code === 'exceeds-node',
+            actions: {
+              type: 'emit',
+              params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known.free)],
+            },
+          },
+          {
+            target: 'declined',
+            guard: ({ event }) => event.known.queueFull,
+            actions: {
+              type: 'emit',
+              params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known.free)],
+            },
+          },
+          { target: 'queued', actions: assign({ queuedAt: ({ event }) => event.now }) },
+        ],
+        release: 'released',
+        stop: { target: 'released', actions: sendStopped('assessing') },
+        award: { target: 'released', actions: sendRefused('expired') },
+        deadline: {
+          target: 'declined',
+          actions: {
+            type: 'emit',
+            params: ({ context }) => [declined(context, [{ code: 'assess-failed', detail: 'the sources or the engine did not answer in time' }])],
+          },
+        },
+      },
+    },
+    /** The ask waits, holding nothing. */
+    queued: {
+      meta: by('compute', (context) => context.terms.queue),
+      on: {
+        capacity: [
+          {
+            target: 'reserved',
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
+            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+          },
+          { actions: 'note' },
+        ],
+        release: 'released',
+        stop: { target: 'released', actions: sendStopped('queued') },
+        award: { target: 'released', actions: sendRefused('expired') },
+        deadline: {
+          target: 'declined',
+          actions: {
+            type: 'emit',
+            params: ({ context, event }) => [
+              declined(
+                context,
+                'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }],
+                event.known.free,
+              ),
+            ],
+          },
+        },
+      },
+    },
+    reserved: {
+      meta: by('requester', (context) => context.times.bidTtl),
+      entry: emit(({ context }: Given) => [
+        {
+          ...toRequester(context),
+          expires: context.times.bidTtl,
+          type: 'bid',
+          body: { askId: context.askId, execution: context.id, ttl: context.times.bidTtl },
+        },
+      ]),
+      on: {
+        award: 'staging',
+        release: 'released',
+        stop: { target: 'released', actions: sendStopped('reserved') },
+        deadline: 'expired',
+      },
+    },
+    staging: {
+      meta: by('compute', (context) => context.times.stage),
+      entry: emit(({ context }: Given) => [
+        { ...toRequester(context), type: 'awarded', body: { execution: context.id } },
+        { do: 'effect', type: 'stage', data: null },
+      ]),
+      on: {
+        staged: { target: 'running', actions: assign({ stagedBytes: ({ event }) => event.bytes }) },
+        ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
+        stop: 'stopping',
+        deadline: { target: 'halting', actions: { type: 'keep', params: overdue('source-timeout', 'the inputs were not staged in time') } },
+      },
+    },
+    running: {
+      meta: by('compute', (context) => context.task.timeout + context.times.grace),
+      entry: emit(() => [{ do: 'effect', type: 'run', data: null }]),
+      on: {
+        ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
+        stop: 'stopping',
+        deadline: { target: 'halting', actions: { type: 'keep', params: overdue('node-fault', 'the engine did not end the execution at its time limit') } },
+      },
+    },
+    /** Ended by the node, not by its requester: stopped first, then reported. */
+    halting: {
+      meta: by('compute', (context) => context.times.stop),
+      entry: emit(() => [{ do: 'effect', type: 'stop', data: null }]),
+      on: { stopped: 'finished', ended: { actions: 'note' }, staged: { actions: 'note' }, stop: 'stopping', deadline: { target: 'halting', reenter: true } },
+    },
+    /** Nothing runs any more: CPU, memory and devices are free, the outputs are kept. */
+    finished: {
+      meta: by('requester', (context) => context.terms.retention),
+      entry: emit(({ context }: Given) => [{ ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } }]),
+      on: {
+        verdict: [
+          { target: 'publishing', guard: ({ event }) => event.act === 'publish', actions: assign({ epoch: ({ event }) => event.epoch }) },
+          { target: 'cleaning', guard: ({ event }) => event.act === 'drop' },
+          { actions: 'note' },
+        ],
+        settle: 'cleaning',
+        stop: { target: 'cleaning', actions: sendStopped('finished') },
+        ended: { actions: 'note' },
+        stopped: { actions: 'note' },
+        deadline: 'cleaning',
+      },
+    },
+    publishing: {
+      meta: by('compute', (context) => context.terms.publish),
+      entry: emit(({ context }: Given) => [{ do: 'effect', type: 'publish', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }]),
+      on: {
+        published: { target: 'published', actions: assign({ reference: ({ event }) => event.reference }) },
+        'publish-failed': {
+          target: 'finished-unpublished',
+          actions: {
+            type: 'emit',
+            params: ({ context, event }) => [
+              { ...toRequester(context), type: 'publish-failed', body: { execution: context.id, epoch: context.epoch ?? 0, failure: event.failure } },
+            ],
+          },
+        },
+        superseded: 'withdrawing',
+        stop: { target: 'withdrawing', actions: sendStopped('publishing') },
+        settle: 'cleaning',
+        deadline: 'withdrawing',
+      },
+    },
+    'finished-unpublished': {
+      meta: by('requester', (context) => context.terms.retention),
+      on: { settle: 'cleaning', stop: { target: 'cleaning', actions: sendStopped('finished') }, superseded: 'cleaning', deadline: 'cleaning' },
+    },
+    published: {
+      meta: by('requester', (context) => context.terms.retention),
+      entry: emit(({ context }: Given) => [
+        {
+          ...toRequester(context),
+          type: 'published',
+          body: {
+            execution: context.id,
+            round: 0,
+            epoch: context.epoch ?? 0,
+            ...(context.outcome?.digest !== undefined && { digest: context.outcome.digest }),
+            reference: context.reference ?? { type: 'none' },
+          },
+        },
+      ]),
+      on: {
+        settle: 'cleaning',
+        superseded: 'withdrawing',
+        stop: { target: 'withdrawing', actions: sendStopped('published') },
+        deadline: 'cleaning',
+      },
+    },
+    withdrawing: {
+      meta: by('compute', (context) => context.times.stop),
+      entry: emit(({ context }: Given) => [{ do: 'effect', type: 'unpublish', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }]),
+      on: { unpublished: 'cleaning', published: { actions: 'note' }, 'publish-failed': { actions: 'note' }, deadline: 'cleaning' },
+    },
+    stopping: {
+      meta: by('compute', (context) => context.times.stop),
+      entry: emit(() => [{ do: 'effect', type: 'stop', data: null }]),
+      on: {
+        stopped: { target: 'cleaning', actions: sendStopped('running') },
+        ended: { actions: 'note' },
+        staged: { actions: 'note' },
+        deadline: { target: 'stopping', reenter: true },
+      },
+    },
+    cleaning: {
+      meta: by('compute', (context) => context.times.stop),
+      entry: emit(() => [{ do: 'effect', type: 'clean', data: null }]),
+      on: {
+        cleaned: 'done',
+        published: { actions: 'note' },
+        'publish-failed': { actions: 'note' },
+        ended: { actions: 'note' },
+        stopped: { actions: 'note' },
+        unpublished: { actions: 'note' },
+        stop: { actions: sendStopped('finished') },
+        settle: { actions: 'note' },
+        deadline: { target: 'cleaning', reenter: true },
+      },
+    },
+    declined: { type: 'final' },
+    released: { type: 'final' },
+    expired: { type: 'final' },
+    done: { type: 'final' },
+  },
+})
+
+/** The outcome as reported, with what was staged in the usage. */
+const reported = ({ outcome, stagedBytes }: ComputeContext): Outcome => {
+  const { usage = {}, facts = {}, ...rest } = outcome ?? {}
+  return outcomeOf({ ...rest, usage: { ...usage, ...(stagedBytes !== undefined && { inputBytes: stagedBytes }) }, facts })
+}
+
+function overdue(code: Failure['code'], detail: string): Outcome {
+  return { failure: { code, detail }, usage: {}, facts: {} }
+}
+
+const nothing = { cpu: 0, memory: 0, devices: [] }
+
+/** CPU, memory and devices are held until the program is known to be gone, disk until it is cleaned up. */
+export const computeHolds = (state: string, context: ComputeContext): Holding | undefined => {
+  const { cpu, memory, disk } = context.task.resources
+  switch (state) {
+    case 'reserved':
+    case 'staging':
+    case 'running':
+    case 'halting':
+    case 'stopping':
+      return { cpu, memory, disk, devices: context.devices }
+    case 'finished':
+    case 'finished-unpublished':
+    case 'publishing':
+    case 'published':
+    case 'withdrawing':
+    case 'cleaning':
+      return { ...nothing, disk }
+    default:
+      return undefined
+  }
+}
+
+/** A requester that speaks of an execution that is over here. */
+export const lateComputeExecution = (state: string, context: ComputeContext, event: ObjectEvent): readonly Output[] => {
+  if (event.type === 'award')
+    return [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code: state === 'released' ? 'released' : 'expired' } }]
+  if (event.type === 'stop') return [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase: state } }]
+  return []
+}
+
+/** A requester that speaks of an execution that never was here, or is forgotten. */
+export const unknownComputeExecution = (id: string, event: ObjectEvent): readonly Output[] => {
+  const to = { do: 'send', to: String(event['from']), expires: 60_000 } as const
+  if (event.type === 'award') return [{ ...to, type: 'refused', body: { execution: id, code: 'unknown' } }]
+  if (event.type === 'stop') return [{ ...to, type: 'stopped', body: { execution: id, phase: 'unknown' } }]
+  return []
+}

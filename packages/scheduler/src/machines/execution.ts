@@ -1,0 +1,248 @@
+import { type Failure, failures, type Reference, type Usage } from '@skrei/job-spec'
+import type { Assurance } from '@skrei/verifier'
+import { assign, setup } from 'xstate'
+import type { ObjectEvent, Output } from '../kernel/event.ts'
+import { meta, type StateMeta } from '../kernel/machine.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
+
+/** What the compute node said its execution came to. */
+export interface Outcome {
+  readonly digest?: string
+  readonly exit?: number
+  readonly failure?: Failure
+  readonly usage: Usage
+  readonly facts: Readonly<Record<string, string>>
+}
+
+/** One attempt to run one shard on one node, as the requester sees it. */
+export interface ExecutionContext {
+  readonly id: string
+  readonly shardId: string
+  readonly node: string
+  readonly askId: string
+  /** Raised for every permission to publish; fences late publishers. */
+  readonly epoch: number
+  readonly assurance: Assurance
+  /** Whether what is published must be fetched and matched (not for the publisher `none`). */
+  readonly match: boolean
+  /** Durations in milliseconds; `drift` is a share. */
+  readonly times: { readonly lease: number; readonly publish: number; readonly match: number; readonly stop: number; readonly drift: number }
+  readonly outcome?: Outcome
+  readonly reference?: Reference
+  readonly failure?: Failure
+}
+
+/** `heardAt`: when this node last heard from the execution's node; its own start at the earliest. */
+export type ExecutionEvent = Enveloped<
+  { readonly heardAt: number },
+  | { readonly type: 'award'; readonly context: ExecutionContext }
+  | { readonly type: 'awarded' }
+  | { readonly type: 'refused'; readonly code: string }
+  | ({ readonly type: 'finished' } & Outcome)
+  | { readonly type: 'published'; readonly epoch: number; readonly reference: Reference }
+  | { readonly type: 'publish-failed'; readonly epoch: number; readonly failure: Failure }
+  | { readonly type: 'matched' }
+  | { readonly type: 'mismatched'; readonly failure: Failure }
+  | { readonly type: 'missing'; readonly code: 'node-restarted' | 'node-lost' }
+  | { readonly type: 'stop' }
+  | { readonly type: 'stopped'; readonly phase: string }
+  | { readonly type: 'deadline' }
+>
+interface Given {
+  readonly context: ExecutionContext
+}
+
+const by = meta<ExecutionContext>
+const patient = (context: ExecutionContext, duration: number): number => duration * (1 + context.times.drift)
+const lease = (context: ExecutionContext): number => patient(context, context.times.lease)
+
+const toNode = (context: ExecutionContext) => ({ do: 'send', to: context.node, expires: 4 * context.times.lease }) as const
+const sendStop = (reason: 'cancel' | 'lost' | 'superseded') =>
+  emit(({ context }: Given) => [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason } }])
+const settle = (context: ExecutionContext): Output => ({ ...toNode(context), type: 'settle', body: { execution: context.id } })
+const sendVerdict = (verdict: 'accepted' | 'void', act: 'publish' | 'drop') =>
+  emit(({ context }: Given) => [
+    { ...toNode(context), type: 'verdict', body: { execution: context.id, round: 0, verdict, epoch: context.epoch, act, assurance: context.assurance } },
+  ])
+const tell = (context: ExecutionContext, event: ObjectEvent): Output => ({
+  do: 'tell',
+  kind: 'shard',
+  id: context.shardId,
+  event: { ...event, execution: context.id },
+})
+const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped') =>
+  emit(({ context }: Given) => [
+    ...(outcome === 'completed' || outcome === 'failed' ? [settle(context)] : []),
+    tell(context, {
+      type: 'execution-ended',
+      outcome,
+      ...(context.outcome && { result: context.outcome }),
+      ...(context.failure && { failure: context.failure }),
+      ...(context.reference && { reference: context.reference }),
+    }),
+  ])
+
+/** What the job itself did is accepted, good or bad, and published; of what a node or a source did wrong there is nothing to accept. */
+const acceptable = (outcome: Outcome): boolean => outcome.failure === undefined || failures[outcome.failure.code].by === 'job'
+
+const noReason: Failure = { code: 'node-fault', detail: 'the node gave no reason' }
+const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as const, params: { code, detail } })
+
+export const executionMachine = setup({
+  types: {} as { context: ExecutionContext; events: ExecutionEvent; input: ExecutionContext; meta: StateMeta },
+  actions: {
+    ...actions,
+    fail: assign((_, failure: Failure) => ({ failure })),
+    keep: assign((_, outcome: Outcome) => ({ outcome: outcomeOf(outcome) })),
+    refer: assign((_, reference: Reference) => ({ reference })),
+  },
+}).createMachine({
+  id: 'execution',
+  context: ({ input }) => input,
+  initial: 'new',
+  states: {
+    new: { on: { award: 'awarding' } },
+    awarding: {
+      meta: by('compute', lease),
+      entry: emit(({ context }: Given) => [{ ...toNode(context), type: 'award', body: { askId: context.askId, execution: context.id } }]),
+      on: {
+        awarded: 'running',
+        refused: {
+          target: 'refused',
+          actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) },
+        },
+        stop: 'stopping',
+        deadline: { target: 'lost', actions: failWith('node-lost', 'the node did not answer the award within its lease') },
+        missing: { actions: 'note' },
+      },
+    },
+    running: {
+      meta: by('compute', lease),
+      on: {
+        finished: [
+          { target: 'accepted', guard: ({ event }) => acceptable(event), actions: { type: 'keep', params: ({ event }) => event } },
+          {
+            target: 'failed',
+            actions: [
+              { type: 'keep', params: ({ event }) => event },
+              { type: 'fail', params: ({ event }) => event.failure ?? noReason },
+              sendVerdict('void', 'drop'),
+            ],
+          },
+        ],
+        missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
+        stop: 'stopping',
+        deadline: [
+          { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
+          { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },
+        ],
+      },
+    },
+    /** The one permission to publish is out, under `epoch`. */
+    accepted: {
+      meta: by('compute', (context) => patient(context, context.times.publish)),
+      entry: sendVerdict('accepted', 'publish'),
+      on: {
+        published: [
+          {
+            target: 'matching',
+            guard: ({ context, event }) => event.epoch === context.epoch && context.match,
+            actions: { type: 'refer', params: ({ event }) => event.reference },
+          },
+          {
+            target: 'judged',
+            guard: ({ context, event }) => event.epoch === context.epoch,
+            actions: { type: 'refer', params: ({ event }) => event.reference },
+          },
+        ],
+        'publish-failed': {
+          target: 'failed',
+          guard: ({ context, event }) => event.epoch === context.epoch,
+          actions: { type: 'fail', params: ({ context, event }) => context.outcome?.failure ?? event.failure },
+        },
+        missing: {
+          target: 'lost',
+          actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) },
+        },
+        stop: 'stopping',
+        deadline: { target: 'failed', actions: failWith('publish-failed', 'the node did not publish in time') },
+      },
+    },
+    /** What was published is fetched and compared with the digest, before anything is cleaned up. */
+    matching: {
+      meta: by('requester', (context) => context.times.match),
+      entry: emit(({ context }: Given) => [
+        {
+          do: 'effect',
+          type: 'match',
+          data: {
+            reference: { ...context.reference },
+            digest: context.outcome?.digest ?? null,
+            exit: context.outcome?.exit ?? null,
+            stdout: context.outcome?.facts['stdoutDigest'] ?? null,
+          },
+        },
+      ]),
+      on: {
+        matched: 'judged',
+        mismatched: { target: 'failed', actions: { type: 'fail', params: ({ event }) => event.failure } },
+        missing: { actions: 'note' },
+        stop: 'stopping',
+        deadline: { target: 'failed', actions: failWith('publish-failed', 'what was published could not be fetched in time') },
+      },
+    },
+    /** Completed or failed by the job's own doing: the result is recorded either way. */
+    judged: {
+      meta: by('execution', () => 0),
+      always: [
+        {
+          target: 'failed',
+          guard: ({ context }) => context.outcome?.failure !== undefined,
+          actions: { type: 'fail', params: ({ context }) => context.outcome?.failure ?? noReason },
+        },
+        { target: 'completed' },
+      ],
+    },
+    stopping: {
+      meta: by('compute', (context) => lease(context) + context.times.stop),
+      entry: sendStop('cancel'),
+      on: {
+        stopped: 'stopped',
+        refused: 'stopped',
+        missing: 'stopped',
+        deadline: 'stopped',
+        awarded: { actions: 'note' },
+        finished: { actions: 'note' },
+        'publish-failed': { actions: 'note' },
+        matched: { actions: 'note' },
+        mismatched: { actions: 'note' },
+        published: {
+          actions: emit(({ context, event }) => [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: event.epoch } }]),
+        },
+      },
+    },
+    completed: { type: 'final', entry: ended('completed') },
+    failed: { type: 'final', entry: ended('failed') },
+    refused: { type: 'final', entry: ended('refused') },
+    lost: { type: 'final', entry: [sendStop('lost'), ended('lost')] },
+    stopped: { type: 'final', entry: ended('stopped') },
+  },
+})
+
+/** Only what is an outcome's, with nothing undefined. */
+export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Outcome => ({
+  ...(digest !== undefined && { digest }),
+  ...(exit !== undefined && { exit }),
+  ...(failure !== undefined && { failure }),
+  usage,
+  facts: facts,
+})
+
+/** Whatever a node still says of an execution that is over: it is told to let go. */
+export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
+  if (event.type === 'published' && state === 'completed') return [settle(context)]
+  if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
+  if (event.type === 'awarded' || event.type === 'finished')
+    return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: state === 'stopped' ? 'cancel' : 'lost' } }]
+  return []
+}

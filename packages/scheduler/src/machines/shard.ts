@@ -1,0 +1,369 @@
+import { type Failure, type FailureCode, type Reference, type Refusal, refusals as refusalTable, type Task } from '@skrei/job-spec'
+import type { Body, Terms } from '@skrei/protocol'
+import { assign, setup } from 'xstate'
+import type { ObjectEvent, Output } from '../kernel/event.ts'
+import { meta, type StateMeta } from '../kernel/machine.ts'
+import { actions, type Enveloped, emit } from './emit.ts'
+import type { ExecutionContext, Outcome } from './execution.ts'
+
+/** One node that was asked, best-ranked first. */
+export interface Asked {
+  readonly node: string
+  readonly askId: string
+  readonly execution: string
+  readonly answer?: 'bid' | 'declined'
+  readonly refusals?: readonly Refusal[]
+}
+
+export interface ExecutionRecord {
+  readonly id: string
+  readonly node: string
+  readonly outcome: string
+  readonly failure?: Failure
+}
+
+/** One part of a job's input, on its way through placements and attempts. Lists are bounded: by the asks of a round and by `retry.attempts`. */
+export interface ShardContext {
+  readonly id: string
+  readonly jobId: string
+  readonly index: number
+  readonly attempt: number
+  /** Rises with every ask, so that an ask id is never used twice. */
+  readonly round: number
+  /** How long one attempt may wait for a node, and until when this one may; milliseconds. */
+  readonly queue: number
+  readonly placeBy?: number
+  readonly asked: readonly Asked[]
+  /** Nodes that said they never could, with their reasons; the latest 64. */
+  readonly barred: readonly { readonly node: string; readonly refusals: readonly Refusal[] }[]
+  readonly executions: readonly ExecutionRecord[]
+  readonly epoch: number
+  readonly retry: { readonly attempts: number; readonly on: readonly FailureCode[]; readonly backoff: number; readonly perNode: number }
+  readonly times: {
+    readonly widen: number
+    readonly bidWindow: number
+    readonly retryAfter: number
+    readonly maxAsks: number
+    readonly execution: ExecutionContext['times']
+  }
+  readonly match: boolean
+  readonly stopping: boolean
+  readonly result?: Outcome
+  readonly reference?: Reference
+  readonly failure?: Failure
+  readonly verdict?: { readonly assurance: 'none'; readonly bound: number }
+}
+
+/** What the requester knows in the turn: whom to ask next (none twice), or why nobody can be asked. */
+export interface ShardFacts {
+  readonly candidates: readonly Asked[]
+  /** Set when no known node could ever run the task. */
+  readonly hopeless: Failure | undefined
+  /** Sums up the answers so far, for people. */
+  readonly summary: string
+  readonly ask: { readonly task: Task; readonly shard: Body<'ask'>['shard']; readonly terms: Terms } | undefined
+}
+
+export type ShardEvent = Enveloped<
+  ShardFacts,
+  | { readonly type: 'open'; readonly context: ShardContext }
+  | { readonly type: 'bid'; readonly node: string; readonly askId: string; readonly execution: string }
+  | { readonly type: 'decline'; readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] }
+  | {
+      readonly type: 'execution-ended'
+      readonly execution: string
+      readonly outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped'
+      readonly result?: Outcome
+      readonly failure?: Failure
+      readonly reference?: Reference
+    }
+  | { readonly type: 'stop' }
+  | { readonly type: 'deadline' }
+>
+interface Given {
+  readonly context: ShardContext
+  readonly event: ShardEvent
+}
+type Ended = Extract<ShardEvent, { type: 'execution-ended' }>
+
+const by = meta<ShardContext>
+
+const ask = (context: ShardContext, facts: ShardFacts, to: Asked): readonly Output[] =>
+  facts.ask ? [{ do: 'send', to: to.node, expires: context.queue, type: 'ask', body: { askId: to.askId, job: context.jobId, ...facts.ask } }] : []
+const release = (context: ShardContext, asked: Asked): Output => ({
+  do: 'send',
+  to: asked.node,
+  expires: context.queue,
+  type: 'release',
+  body: { askId: asked.askId, execution: asked.execution },
+})
+/** Everyone who may still hold something or wait for us. */
+const releaseAll = (context: ShardContext, except?: string): readonly Output[] =>
+  context.asked.filter((asked) => asked.answer !== 'declined' && asked.execution !== except).map((asked) => release(context, asked))
+
+const withAnswer = (asked: readonly Asked[], execution: string | undefined, askId: string | undefined, change: Partial<Asked>): readonly Asked[] =>
+  asked.map((one) => (one.execution === execution || one.askId === askId ? { ...one, ...change } : one))
+
+const awarded = (context: ShardContext): Asked | undefined => context.asked.find((asked) => asked.answer === 'bid')
+
+const isAsked = (context: ShardContext, event: { readonly node: string; readonly execution: string }): boolean =>
+  context.asked.some((asked) => asked.execution === event.execution && asked.node === event.node && asked.answer === undefined)
+/** Nobody ranked better than this bidder can still answer. */
+const isBest = (context: ShardContext, execution: string): boolean => {
+  const place = context.asked.findIndex((asked) => asked.execution === execution)
+  return context.asked.slice(0, place).every((asked) => asked.answer === 'declined')
+}
+const noted = (
+  context: ShardContext,
+  event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] },
+): Partial<ShardContext> => ({
+  asked: withAnswer(context.asked, undefined, event.askId, { answer: 'declined', refusals: event.refusals }),
+  ...(event.refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
+    barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals: event.refusals }].slice(-64),
+  }),
+})
+/** This decline was the last answer, and all said no. */
+const allDeclined = (context: ShardContext, askId: string): boolean => context.asked.every((asked) => asked.answer === 'declined' || asked.askId === askId)
+
+const jobEvent = (context: ShardContext, outcome: 'completed' | 'failed' | 'cancelled'): Output => ({
+  do: 'tell',
+  kind: 'job',
+  id: context.jobId,
+  event: { type: 'shard-ended', index: context.index, outcome, ...(context.failure && { failure: context.failure }) },
+})
+
+const record = (context: ShardContext, event: Ended): readonly ExecutionRecord[] => [
+  ...context.executions,
+  { id: event.execution, node: nodeOf(context, event.execution), outcome: event.outcome, ...(event.failure && { failure: event.failure }) },
+]
+const nodeOf = (context: ShardContext, execution: string): string => context.asked.find((asked) => asked.execution === execution)?.node ?? ''
+
+const retries = (context: ShardContext, event: Ended): boolean =>
+  event.outcome !== 'completed' &&
+  !context.stopping &&
+  context.attempt < context.retry.attempts &&
+  context.retry.on.includes(event.failure?.code ?? 'node-fault')
+
+const failure = (code: FailureCode, detail: string): Failure => ({ code, detail })
+
+export const shardMachine = setup({
+  types: {} as { context: ShardContext; events: ShardEvent; input: ShardContext; meta: StateMeta },
+  actions: {
+    ...actions,
+    /** Adds the turn's candidates to those asked. */
+    remember: assign(({ context }, { candidates, now }: { readonly candidates: readonly Asked[]; readonly now: number }) => ({
+      asked: [...context.asked, ...candidates],
+      round: context.round + candidates.length,
+      placeBy: context.placeBy || now + context.queue,
+    })),
+    fail: assign((_, given: Failure) => ({ failure: given })),
+    file: assign(({ context }, event: Ended) => ({ executions: record(context, event) })),
+    conclude: assign((_, event: Ended) => ({
+      ...(event.result && { result: event.result }),
+      ...(event.reference && { reference: event.reference }),
+      ...(event.failure && { failure: event.failure }),
+    })),
+  },
+}).createMachine({
+  id: 'shard',
+  context: ({ input }) => input,
+  initial: 'new',
+  states: {
+    new: { on: { open: 'placing' } },
+    /** Nodes are asked, nobody has offered yet. An ask may wait at a node; every `widen` more nodes are asked. */
+    placing: {
+      meta: by('compute', (context, now) => Math.min(context.times.widen, (context.placeBy ?? now) - now)),
+      entry: [
+        { type: 'emit', params: ({ context, event }) => event.known.candidates.flatMap((candidate) => ask(context, event.known, candidate)) },
+        { type: 'remember', params: ({ event }) => ({ candidates: event.known.candidates, now: event.now }) },
+      ],
+      always: [
+        {
+          target: 'failed',
+          guard: ({ context, event }) => context.asked.length === 0 && event.known.hopeless !== undefined,
+          actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+        },
+        { target: 'waiting', guard: ({ context }) => context.asked.length === 0 },
+      ],
+      on: {
+        bid: [
+          {
+            target: 'running',
+            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+          {
+            target: 'choosing',
+            guard: ({ context, event }) => isAsked(context, event),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+        ],
+        decline: [
+          {
+            target: 'failed',
+            guard: ({ context, event }) => allDeclined(context, event.askId) && event.known.hopeless !== undefined,
+            actions: [
+              assign(({ context, event }) => noted(context, event)),
+              { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+            ],
+          },
+          {
+            target: 'waiting',
+            guard: ({ context, event }) => allDeclined(context, event.askId),
+            actions: assign(({ context, event }) => noted(context, event)),
+          },
+          { actions: assign(({ context, event }) => noted(context, event)) },
+        ],
+        stop: { target: 'cancelled', actions: { type: 'emit', params: ({ context }) => releaseAll(context) } },
+        deadline: [
+          {
+            target: 'failed',
+            guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
+            actions: [
+              { type: 'emit', params: ({ context }) => releaseAll(context) },
+              { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+            ],
+          },
+          { target: 'placing', reenter: true, guard: ({ context }) => context.asked.length < context.times.maxAsks },
+          { actions: 'note' },
+        ],
+      },
+    },
+    /** There is a bid; somebody ranked better may still answer for a moment. */
+    choosing: {
+      meta: by('compute', (context) => context.times.bidWindow),
+      on: {
+        bid: [
+          {
+            target: 'running',
+            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+          {
+            guard: ({ context, event }) => isAsked(context, event),
+            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+          },
+        ],
+        decline: { actions: assign(({ context, event }) => noted(context, event)) },
+        stop: { target: 'cancelled', actions: { type: 'emit', params: ({ context }) => releaseAll(context) } },
+        deadline: 'running',
+      },
+    },
+    /** Awarded to the best-ranked bidder; the rest are let go. */
+    running: {
+      meta: by('execution', (context) => 4 * context.times.execution.lease),
+      entry: [
+        {
+          type: 'emit',
+          params: ({ context }) => {
+            const best = awarded(context)
+            if (best === undefined) return []
+            const execution: ExecutionContext = {
+              id: best.execution,
+              shardId: context.id,
+              node: best.node,
+              askId: best.askId,
+              epoch: context.epoch + 1,
+              assurance: 'none',
+              match: context.match,
+              times: context.times.execution,
+            }
+            return [...releaseAll(context, best.execution), { do: 'tell', kind: 'execution', id: best.execution, event: { type: 'award', context: execution } }]
+          },
+        },
+        assign(({ context }) => ({ epoch: context.epoch + 1, asked: context.asked.filter((asked) => asked === awarded(context)) })),
+      ],
+      on: {
+        'execution-ended': [
+          {
+            target: 'cancelled',
+            guard: ({ context, event }) => context.stopping && event.outcome !== 'completed',
+            actions: { type: 'file', params: ({ event }) => event },
+          },
+          {
+            target: 'completed',
+            guard: ({ event }) => event.outcome === 'completed',
+            actions: [
+              { type: 'file', params: ({ event }) => event },
+              { type: 'conclude', params: ({ event }) => event },
+              assign({ verdict: { assurance: 'none', bound: 1 } }),
+            ],
+          },
+          {
+            target: 'waiting',
+            guard: ({ event }) => event.outcome === 'refused',
+            actions: [{ type: 'file', params: ({ event }) => event }, assign({ asked: [] })],
+          },
+          {
+            target: 'backoff',
+            guard: ({ context, event }) => retries(context, event),
+            actions: [{ type: 'file', params: ({ event }) => event }, assign(({ context }) => ({ attempt: context.attempt + 1, asked: [], placeBy: 0 }))],
+          },
+          {
+            target: 'failed',
+            actions: [
+              { type: 'file', params: ({ event }) => event },
+              { type: 'conclude', params: ({ event }) => event },
+            ],
+          },
+        ],
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
+        decline: { actions: 'note' },
+        stop: {
+          actions: [
+            assign({ stopping: true }),
+            {
+              type: 'emit',
+              params: ({ context }) => context.asked.map((asked) => ({ do: 'tell', kind: 'execution', id: asked.execution, event: { type: 'stop' } })),
+            },
+          ],
+        },
+        deadline: { actions: 'note' },
+      },
+    },
+    backoff: {
+      meta: by('shard', (context) => context.retry.backoff * 2 ** (context.attempt - 2)),
+      on: {
+        deadline: 'placing',
+        stop: 'cancelled',
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
+        decline: { actions: 'note' },
+      },
+    },
+    /** Nobody who could be asked: all busy, or none known. Ask again a little later, or as soon as a node turns up. */
+    waiting: {
+      meta: by('shard', (context, now) => Math.min(context.times.retryAfter, (context.placeBy ?? now) - now)),
+      on: {
+        deadline: [
+          {
+            target: 'failed',
+            guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
+            actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+          },
+          {
+            target: 'failed',
+            guard: ({ event }) => event.known.hopeless !== undefined && event.known.candidates.length === 0,
+            actions: { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
+          },
+          { target: 'placing', actions: assign({ asked: [] }) },
+        ],
+        stop: 'cancelled',
+        bid: {
+          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
+        },
+        decline: { actions: 'note' },
+      },
+    },
+    completed: { type: 'final', entry: emit(({ context }: Given) => [jobEvent(context, 'completed')]) },
+    failed: { type: 'final', entry: emit(({ context }: Given) => [jobEvent(context, 'failed')]) },
+    cancelled: { type: 'final', entry: emit(({ context }: Given) => [jobEvent(context, 'cancelled')]) },
+  },
+})
+
+/** A bid that comes when nobody is wanted any more: the bidder is let go. */
+export const lateShard = (context: ShardContext, event: ObjectEvent): readonly Output[] =>
+  event.type === 'bid' ? [release(context, { node: String(event['node']), askId: String(event['askId']), execution: String(event['execution']) })] : []

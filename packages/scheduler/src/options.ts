@@ -1,0 +1,128 @@
+import type { Executor } from '@skrei/executor'
+import type { Capacity, Failure, JobSpec, Reference, Refusal, Task, Usage } from '@skrei/job-spec'
+import type { Announcement } from '@skrei/protocol'
+import type { StateStore } from '@skrei/state-store'
+import type { Publisher, Source, Workspace } from '@skrei/storage'
+import type { Clock, Transport } from '@skrei/transport'
+import type { Assurance, Method } from '@skrei/verifier'
+import type { Transition } from './kernel/event.ts'
+import type { Settings } from './settings.ts'
+
+/** Four methods; libraries never write to the console. */
+export interface Logger {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+/** The node's key, as far as the scheduler needs it. `identityFrom` of @skrei/protocol makes one. */
+export interface Identity {
+  readonly nodeId: string
+  sign(bytes: Uint8Array): Uint8Array
+}
+
+/** Everything a node is made of. Clock, ids and randomness are handed in: from one seed, a whole network runs the same way twice. */
+export interface SchedulerOptions {
+  /** Nodes of different networks do not understand each other. */
+  readonly network: string
+  readonly identity: Identity
+  readonly check: (nodeId: string, bytes: Uint8Array, signature: Uint8Array) => boolean
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** A new job id: unique, rising with time. */
+  readonly jobId: () => string
+  readonly store: StateStore
+  readonly transport: Transport
+  readonly workspace: Workspace
+  readonly sources: readonly Source[]
+  readonly publishers: readonly Publisher[]
+  /** Default: the method `none`. */
+  readonly methods?: readonly Method[]
+  /** Absent: the node runs nothing itself, it is a requester only. */
+  readonly compute?: ComputeOptions
+  readonly settings?: Partial<Settings>
+  readonly logger?: Logger
+}
+
+export interface ComputeOptions {
+  readonly executors: readonly Executor[]
+  /** What executions may hold together: milli-CPU, bytes, bytes. */
+  readonly capacity: Capacity
+  readonly labels?: Readonly<Record<string, string>>
+  /** The operator's own rules over an ask: pure. */
+  readonly policy?: (task: Task, requester: string) => readonly Refusal[]
+  /** A secret's value, or undefined where the node has none of that name. */
+  readonly secret?: (name: string) => string | undefined
+}
+
+export type JobState = 'planning' | 'running' | 'stopping' | 'composing' | 'completed' | 'failed' | 'cancelled'
+
+/** A job as its requester sees it. */
+export interface JobView {
+  readonly id: string
+  readonly name: string
+  readonly specCid: string
+  readonly state: JobState
+  readonly open: boolean
+  readonly submittedAt: number
+  /** Absent until planned. */
+  readonly shards?: { readonly total: number; readonly completed: number; readonly failed: number; readonly cancelled: number; readonly active: number }
+  readonly failure?: Failure
+  /** Where the composed result lies, once it is final. */
+  readonly reference?: Reference
+}
+
+/** One shard in `result.json`. */
+export interface ShardResult {
+  readonly index: number
+  readonly state: 'completed' | 'failed' | 'cancelled'
+  readonly node?: string
+  readonly exit?: number
+  readonly digest?: string
+  readonly usage?: Usage
+  readonly facts?: Readonly<Record<string, string>>
+  readonly verdict?: { readonly assurance: Assurance; readonly bound: number }
+  readonly failure?: Failure
+  readonly executions: readonly { readonly id: string; readonly node: string; readonly outcome: string; readonly failure?: Failure }[]
+}
+
+/** `result.json`. */
+export interface JobResult {
+  readonly jobId: string
+  readonly name: string
+  readonly specCid: string
+  readonly state: 'completed' | 'failed' | 'cancelled'
+  readonly failure?: Failure
+  readonly manifest?: string
+  readonly shards: readonly ShardResult[]
+}
+
+/** What a watcher is told. `progress` may be lost; transitions are told in order, after they are durable. */
+export type SchedulerEvent =
+  | { readonly type: 'transition'; readonly job?: string; readonly shard?: number; readonly node?: string; readonly transition: Transition }
+  | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
+
+/** A node's requester and compute roles over one state store. */
+export interface Scheduler extends AsyncDisposable {
+  readonly nodeId: string
+  /** Takes up what an earlier run left, announces the node. */
+  start(): Promise<void>
+  /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
+  stop(): Promise<void>
+  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`seats`, `not-built`…) for a job that no network of this kind can run. */
+  submit(spec: JobSpec): Promise<string>
+  /** Asks for the job to be cancelled; it is once every execution is stopped. No-op on a final job. */
+  cancel(jobId: string): Promise<void>
+  job(jobId: string): JobView | undefined
+  jobs(where: { readonly after?: string; readonly limit: number }): readonly JobView[]
+  /** Resolves once the job is final. */
+  finished(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobView>
+  /** What `result.json` holds; of a job that is not final, as far as it is known. */
+  result(jobId: string): JobResult | undefined
+  /** Tells every transition and progress of this node from now on. */
+  watch(listener: (event: SchedulerEvent) => void): Disposable
+  /** The nodes that this one knows, itself included. */
+  nodes(): readonly Announcement[]
+}

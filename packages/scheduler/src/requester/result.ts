@@ -1,0 +1,81 @@
+import type { Reference } from '@skrei/job-spec'
+import type { Reader } from '@skrei/state-store'
+import type { JobContext } from '../machines/job.ts'
+import type { ShardContext } from '../machines/shard.ts'
+import type { JobResult, JobState, JobView, ShardResult } from '../options.ts'
+
+/** A job as its row says. */
+export const jobView = (reader: Reader, jobId: string): JobView | undefined => {
+  const row = reader.get('job', jobId)
+  if (row === undefined) return undefined
+  const job = row.data as unknown as JobContext
+  const { total, active, completed, failed, cancelled } = job.shards
+  return {
+    id: job.id,
+    name: job.name,
+    specCid: job.specCid,
+    state: row.state as JobState,
+    open: row.open,
+    submittedAt: job.submittedAt,
+    ...(job.manifest !== undefined && { shards: { total, active, completed, failed, cancelled } }),
+    ...(job.failure && { failure: job.failure }),
+    ...(job.reference && { reference: job.reference }),
+  }
+}
+
+const pageSize = 500
+
+/** The job's shards that were opened, in order of their index, a page of rows at a time. */
+function* shardsOf(
+  read: <T>(work: (reader: Reader) => T) => T,
+  jobId: string,
+): Generator<{ readonly state: string; readonly open: boolean; readonly shard: ShardContext }> {
+  for (let after: string | undefined; ; ) {
+    const rows = read((reader) => reader.list('shard', { parent: jobId, ...(after !== undefined && { after }), limit: pageSize }))
+    for (const row of rows) yield { state: row.state, open: row.open, shard: row.data as unknown as ShardContext }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < pageSize) return
+    after = last.id
+  }
+}
+
+const shardResult = (state: string, shard: ShardContext): ShardResult => ({
+  index: shard.index,
+  state: state as ShardResult['state'],
+  ...(shard.executions.at(-1)?.node && { node: shard.executions.at(-1)?.node ?? '' }),
+  ...(shard.result?.exit !== undefined && { exit: shard.result.exit }),
+  ...(shard.result?.digest !== undefined && { digest: shard.result.digest }),
+  ...(shard.result && { usage: shard.result.usage, facts: shard.result.facts }),
+  ...(shard.verdict && { verdict: shard.verdict }),
+  ...(shard.failure && { failure: shard.failure }),
+  executions: shard.executions,
+})
+
+/** What `result.json` holds. */
+export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): JobResult | undefined => {
+  const row = read((reader) => reader.get('job', jobId))
+  if (row === undefined) return undefined
+  const job = row.data as unknown as JobContext
+  const shards: ShardResult[] = []
+  for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) shards.push(shardResult(state, shard))
+  return {
+    jobId,
+    name: job.name,
+    specCid: job.specCid,
+    state: job.cancelled ? 'cancelled' : job.failure ? 'failed' : 'completed',
+    ...(job.failure && { failure: job.failure }),
+    ...(job.manifest !== undefined && { manifest: job.manifest }),
+    shards,
+  }
+}
+
+/** The layout of every result: `result.json`, and what each shard published under `shards/<index>/`. */
+export async function* resultEntries(
+  read: <T>(work: (reader: Reader) => T) => T,
+  jobId: string,
+): AsyncGenerator<{ readonly path: string; readonly content: Reference | Uint8Array }> {
+  for (const { shard } of shardsOf(read, jobId)) {
+    if (shard.reference !== undefined && shard.reference.type !== 'none') yield { path: `shards/${shard.index}`, content: shard.reference }
+  }
+  yield { path: 'result.json', content: new TextEncoder().encode(`${JSON.stringify(jobResult(read, jobId), undefined, 2)}\n`) }
+}

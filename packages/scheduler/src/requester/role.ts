@@ -1,0 +1,89 @@
+import type { JobSpec, Reference, ResolvedJob } from '@skrei/job-spec'
+import type { OutboxEntry, StateStore } from '@skrei/state-store'
+import type { Publisher, Source, Workspace } from '@skrei/storage'
+import type { Method } from '@skrei/verifier'
+import { failureFrom } from '../compute/run.ts'
+import type { ObjectEvent } from '../kernel/event.ts'
+import type { Performer } from '../kernel/outbox.ts'
+import type { JobContext } from '../machines/job.ts'
+import type { Settings } from '../settings.ts'
+import { SubmitError } from '../submit-error.ts'
+import { plan } from './manifest.ts'
+import { match } from './match.ts'
+import { resultEntries } from './result.ts'
+import type { Specs } from './specs.ts'
+
+export interface RequesterRoleWorld {
+  readonly store: StateStore
+  readonly specs: Specs
+  readonly sources: ReadonlyMap<string, Source>
+  readonly publishers: ReadonlyMap<string, Publisher>
+  readonly workspace: Workspace
+}
+
+/** The effects of the requester's role: plan, match, compose. */
+export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<'plan' | 'abort' | 'match' | 'compose', Performer>> => {
+  const { store, specs, sources, publishers, workspace } = world
+  return {
+    plan: async ({ id }, { signal, report }) => {
+      const { resolved } = store.read((reader) => specs.get(reader, id))
+      const planned = await plan(id, resolved, sources, (records) => report([{ kind: 'job', id, event: { type: 'planning' }, actor: 'plan', records }]), {
+        signal,
+      })
+      return { type: 'planned', ...planned }
+    },
+    /** Interrupts the plan, by being in its lane. */
+    abort: () => Promise.resolve(undefined),
+    match: (entry, { signal }) => match(entry, publishers, workspace, { signal }),
+    compose: async ({ id }, { signal }) => {
+      const type = store.read((reader) => specs.get(reader, id)).resolved.publishers[0]?.type ?? 'none'
+      const publisher = publishers.get(type)
+      const reference: Reference = publisher === undefined ? { type: 'none' } : await publisher.compose(id, resultEntries(store.read, id), { signal })
+      return { type: 'composed', reference }
+    },
+  }
+}
+
+/** What an effect of the requester's role comes to when it throws. */
+export const requesterFailed = (entry: OutboxEntry, error: unknown): ObjectEvent | undefined => {
+  switch (entry.type) {
+    case 'plan':
+      return { type: 'plan-failed', failure: failureFrom(error) }
+    case 'match':
+      return { type: 'mismatched', failure: failureFrom(error, 'publish-failed') }
+    case 'compose':
+      return { type: 'compose-failed', failure: failureFrom(error, 'publish-failed') }
+    default:
+      return undefined
+  }
+}
+
+/** The state of a job that has just been accepted. */
+export const newJob = (id: string, specCid: string, resolved: ResolvedJob, settings: Settings, now: number): JobContext => ({
+  id,
+  name: resolved.name,
+  specCid,
+  submittedAt: now,
+  endBy: now + resolved.timeouts.total,
+  tolerate: resolved.partial.policy === 'best-effort' ? resolved.partial.tolerate : 0,
+  window: settings.window,
+  times: { compose: settings.publish, stop: settings.lease * (1 + settings.drift) + settings.stop },
+  shards: { total: 0, opened: 0, active: 0, completed: 0, failed: 0, cancelled: 0 },
+  cancelled: false,
+})
+
+/** Refuses at once what no network of this kind could do. */
+export const checkSubmittable = (spec: JobSpec, resolved: ResolvedJob, methods: ReadonlyMap<string, Method>, knownNodes: number): void => {
+  const { method, replicas } = resolved.verification
+  const known = methods.get(method)
+  const seats = known?.plan({ replicas, shards: 1 }).seats ?? replicas
+  if (seats > Math.max(1, knownNodes)) {
+    throw new SubmitError(
+      'not-enough-nodes',
+      `verification.${spec.verification?.replicas === undefined ? 'method' : 'replicas'} needs ${seats} different nodes for each shard, this network has ${knownNodes}: lower verification.replicas, or submit the job to a network of at least ${seats} nodes`,
+      ['verification', 'replicas'],
+    )
+  }
+  if (known === undefined) throw new SubmitError('not-built', `verification.method ${method} is not built yet: use none`, ['verification', 'method'])
+  if (resolved.publishers.length > 1) throw new SubmitError('not-built', 'several publishers are not built yet: name one', ['publisher'])
+}

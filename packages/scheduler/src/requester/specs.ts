@@ -1,0 +1,51 @@
+import { type JobSpec, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
+import type { Data, Reader, Row } from '@skrei/state-store'
+
+export interface KnownJob {
+  readonly spec: JobSpec
+  readonly resolved: ResolvedJob
+  readonly specCid: string
+  readonly task: Task
+}
+
+/** A job's spec is a row of its own, written once: a job's counters change often, its spec never. */
+export const specRow = (jobId: string, spec: JobSpec): Row => ({
+  kind: 'spec',
+  id: jobId,
+  state: 'spec',
+  open: false,
+  version: 1,
+  data: spec as unknown as Data,
+})
+
+export interface Specs {
+  /** Throws where the job has no spec: then it was never accepted. */
+  get(reader: Reader, jobId: string): KnownJob
+  resolve(spec: JobSpec): KnownJob
+}
+
+const kept = 256
+
+/** Specs as read from the store, the latest few kept with what follows from them. */
+export const createSpecs = (): Specs => {
+  const known = new Map<string, KnownJob>()
+  const know = (spec: JobSpec): KnownJob => {
+    const resolved = resolve(spec)
+    const cid = specCid(spec)
+    return { spec, resolved, specCid: cid, task: taskOf(resolved, cid) }
+  }
+  return {
+    resolve: know,
+    get: (reader, jobId) => {
+      const cached = known.get(jobId)
+      if (cached) return cached
+      const row = reader.get('spec', jobId)
+      if (row === undefined) throw new Error(`no spec of job ${jobId}`)
+      const job = know(row.data as unknown as JobSpec)
+      known.set(jobId, job)
+      const oldest = known.size > kept ? known.keys().next().value : undefined
+      if (oldest !== undefined) known.delete(oldest)
+      return job
+    },
+  }
+}

@@ -1,0 +1,65 @@
+/** How long things take, in milliseconds, and how many at once. Every node of a network may have its own. */
+export interface Settings {
+  /** How long a compute node may go on without hearing from its requester. */
+  readonly lease: number
+  /** Between two heartbeats to the same node. */
+  readonly heartbeat: number
+  /** How far clocks may run apart: a share (PROTOCOL.md: rho). */
+  readonly drift: number
+  /** How many nodes are asked at first for one shard. */
+  readonly asks: number
+  /** How many nodes may have been asked for one shard at a time. */
+  readonly maxAsks: number
+  /** Without any bid for this long, more nodes are asked. */
+  readonly widen: number
+  /** After the first bid, how long a better-ranked node may still answer. */
+  readonly bidWindow: number
+  /** How long a bid is firm. */
+  readonly bidTtl: number
+  /** How long a node may take to find out whether it can run a task. */
+  readonly assess: number
+  /** How long staging may take. */
+  readonly stage: number
+  /** How long publishing may take after an accept. */
+  readonly publish: number
+  /** How long fetching and matching a published result may take. */
+  readonly match: number
+  /** How long stopping may take. */
+  readonly stop: number
+  /** How long a compute node keeps outputs without a word from the requester. */
+  readonly retention: number
+  /** Before nodes are asked again when none could bid. */
+  readonly retryAfter: number
+  /** How many shards of a job are open at once. */
+  readonly window: number
+  /** How many asks wait at a compute node. */
+  readonly queue: number
+  /** How long a head of the queue waits before nobody may pass it. */
+  readonly patience: number
+  /** How long a node's announcement holds. */
+  readonly announcementTtl: number
+}
+
+const second = 1000
+
+export const defaultSettings: Settings = Object.freeze({
+  lease: 30 * second,
+  heartbeat: 10 * second,
+  drift: 0.1,
+  asks: 3,
+  maxAsks: 8,
+  widen: 5 * second,
+  bidWindow: 200,
+  bidTtl: 30 * second,
+  assess: 30 * second,
+  stage: 600 * second,
+  publish: 600 * second,
+  match: 600 * second,
+  stop: 60 * second,
+  retention: 3600 * second,
+  retryAfter: second,
+  window: 64,
+  queue: 10_000,
+  patience: 10 * second,
+  announcementTtl: 90 * second,
+})

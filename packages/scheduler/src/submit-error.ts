@@ -1,0 +1,24 @@
+/** Why a job is not accepted: code -> who must do what. */
+export const submitErrors = {
+  'not-enough-nodes': {
+    cause: 'The job wants more nodes for each shard than this network has.',
+    remedy: 'Lower verification.replicas, or submit the job to a network with more nodes.',
+  },
+  'not-built': { cause: 'The job asks for something that this release does not do yet.', remedy: 'Remove the field that the message names.' },
+  'not-started': { cause: 'The node has not started, or is stopping.', remedy: 'Start the node first.' },
+} as const
+
+export type SubmitErrorCode = keyof typeof submitErrors
+
+/** Thrown by `submit`; `path` names the field of the job. */
+export class SubmitError extends Error {
+  override readonly name = 'SubmitError'
+  readonly code: SubmitErrorCode
+  readonly path: readonly (string | number)[]
+
+  constructor(code: SubmitErrorCode, message: string, path: readonly (string | number)[] = []) {
+    super(message)
+    this.code = code
+    this.path = path
+  }
+}

@@ -1,0 +1,349 @@
+import type { Executor, RunExit } from '@skrei/executor'
+import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
+import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
+import type { Publisher, Source, Workspace } from '@skrei/storage'
+import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
+import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
+
+/** What happened in the world outside the stores: for invariants that no store can prove. */
+export interface Happened {
+  readonly at: number
+  readonly what: 'started' | 'ended' | 'published' | 'unpublished'
+  readonly node: string
+  readonly execution: string
+}
+
+export interface SimulatedNode {
+  readonly id: string
+  readonly capacity: Capacity
+  scheduler: Scheduler
+  store: MemoryStateStore
+  /** Executions that really run, with what they hold. */
+  readonly running: Map<string, Task>
+  up: boolean
+  crash(): void
+  restart(): Promise<void>
+}
+
+export interface World {
+  readonly clock: VirtualClock
+  readonly network: MemoryNetwork
+  readonly nodes: readonly SimulatedNode[]
+  readonly happened: Happened[]
+  readonly events: SchedulerEvent[]
+  readonly errors: string[]
+  /** Called after every transition of every node. */
+  onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
+  node(index: number): SimulatedNode
+  /** Moves the clock until the job is final; fails after `limit` milliseconds of its time. */
+  finish(node: SimulatedNode, jobId: string, limit?: number): Promise<string>
+  stop(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly nodes: number
+  readonly seed?: number
+  readonly link?: LinkFaults
+  readonly capacity?: Partial<Capacity>
+  readonly devices?: readonly Device[]
+  readonly labels?: (index: number) => Readonly<Record<string, string>>
+  readonly engines?: (index: number) => readonly string[]
+  readonly settings?: Partial<Settings>
+  /** Node 0 runs nothing itself. */
+  readonly requesterOnly?: boolean
+  readonly timeout?: number
+}
+
+const mebibyte = 2 ** 20
+
+/** A whole network in one process, in virtual time: stores, transport, executors and storage in memory. */
+export const createWorld = async (options: WorldOptions): Promise<World> => {
+  const seed = options.seed ?? 1
+  const clock = virtualClock({ start: 1_700_000_000_000 })
+  const network = memoryNetwork({ clock, seed, timeout: options.timeout ?? 1000, ...options.link })
+  const happened: Happened[] = []
+  const events: SchedulerEvent[] = []
+  const errors: string[] = []
+  const blobs = new Map<string, Readonly<Record<string, string>>>()
+  let jobs = 0
+
+  const world: World = {
+    clock,
+    network,
+    nodes: [],
+    happened,
+    events,
+    errors,
+    onEvent: () => {},
+    node: (index) => {
+      const node = world.nodes[index]
+      if (node === undefined) throw new Error(`no node ${index}`)
+      return node
+    },
+    finish: async (node, jobId, limit = 3_600_000) => {
+      const end = clock.now() + limit
+      while (node.scheduler.job(jobId)?.open !== false) {
+        if (clock.now() >= end) throw new Error(`job ${jobId} is still ${node.scheduler.job(jobId)?.state} (seed ${seed})`)
+        await clock.advance(50)
+      }
+      return node.scheduler.job(jobId)?.state ?? ''
+    },
+    stop: async () => {
+      const stopping = Promise.all(world.nodes.filter(({ up }) => up).map(({ scheduler }) => scheduler.stop()))
+      await clock.advance(1)
+      await stopping
+    },
+  }
+
+  const logger = (id: string): Logger => ({
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message, fields) => void errors.push(`${id}: ${message} ${JSON.stringify(fields)}`),
+  })
+
+  const build = (
+    index: number,
+    id: string,
+    capacity: Capacity,
+    running: Map<string, Task>,
+    files: Map<string, Record<string, string>>,
+    from?: Snapshot,
+  ): { scheduler: Scheduler; store: MemoryStateStore } => {
+    const store = memoryStateStore(from ? { from } : {})
+    const random = seededRandom(seed * 1000 + index)
+    const engines = options.engines?.(index) ?? ['noop']
+    const tombstones = new Set<string>()
+    const scheduler = createScheduler({
+      network: 'test',
+      identity: { nodeId: id, sign: () => new Uint8Array(64) },
+      check: () => true,
+      clock,
+      random,
+      jobId: () => `job-${String(++jobs).padStart(4, '0')}`,
+      store,
+      transport: network.join(id),
+      workspace: fakeWorkspace(files),
+      sources: [fakeSource()],
+      publishers: [fakePublisher('ipfs', files, blobs, (what, execution) => happened.push({ at: clock.now(), what, node: id, execution }))],
+      ...(!(options.requesterOnly && index === 0) && {
+        compute: { executors: engines.map((engine) => fakeExecutor(engine, id)), capacity, labels: options.labels?.(index) ?? {} },
+      }),
+      settings: { lease: 3000, heartbeat: 1000, ...options.settings },
+      logger: logger(id),
+    })
+
+    function fakeExecutor(engine: string, node: string): Executor {
+      return {
+        engine,
+        inventory: () => Promise.resolve({ version: '1', devices: options.devices ?? [] }),
+        assess: () => Promise.resolve([]),
+        run: async function* (request, { signal }) {
+          const { id: execution, task } = request
+          if (tombstones.has(execution)) {
+            yield { type: 'exit', failure: { code: 'cancelled', detail: 'stopped before' }, usage: {}, facts: {} } satisfies RunExit
+            return
+          }
+          signal?.throwIfAborted()
+          if (running.has(execution)) throw new Error(`${execution} runs twice`)
+          running.set(execution, task)
+          happened.push({ at: clock.now(), what: 'started', node, execution })
+          const spec = task.engine as { duration?: number; exit?: number; files?: Record<string, string>; stdout?: string }
+          const ended = (): void => {
+            running.delete(execution)
+            happened.push({ at: clock.now(), what: 'ended', node, execution })
+          }
+          try {
+            await new Promise<void>((resolve, reject) => {
+              const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
+              const abort = (): void => {
+                alarm[Symbol.dispose]()
+                reject(signal?.reason as Error)
+              }
+              signal?.addEventListener('abort', abort, { once: true })
+            })
+          } finally {
+            // A node that crashed has no say in what its executions do: the world ended them.
+            if (running.get(execution) === task) ended()
+          }
+          const usage = { wallMs: spec.duration ?? 0 }
+          if ((spec.duration ?? 0) > task.timeout) {
+            yield { type: 'exit', failure: { code: 'timeout', detail: 'too long' }, usage, facts: {} } satisfies RunExit
+            return
+          }
+          for (const [path, text] of Object.entries(spec.files ?? {})) files.set(execution, { ...files.get(execution), [`outputs${path}`]: text })
+          const exit = spec.exit ?? 0
+          yield {
+            type: 'exit',
+            exit,
+            ...(exit !== 0 && { failure: { code: 'exit-nonzero', detail: `exit code ${exit}` } as const }),
+            usage,
+            facts: {},
+          } satisfies RunExit
+        },
+        stop: (execution) => {
+          tombstones.add(execution)
+          return Promise.resolve()
+        },
+        leftovers: async function* () {},
+        remove: () => Promise.resolve(),
+      }
+    }
+    return { scheduler, store }
+  }
+
+  const nodes = Array.from({ length: options.nodes }, (_, index) => {
+    const id = `node-${String(index).padStart(4, '0')}`
+    const capacity = { cpu: 4000, memory: 8192 * mebibyte, disk: 65_536 * mebibyte, ...options.capacity }
+    const running = new Map<string, Task>()
+    const files = new Map<string, Record<string, string>>()
+    let image: Snapshot | undefined
+    const built = build(index, id, capacity, running, files)
+    const node: SimulatedNode = {
+      id,
+      capacity,
+      ...built,
+      running,
+      up: false,
+      crash: () => {
+        node.up = false
+        image = node.store.snapshot()
+        network.crash(id)
+        for (const execution of running.keys()) happened.push({ at: clock.now(), what: 'ended', node: id, execution })
+        running.clear()
+        // Its timers and effects go on running in this process: cut them off from everything.
+        const { scheduler } = node
+        node.store[Symbol.dispose]()
+        void scheduler.stop().catch(() => {})
+      },
+      restart: async () => {
+        Object.assign(node, build(index, id, capacity, running, files, image))
+        await begin(node)
+      },
+    }
+    return node
+  })
+  Object.assign(world, { nodes })
+
+  const begin = async (node: SimulatedNode): Promise<void> => {
+    node.scheduler.watch((event) => {
+      events.push(event)
+      world.onEvent(node, event)
+    })
+    const starting = node.scheduler.start()
+    await clock.advance(0)
+    await starting
+    node.up = true
+  }
+  for (const node of nodes) await begin(node)
+  // Announcements once more, now that everybody listens.
+  await clock.advance(35_000)
+  return world
+}
+
+const fakeWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
+  open: (id) => {
+    if (!files.has(id)) files.set(id, {})
+    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs`, publish: id })
+  },
+  place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
+  locate: (id, area, path) => `${id}/${area}/${path}`,
+  receive: (id) => {
+    files.set(id, {})
+    return Promise.resolve(id)
+  },
+  append: () => Promise.resolve(),
+  tail: async function* () {},
+  seal: () => Promise.resolve(),
+  entries: async function* (id) {
+    const held = files.get(id) ?? {}
+    for (const path of Object.keys(held)
+      .filter((one) => one.startsWith('outputs/'))
+      .sort()) {
+      const bytes = new TextEncoder().encode(held[path])
+      yield {
+        path: path.slice('outputs/'.length),
+        size: bytes.length,
+        open: async function* () {
+          yield bytes
+        },
+      }
+    }
+  },
+  remove: (id) => {
+    files.delete(id)
+    return Promise.resolve()
+  },
+  leftovers: async function* () {
+    yield* [...files.keys()]
+  },
+})
+
+/** Lists as many files as the number in an inline source's text says; or one file of that text. */
+const fakeSource = (): Source => ({
+  type: 'inline',
+  list: async function* (source: SourceSpec) {
+    const text = source.type === 'inline' ? (source.text ?? '') : ''
+    const count = Number(text)
+    if (!Number.isInteger(count) || text === '') {
+      yield { path: 'inline', source, alone: true, size: text.length } satisfies FileEntry
+      return
+    }
+    for (let index = 0; index < count; index++) yield { path: `${String(index).padStart(6, '0')}.csv`, source, size: 1 } satisfies FileEntry
+  },
+  assess: () => Promise.resolve({ held: true, refusals: [] }),
+  stage: async function* (file) {
+    yield file.size ?? 0
+  },
+})
+
+const fakePublisher = (
+  type: string,
+  files: Map<string, Record<string, string>>,
+  blobs: Map<string, Readonly<Record<string, string>>>,
+  tell: (what: 'published' | 'unpublished', execution: string) => void,
+): Publisher => ({
+  type,
+  publish: (id, directory) => {
+    const content = { ...files.get(directory) }
+    const cid = cidOf(content)
+    blobs.set(cid, content)
+    tell('published', id)
+    return Promise.resolve({ type, cid })
+  },
+  compose: async (_id, entries) => {
+    const content: Record<string, string> = {}
+    for await (const { path, content: part } of entries) content[path] = part instanceof Uint8Array ? new TextDecoder().decode(part) : (part.cid ?? '')
+    const cid = cidOf(content)
+    blobs.set(cid, content)
+    return { type, cid } satisfies Reference
+  },
+  fetch: async function* (reference, into) {
+    files.set(into, { ...blobs.get(reference.cid ?? '') })
+    yield 1
+  },
+  unpublish: (id) => {
+    tell('unpublished', id)
+    return Promise.resolve()
+  },
+})
+
+/** A noop job; what is given replaces parts of it. */
+export const noopJob = (change: Partial<JobSpec> = {}): JobSpec => ({
+  apiVersion: 'skrei/v1',
+  engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
+  outputs: [{ name: 'out', path: '/out' }],
+  publisher: [{ type: 'ipfs' }],
+  ...change,
+})
+
+/** mulberry32 by Tommy Ettinger: uniform in [0, 1), the same for the same seed. */
+export const seededRandom = (seed: number): (() => number) => {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}

@@ -1,0 +1,55 @@
+import type { Helia } from '@helia/interface'
+import type { CID } from 'multiformats/cid'
+import { sha512 } from 'multiformats/hashes/sha2'
+// The node of helia itself. The package's only export imports libp2p, bitswap and HTTP gateways beside it, and installs 300 to 450 MB: the build takes this
+// module into dist instead (docs/decisions/2026-11-24-helia.md).
+import { Helia as HeliaNode } from '../node_modules/helia/dist/src/helia.js'
+import { name, version } from '../node_modules/helia/dist/src/version.js'
+import type { Blockstore } from './blockstore.ts'
+import { checkedBlockstore, gather } from './checked-blockstore.ts'
+
+/** A part of a tree that is stored: `treeBytes` counts its block and all that hangs from it. */
+export interface Stored {
+  readonly cid: CID
+  readonly treeBytes: number
+}
+
+export interface EmbeddedHelia {
+  readonly helia: Helia
+  /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
+  addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Stored>
+  addBlock(cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void>
+}
+
+/** A helia over these blocks: no block brokers, no routers, no libp2p. Whoever wants a network adds them to `helia`. */
+export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
+  const helia: Helia = new HeliaNode({ name, version, blockstore: checkedBlockstore(blocks), hashers: [sha512] })
+
+  /** helia does not write what it has; a block that a disk has damaged is replaced first, so that publishing again heals it. */
+  const heal = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
+    if (!(await blocks.has(cid, { signal }))) return
+    const held = await gather(blocks.get(cid, { signal }), cid).catch(() => undefined)
+    signal.throwIfAborted()
+    if (held === undefined || !Buffer.from(held.buffer, held.byteOffset, held.byteLength).equals(bytes)) await blocks.put(cid, bytes, { signal })
+  }
+
+  const addBlock = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted()
+    await heal(cid, bytes, signal)
+    await helia.blockstore.put(cid, bytes, { signal })
+  }
+
+  return {
+    helia,
+    addBlock,
+    addFile: async (content, signal) => {
+      const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {
+        await addBlock(cid, bytes instanceof Uint8Array ? bytes : await gather(bytes, cid), signal)
+        return cid
+      }
+      // Loaded by the first publication: a node that only reads does without.
+      const { storeFile } = await import('./file-store.ts')
+      return storeFile(content, { get: (cid) => helia.blockstore.get(cid, { signal }), has: (cid) => helia.blockstore.has(cid, { signal }), put })
+    },
+  }
+}

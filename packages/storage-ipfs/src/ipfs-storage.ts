@@ -1,0 +1,88 @@
+import type { Helia } from '@helia/interface'
+import type { AbortOptions, Publisher, Source } from '@skrei/storage'
+import { type Blockstore, fsBlockstore } from './blockstore.ts'
+import type { EmbeddedHelia } from './helia-node.ts'
+import { IpfsError } from './ipfs-error.ts'
+import { ipfsPublisher } from './ipfs-publisher.ts'
+import { ipfsSource } from './ipfs-source.ts'
+import type { OpenOperation } from './open-operation.ts'
+import { publications } from './publications.ts'
+
+export interface IpfsStorageOptions {
+  /** Holds blocks and what was published under which id; made by `start`. Any number of processes may share it. */
+  readonly directory: string
+  /** Used in place of the blocks under `directory`: for instance the `blockstore` of a helia node that has a network. The caller starts and stops it. */
+  readonly blockstore?: Blockstore
+  /** The most links that are followed in one tree, and files and directories that are published in one. Default 1,000,000. */
+  readonly maxEntries?: number
+  /** The most bytes that one `fetch` writes. Default 64 GiB. */
+  readonly maxFetchBytes?: number
+  /** Flush each block to the disk, so that what was published survives a power cut. Default true; a crash of the process loses nothing either way. */
+  readonly sync?: boolean
+}
+
+/** Source and publisher of type `ipfs`, over an embedded helia. Opens no port and reaches no host. */
+export interface IpfsStorage extends AsyncDisposable {
+  readonly source: Source
+  readonly publisher: Publisher
+  /** The node that stores and reads all blocks: made by the first `start`, kept until the end. It has no block brokers, routers nor libp2p; add what is wanted. */
+  readonly helia: Helia
+  /** The blocks below helia, neither checked on reading nor healed on writing. */
+  readonly blockstore: Blockstore
+  start(options?: AbortOptions): Promise<void>
+  /** Ends what is under way; nothing can be used until the next `start`. */
+  stop(): Promise<void>
+}
+
+/**
+ * Stages inputs from IPFS and publishes results to it. Content has the CIDs that kubo and helia give it under the profile `unixfs-v1-2025`.
+ *
+ * @example
+ * await using storage = ipfsStorage({ directory: '/var/lib/skrei/ipfs' })
+ * await storage.start()
+ * const { cid } = await storage.publisher.publish('job-1', '/tmp/results', {})
+ */
+export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
+  const { directory, maxEntries = 1_000_000, maxFetchBytes = 64 * 1024 ** 3, sync = true } = options
+  const own = fsBlockstore({ directory, sync })
+  const blockstore = options.blockstore ?? own
+  const published = publications({ directory, sync })
+  let node: EmbeddedHelia | undefined
+  let running: AbortController | undefined
+
+  const notStarted = () => new IpfsError('not-started', 'the ipfs storage is not started: call start() first')
+
+  const open: OpenOperation = (operation) => {
+    operation?.signal?.throwIfAborted()
+    if (running === undefined || node === undefined) throw notStarted()
+    return { node, signal: operation?.signal === undefined ? running.signal : AbortSignal.any([operation.signal, running.signal]) }
+  }
+
+  const stop = async (): Promise<void> => {
+    running?.abort(new IpfsError('not-started', 'the ipfs storage was stopped'))
+    running = undefined
+    if (node?.helia.status === 'started') await node.helia.stop()
+  }
+
+  return {
+    source: ipfsSource({ open, maxEntries }),
+    publisher: ipfsPublisher({ open, published, maxEntries, maxFetchBytes }),
+    blockstore,
+    get helia() {
+      if (node === undefined) throw notStarted()
+      return node.helia
+    },
+    start: async (operation) => {
+      operation?.signal?.throwIfAborted()
+      if (blockstore === own) await own.start()
+      await published.start()
+      // Loaded here: helia and what it needs are some 300 modules, and a node may never use IPFS.
+      const { embedHelia } = await import('./helia-node.ts')
+      node ??= embedHelia(blockstore)
+      if (node.helia.status === 'stopped') await node.helia.start()
+      running ??= new AbortController()
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}

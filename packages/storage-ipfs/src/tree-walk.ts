@@ -1,0 +1,109 @@
+import type { PBLink } from '@ipld/dag-pb'
+import type { CID } from 'multiformats/cid'
+import type { Blockstore } from './blockstore.ts'
+import { type DagDirectory, loadNode, rawCode } from './dag-node.ts'
+import { directoryHash, maxShardDepth, slotLabel } from './directory-hash.ts'
+import { IpfsError } from './ipfs-error.ts'
+
+export type TreeItem =
+  | { readonly type: 'directory'; readonly path: string }
+  /** `size` in bytes, as the tree says. */
+  | { readonly type: 'file'; readonly path: string; readonly cid: CID; readonly size: number }
+
+interface Pending {
+  readonly cid: CID
+  readonly path: string
+  readonly size?: number
+  /** Set for a part of a sharded directory: the slots that led to it. */
+  readonly slots?: readonly number[]
+}
+
+const maxPathBytes = 4096
+
+/** Refuses a name that is none: such a name would leave its directory or hide another. */
+const checkName = (name: string, where: string): void => {
+  if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
+    throw new IpfsError('dag-invalid', `${where} holds an entry named ${JSON.stringify(name.slice(0, 128))}`)
+  }
+}
+
+const childOf = (parent: Pending, name: string, link: PBLink): Pending => {
+  checkName(name, `directory ${JSON.stringify(parent.path.slice(-128))}`)
+  const path = parent.path === '' ? name : `${parent.path}/${name}`
+  if (Buffer.byteLength(path) > maxPathBytes)
+    throw new IpfsError('dag-invalid', `a path is longer than ${maxPathBytes} bytes: ${JSON.stringify(path.slice(0, 128))}…`)
+  return { cid: link.Hash, path, ...(Number.isSafeInteger(link.Tsize) && link.Tsize !== undefined && { size: link.Tsize }) }
+}
+
+const flatChildren = (parent: Pending, node: DagDirectory): Pending[] => {
+  const names = new Set<string>()
+  return node.links.map((link) => {
+    const name = link.Name ?? ''
+    if (names.has(name)) throw new IpfsError('dag-invalid', `two entries of one name: ${JSON.stringify(`${parent.path}/${name}`.slice(-256))}`)
+    names.add(name)
+    return childOf(parent, name, link)
+  })
+}
+
+/** Each name must stand where its hash puts it: so no name can come twice, without remembering all names of a large directory. */
+const shardChildren = async (parent: Pending, node: DagDirectory): Promise<Pending[]> => {
+  const above = parent.slots ?? []
+  if (above.length >= maxShardDepth) throw new IpfsError('dag-invalid', `directory shard ${node.cid} lies too deep`)
+  const children: Pending[] = []
+  let last = -1
+  for (const link of node.links) {
+    const label = link.Name ?? ''
+    const slot = /^[0-9A-F]{2}/.test(label) ? Number.parseInt(label.slice(0, 2), 16) : -1
+    if (slot <= last)
+      throw new IpfsError(
+        'dag-invalid',
+        `directory shard ${node.cid} has an entry labelled ${JSON.stringify(label.slice(0, 128))}, which is no slot or out of order`,
+      )
+    last = slot
+    const slots = [...above, slot]
+    if (label.length === 2) {
+      children.push({ cid: link.Hash, path: parent.path, slots })
+      continue
+    }
+    const name = label.slice(2)
+    const hash = await directoryHash(name)
+    if (slots.some((wanted, level) => hash[level] !== wanted)) {
+      throw new IpfsError(
+        'dag-invalid',
+        `entry ${JSON.stringify(name.slice(0, 128))} of directory shard ${node.cid} stands at ${slots.map(slotLabel).join('')}, not where its name belongs`,
+      )
+    }
+    children.push(childOf(parent, name, link))
+  }
+  return children
+}
+
+interface WalkLimits {
+  /** Links that are followed, parts of sharded directories included. */
+  readonly maxEntries: number
+  readonly signal: AbortSignal
+}
+
+/** Every directory (parents first) and file under a directory. A DAG has no cycles but can be exponentially wide: `maxEntries` ends it. */
+export async function* walkTree(blockstore: Blockstore, root: CID, { maxEntries, signal }: WalkLimits): AsyncGenerator<TreeItem, void, undefined> {
+  const pending: Pending[] = [{ cid: root, path: '' }]
+  let entries = 0
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    // The size of a raw block stands in its link: a directory of many small files is listed without reading them.
+    if (next.cid.code === rawCode && next.size !== undefined && next.slots === undefined) {
+      yield { type: 'file', path: next.path, cid: next.cid, size: next.size }
+      continue
+    }
+    const node = await loadNode(blockstore, next.cid, signal)
+    if (next.slots !== undefined && node.kind !== 'shard') throw new IpfsError('dag-invalid', `${next.cid} is a part of a sharded directory but a ${node.kind}`)
+    if (node.kind === 'file') {
+      yield { type: 'file', path: next.path, cid: node.cid, size: node.size }
+      continue
+    }
+    if (next.slots === undefined && next.path !== '') yield { type: 'directory', path: next.path }
+    entries += node.links.length
+    if (entries > maxEntries) throw new IpfsError('limit-exceeded', `${root} holds more than ${maxEntries} entries (option maxEntries)`)
+    const children = node.kind === 'shard' ? await shardChildren(next, node) : flatChildren(next, node)
+    for (const child of children.reverse()) pending.push(child)
+  }
+}

@@ -1,0 +1,81 @@
+import { cliErrors } from '../apps/node/src/cli-errors.ts'
+import { failures, refusals } from '../packages/job-spec/src/failure.ts'
+import { problems } from '../packages/job-spec/src/problem.ts'
+import { protocolErrors } from '../packages/protocol/src/error.ts'
+import { verifierErrors } from '../packages/verifier/src/error.ts'
+
+const charged: Readonly<Record<string, string>> = { job: 'the job', input: 'its input', node: 'the node', network: 'the network', verdict: 'verification' }
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+
+const table = (columns: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [columns, columns.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n')
+
+const code = (name: string): string => `\`${name}\``
+
+const causes = (kinds: Readonly<Record<string, { readonly cause: string; readonly remedy: string }>>): string =>
+  table(
+    ['code', 'cause', 'remedy'],
+    Object.entries(kinds).map(([name, { cause, remedy }]) => [code(name), cause, remedy]),
+  )
+
+/** One section of docs/errors.md: a closed list of codes. */
+interface Section {
+  readonly title: string
+  readonly about: string
+  readonly table: string
+}
+
+const sections: readonly Section[] = [
+  {
+    title: 'Failures',
+    about:
+      "Why an execution, a shard or a job failed: `failures` of `@skrei/job-spec`. “Tried again” is the default; a job's `retry.on` lists codes of its own. What is specific to one case stands in the failure's `detail`.",
+    table: table(
+      ['code', 'charged to', 'tried again', 'cause', 'remedy'],
+      Object.entries(failures).map(([name, { by, retry, cause, remedy }]) => [code(name), charged[by] ?? by, retry ? 'yes' : 'no', cause, remedy]),
+    ),
+  },
+  {
+    title: 'Refusals',
+    about:
+      'Why a node does not bid for a task: `refusals` of `@skrei/job-spec`. After one that is for good, the requester does not ask that node for that task again.',
+    table: table(
+      ['code', 'for good', 'cause', 'remedy'],
+      Object.entries(refusals).map(([name, { permanent, cause, remedy }]) => [code(name), permanent ? 'yes' : 'no', cause, remedy]),
+    ),
+  },
+  {
+    title: 'Problems of a job file',
+    about: 'What is wrong with a job file, with the line and column it stands at: `problems` of `@skrei/job-spec`. The command line ends with 2.',
+    table: causes(problems),
+  },
+  {
+    title: 'Command line',
+    about: 'What the command line itself finds wrong: `cliErrors` of `@skrei/node`. A job that failed has a code of the list above instead.',
+    table: table(
+      ['code', 'exit code', 'cause', 'remedy'],
+      Object.entries(cliErrors).map(([name, { exit, cause, remedy }]) => [code(name), String(exit), cause, remedy]),
+    ),
+  },
+  {
+    title: 'Messages between nodes',
+    about: 'Why a message is not sent or not accepted: codes of `ProtocolError` of `@skrei/protocol`.',
+    table: causes(protocolErrors),
+  },
+  {
+    title: 'Verification',
+    about: 'Why a result or a transcript cannot be judged: codes of `VerifierError` of `@skrei/verifier`.',
+    table: causes(verifierErrors),
+  },
+]
+
+export const errorsPage = (): string => {
+  const paragraphs = [
+    '# Errors',
+    '<!-- Generated from the code tables by `pnpm generate`: change those, not this page. -->',
+    'Branch on codes: they stay. Messages and details are for people and may change.',
+    ...sections.flatMap((section) => [`## ${section.title}`, section.about, section.table]),
+  ]
+  return `${paragraphs.join('\n\n')}\n`
+}

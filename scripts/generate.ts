@@ -1,0 +1,31 @@
+// Writes every generated file: `pnpm generate`. With --check, writes nothing and fails where one is stale.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { errorsPage } from './errors-page.ts'
+
+const generated: Readonly<Record<string, () => string>> = {
+  'docs/errors.md': errorsPage,
+}
+
+const root = process.cwd()
+const current = (file: string): string | undefined => {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+for (const [path, content] of Object.entries(generated)) {
+  const file = join(root, path)
+  const wanted = content()
+  if (current(file) === wanted) continue
+  if (process.argv.includes('--check')) {
+    console.error(`${path} is stale: run pnpm generate`)
+    process.exitCode = 1
+  } else {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, wanted)
+    console.log(`wrote ${path}`)
+  }
+}
