@@ -111,9 +111,10 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       }
       outstanding.add(entry)
       signal?.addEventListener('abort', onAbort)
-      wire.carry(endpoint, target, 'send', bytes, (again) => {
-        const mine = again ? copies.map(copyOf) : copies
-        target.arriveSend(endpoint, mine, (code, cause) => {
+      // Each of two arrivals has its own: the handler may do with it what it likes.
+      const repeats = wire.faultsOf(self, to).duplication > 0
+      wire.carry(endpoint, target, 'send', bytes, () => {
+        target.arriveSend(endpoint, repeats ? copies.map(copyOf) : copies, (code, cause) => {
           wire.carry(target, endpoint, 'answer', 0, () => {
             roundTrips.set(to, wire.clock.now() - sentAt)
             settle(code && failure(code, to, undefined, cause))
@@ -295,7 +296,8 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         if (state !== 'started' || !target || bytes.length > wire.maxBytes) return
         const copy = copyOf(bytes)
         wire.countersOf(self).hints += 1
-        wire.carry(endpoint, target, 'hint', copy.length, (again) => target.arriveHint(endpoint, again ? copyOf(copy) : copy))
+        const repeats = wire.faultsOf(self, to).duplication > 0
+        wire.carry(endpoint, target, 'hint', copy.length, () => target.arriveHint(endpoint, repeats ? copyOf(copy) : copy))
       },
       onHint(handler) {
         if (hearer) throw new Error(`${self} has a hint handler already: dispose it first`)
