@@ -1,6 +1,6 @@
 import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
 import { compareKeys, orderKey } from './order-key.ts'
-import { sortedList, type SortedList } from './sorted-list.ts'
+import { type SortedList, sortedList } from './sorted-list.ts'
 
 /** Names an object, and sorts by kind and then id: names hold no NUL. */
 export const objectKey = (kind: string, id: string): string => `${orderKey(kind)}\0${orderKey(id)}`

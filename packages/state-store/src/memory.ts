@@ -1,5 +1,16 @@
-import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedNumber, checkedName, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
-import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, StateStoreError, type StateStore, type Transaction } from './index.ts'
+import {
+  checkedAfter,
+  checkedCount,
+  checkedEffect,
+  checkedEntry,
+  checkedName,
+  checkedNumber,
+  checkedRow,
+  checkedTime,
+  checkedWhere,
+  refusePromise,
+} from './checked.ts'
+import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, type StateStore, StateStoreError, type Transaction } from './index.ts'
 import { addToOutbox, cloneTables, emptyTables, listRows, objectKey, rowOf, setDue, setRow, type Tables, takeFromOutbox } from './memory-tables.ts'
 
 const contents = new WeakMap<Snapshot, Tables>()

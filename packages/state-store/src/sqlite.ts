@@ -1,8 +1,29 @@
 import { closeSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedName, checkedNumber, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
-import { type Data, type ListWhere, type OutboxEntry, type Reader, type Row, StateStoreError, type StateStoreErrorCode, type StateStore, type Transaction } from './index.ts'
+import {
+  checkedAfter,
+  checkedCount,
+  checkedEffect,
+  checkedEntry,
+  checkedName,
+  checkedNumber,
+  checkedRow,
+  checkedTime,
+  checkedWhere,
+  refusePromise,
+} from './checked.ts'
+import {
+  type Data,
+  type ListWhere,
+  type OutboxEntry,
+  type Reader,
+  type Row,
+  type StateStore,
+  StateStoreError,
+  type StateStoreErrorCode,
+  type Transaction,
+} from './index.ts'
 import { prepareDatabase } from './sqlite-schema.ts'
 
 export interface SqliteStateStoreOptions {

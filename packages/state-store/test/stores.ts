@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { type ConformanceStores } from '../src/conformance.ts'
+import type { ConformanceStores } from '../src/conformance.ts'
 import { type MemoryStateStore, memoryStateStore } from '../src/memory.ts'
 import { sqliteStateStore } from '../src/sqlite.ts'
 

@@ -202,7 +202,8 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
   return {
     join(id) {
       const present = endpoints.get(id)
-      if (present && present.state !== 'crashed' && present.state !== 'closed') throw new Error(`memoryNetwork: ${id} has joined already; crash or dispose it first`)
+      if (present && present.state !== 'crashed' && present.state !== 'closed')
+        throw new Error(`memoryNetwork: ${id} has joined already; crash or dispose it first`)
       const endpoint = memoryEndpoint(id, wire)
       endpoints.set(id, endpoint)
       return endpoint.transport

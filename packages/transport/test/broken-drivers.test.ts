@@ -40,7 +40,14 @@ const broken: Readonly<Record<string, Break>> = {
     },
   }),
   'messages of a send arrive in reverse': (t) => ({ send: (to, messages, options) => t.send(to, messages.toReversed(), options) }),
-  'empty messages are dropped': (t) => ({ send: (to, messages, options) => t.send(to, messages.filter(({ length }) => length > 0), options) }),
+  'empty messages are dropped': (t) => ({
+    send: (to, messages, options) =>
+      t.send(
+        to,
+        messages.filter(({ length }) => length > 0),
+        options,
+      ),
+  }),
   'the sender is not named': (t) => ({ receive: (handler) => t.receive((_, messages) => handler('somebody', messages)) }),
   'a handler replaces the one before': (t) => {
     let last: Disposable | undefined
@@ -123,5 +130,12 @@ test.concurrent.each(Object.entries(broken))('the suite fails on a driver where 
 })
 
 test('the wrapper that breaks drivers breaks nothing by itself', async () => {
-  for (const { name, run } of transportCases) expect([name, await passes(breaking(() => ({})), run)]).toEqual([name, true])
+  for (const { name, run } of transportCases)
+    expect([
+      name,
+      await passes(
+        breaking(() => ({})),
+        run,
+      ),
+    ]).toEqual([name, true])
 })

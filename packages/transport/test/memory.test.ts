@@ -49,7 +49,15 @@ test('the same seed gives the same packets to the byte, another one does not', a
     for (let index = 0; index < 50; index += 1) {
       outcomes.push(outcome(a.send('b', [bytes(index)], {}), clock.now), outcome(c.send('a', [bytes(index)], {}), clock.now))
       a.hint('b', bytes(index))
-      if (index % 10 === 0) outcomes.push(outcome((async () => { for await (const _ of a.query('b', 'p', bytes(), {})); })(), clock.now))
+      if (index % 10 === 0)
+        outcomes.push(
+          outcome(
+            (async () => {
+              for await (const _ of a.query('b', 'p', bytes(), {}));
+            })(),
+            clock.now,
+          ),
+        )
       await clock.advance(3)
     }
     await clock.runUntilIdle()
@@ -147,7 +155,13 @@ test('a partition cuts both ways and what is on its way; those in no group stay 
   const early = outcome(a.send('b', [bytes(1)], {}), clock.now)
   await clock.advance(5)
   network.partition([['a'], ['b']])
-  const outcomes = [early, outcome(b.send('a', [bytes(2)], {}), clock.now), outcome(c.send('d', [bytes(3)], {}), clock.now), outcome(d.send('a', [bytes(4)], {}), clock.now), outcome(a.send('a', [bytes(5)], {}), clock.now)]
+  const outcomes = [
+    early,
+    outcome(b.send('a', [bytes(2)], {}), clock.now),
+    outcome(c.send('d', [bytes(3)], {}), clock.now),
+    outcome(d.send('a', [bytes(4)], {}), clock.now),
+    outcome(a.send('a', [bytes(5)], {}), clock.now),
+  ]
   expect(a.peers().map(({ id, connected }) => `${id} ${connected}`)).toEqual(['b false', 'c false', 'd false'])
   await clock.runUntilIdle()
   expect(await Promise.all(outcomes)).toEqual(['unreachable @1000', 'unreachable @1005', 'done @25', 'unreachable @1005', 'done @5'])
@@ -293,14 +307,20 @@ test('faults that handlers throw are shown, and stop nothing', async () => {
     throw new Error('serve')
   })
   a.hint('b', bytes(1))
-  const asked = outcome((async () => { for await (const _ of a.query('b', 'p', bytes(), {})); })(), clock.now)
+  const asked = outcome(
+    (async () => {
+      for await (const _ of a.query('b', 'p', bytes(), {}));
+    })(),
+    clock.now,
+  )
   await clock.advance(1)
   expect([await asked, faults]).toEqual(['refused @0', ['hint b hint', 'serve b serve']])
 })
 
 test('options that mean nothing are refused', () => {
   const clock = virtualClock()
-  for (const wrong of [{ loss: 2 }, { latency: -1 }, { jitter: NaN }, { timeout: 0 }]) expect(() => memoryNetwork({ clock, seed: 1, ...wrong })).toThrow(RangeError)
+  for (const wrong of [{ loss: 2 }, { latency: -1 }, { jitter: NaN }, { timeout: 0 }])
+    expect(() => memoryNetwork({ clock, seed: 1, ...wrong })).toThrow(RangeError)
   const network = memoryNetwork({ clock, seed: 1 })
   expect(() => network.configure({ duplication: -1 })).toThrow(RangeError)
   expect(() => network.link('a', 'b', { reordering: 3 })).toThrow(RangeError)
