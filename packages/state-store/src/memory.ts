@@ -1,5 +1,16 @@
-import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedNumber, checkedName, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
-import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, StateStoreError, type StateStore, type Transaction } from './index.ts'
+import {
+  checkedAfter,
+  checkedCount,
+  checkedEffect,
+  checkedEntry,
+  checkedName,
+  checkedNumber,
+  checkedRow,
+  checkedTime,
+  checkedWhere,
+  refusePromise,
+} from './checked.ts'
+import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, type StateStore, StateStoreError, type Transaction } from './index.ts'
 import { addToOutbox, cloneTables, emptyTables, listRows, objectKey, rowOf, setDue, setRow, type Tables, takeFromOutbox } from './memory-tables.ts'
 
 const contents = new WeakMap<Snapshot, Tables>()
@@ -177,7 +188,8 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       const kept = checkedEntry(entry)
       beginWrite()
       const key = objectKey(kept.kind, kept.id)
-      const sequence = (tables.sequence += 1)
+      tables.sequence += 1
+      const { sequence } = tables
       const entries = tables.history.get(key)
       const added = Object.freeze({ sequence, ...kept })
       if (entries) entries.push(added)
@@ -201,7 +213,8 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
     enqueue(effect) {
       const kept = checkedEffect(effect)
       beginWrite()
-      const outboxId = (tables.outboxId += 1)
+      tables.outboxId += 1
+      const { outboxId } = tables
       addToOutbox(tables, Object.freeze({ outboxId, ...kept }))
       undo.push(() => {
         takeFromOutbox(tables, outboxId)
@@ -231,7 +244,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
   return {
     transact(work) {
       begin('write')
-      let result
+      let result: ReturnType<typeof work>
       let changed = false
       try {
         result = work(transaction)

@@ -44,7 +44,10 @@ export const prepareDatabase = (database: DatabaseSync, path: string, busyTimeou
     throw new StateStoreError('store-corrupt', `${path} is a database of another program, not a state store: choose another path`)
   }
   if (version > VERSION) {
-    throw new StateStoreError('store-newer', `${path} was written by a newer version (schema ${version}, this one knows ${VERSION}): update this program, or choose another path`)
+    throw new StateStoreError(
+      'store-newer',
+      `${path} was written by a newer version (schema ${version}, this one knows ${VERSION}): update this program, or choose another path`,
+    )
   }
   if (pragma(database, 'journal_mode = WAL') !== 'wal') {
     throw new StateStoreError('store-unavailable', `${path} cannot keep a write-ahead log: choose a path on a local disk`)

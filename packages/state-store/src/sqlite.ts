@@ -1,8 +1,29 @@
 import { closeSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { checkedAfter, checkedCount, checkedEffect, checkedEntry, checkedName, checkedNumber, checkedRow, checkedTime, checkedWhere, refusePromise } from './checked.ts'
-import { type Data, type ListWhere, type OutboxEntry, type Reader, type Row, StateStoreError, type StateStoreErrorCode, type StateStore, type Transaction } from './index.ts'
+import {
+  checkedAfter,
+  checkedCount,
+  checkedEffect,
+  checkedEntry,
+  checkedName,
+  checkedNumber,
+  checkedRow,
+  checkedTime,
+  checkedWhere,
+  refusePromise,
+} from './checked.ts'
+import {
+  type Data,
+  type ListWhere,
+  type OutboxEntry,
+  type Reader,
+  type Row,
+  type StateStore,
+  StateStoreError,
+  type StateStoreErrorCode,
+  type Transaction,
+} from './index.ts'
 import { prepareDatabase } from './sqlite-schema.ts'
 
 export interface SqliteStateStoreOptions {
@@ -102,8 +123,8 @@ const statementsOf = (database: DatabaseSync) => {
       where('open = ?', open === undefined ? undefined : Number(open))
       where('id > ?', after)
       const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`
-      let statement = lists.get(sql)
-      if (!statement) lists.set(sql, (statement = database.prepare(sql)))
+      const statement = lists.get(sql) ?? database.prepare(sql)
+      lists.set(sql, statement)
       return statement.all(...values, limit)
     },
   }

@@ -83,7 +83,12 @@ test('a snapshot cannot be taken of what may yet be undone, nor made up', () => 
 })
 
 test('order keys sort as the UTF-8 bytes of the ids do', () => {
-  const id = fc.string({ unit: fc.oneof(fc.constantFrom('a', '\ud7ff', '\ue000', '\uffff', '😀', '\u{10000}', '\u{10ffff}'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })) })
+  const id = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom('a', '\ud7ff', '\ue000', '\uffff', '😀', '\u{10000}', '\u{10ffff}'),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    ),
+  })
   fc.assert(
     fc.property(id, id, (a, b) => {
       expect(Math.sign(compareKeys(orderKey(a), orderKey(b)))).toBe(Math.sign(Buffer.compare(Buffer.from(a), Buffer.from(b))))

@@ -18,49 +18,96 @@ const limit = fc.integer({ min: 0, max: 6 })
 type Step = (tx: Transaction) => unknown
 
 const write: fc.Arbitrary<Step> = fc.oneof(
-  fc
-    .record({ kind, id, parent: fc.option(text, { nil: undefined }), state: text, open: fc.boolean(), version: fc.nat(9), data })
-    .map(({ parent, ...row }): Step => (tx) => tx.put({ ...row, ...(parent === undefined ? {} : { parent }) })),
-  fc.tuple(kind, id).map(([k, i]): Step => (tx) => tx.remove(k, i)),
-  fc.record({ kind, id, at, data }).map((entry): Step => (tx) => tx.record(entry)),
-  fc.tuple(kind, id, fc.option(at, { nil: undefined })).map(([k, i, time]): Step => (tx) => tx.deadline(k, i, time)),
-  fc
-    .record({ kind, id, type: text, lane: text, data, bytes: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: undefined }) })
-    .map(({ bytes, ...effect }): Step => (tx) => tx.enqueue({ ...effect, ...(bytes && { bytes }) })),
-  fc.integer({ min: 1, max: 12 }).map((outboxId): Step => (tx) => tx.done(outboxId)),
-  fc.tuple(kind, id).map(([k, i]): Step => (tx) => tx.cancel(k, i)),
+  fc.record({ kind, id, parent: fc.option(text, { nil: undefined }), state: text, open: fc.boolean(), version: fc.nat(9), data }).map(
+    ({ parent, ...row }): Step =>
+      (tx) =>
+        tx.put({ ...row, ...(parent === undefined ? {} : { parent }) }),
+  ),
+  fc.tuple(kind, id).map(
+    ([k, i]): Step =>
+      (tx) =>
+        tx.remove(k, i),
+  ),
+  fc.record({ kind, id, at, data }).map(
+    (entry): Step =>
+      (tx) =>
+        tx.record(entry),
+  ),
+  fc.tuple(kind, id, fc.option(at, { nil: undefined })).map(
+    ([k, i, time]): Step =>
+      (tx) =>
+        tx.deadline(k, i, time),
+  ),
+  fc.record({ kind, id, type: text, lane: text, data, bytes: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: undefined }) }).map(
+    ({ bytes, ...effect }): Step =>
+      (tx) =>
+        tx.enqueue({ ...effect, ...(bytes && { bytes }) }),
+  ),
+  fc.integer({ min: 1, max: 12 }).map(
+    (outboxId): Step =>
+      (tx) =>
+        tx.done(outboxId),
+  ),
+  fc.tuple(kind, id).map(
+    ([k, i]): Step =>
+      (tx) =>
+        tx.cancel(k, i),
+  ),
 )
 
 const look: fc.Arbitrary<Step> = fc.oneof(
-  fc.tuple(kind, id).map(([k, i]): Step => (tx) => tx.get(k, i)),
-  fc
-    .tuple(kind, limit, fc.record({ parent: text, state: text, open: fc.boolean(), after: fc.oneof(id, text) }, { requiredKeys: [] }))
-    .map(([k, most, where]): Step => (tx) => tx.list(k, { limit: most, ...where })),
-  fc.tuple(kind, id, after, limit).map(([k, i, from, most]): Step => (tx) => tx.history(k, i, from, most)),
-  fc.tuple(at, limit).map(([now, most]): Step => (tx) => [tx.due(now, most), tx.nextDeadline()]),
-  fc.tuple(after, limit).map(([from, most]): Step => (tx) => tx.pending(from, most)),
+  fc.tuple(kind, id).map(
+    ([k, i]): Step =>
+      (tx) =>
+        tx.get(k, i),
+  ),
+  fc.tuple(kind, limit, fc.record({ parent: text, state: text, open: fc.boolean(), after: fc.oneof(id, text) }, { requiredKeys: [] })).map(
+    ([k, most, where]): Step =>
+      (tx) =>
+        tx.list(k, { limit: most, ...where }),
+  ),
+  fc.tuple(kind, id, after, limit).map(
+    ([k, i, from, most]): Step =>
+      (tx) =>
+        tx.history(k, i, from, most),
+  ),
+  fc.tuple(at, limit).map(
+    ([now, most]): Step =>
+      (tx) => [tx.due(now, most), tx.nextDeadline()],
+  ),
+  fc.tuple(after, limit).map(
+    ([from, most]): Step =>
+      (tx) =>
+        tx.pending(from, most),
+  ),
 )
 
 const { steps } = fc.letrec<{ steps: Step[]; step: Step; nested: Step }>((tie) => ({
   steps: fc.array(tie('step'), { maxLength: 8 }),
   step: fc.oneof({ depthSize: 'small' }, { arbitrary: write, weight: 5 }, { arbitrary: look, weight: 3 }, { arbitrary: tie('nested'), weight: 1 }),
-  nested: fc.tuple(tie('steps'), fc.boolean()).map(([inside, throws]): Step => (tx) => {
-    const seen: unknown[] = []
-    try {
-      tx.nested(() => {
-        for (const step of inside) seen.push(step(tx))
-        if (throws) throw new Error('nested')
-      })
-    } catch (error) {
-      seen.push((error as Error).message)
-    }
-    return seen
-  }),
+  nested: fc.tuple(tie('steps'), fc.boolean()).map(
+    ([inside, throws]): Step =>
+      (tx) => {
+        const seen: unknown[] = []
+        try {
+          tx.nested(() => {
+            for (const step of inside) seen.push(step(tx))
+            if (throws) throw new Error('nested')
+          })
+        } catch (error) {
+          seen.push((error as Error).message)
+        }
+        return seen
+      },
+  ),
 }))
 
 const everything = (store: StateStore): unknown =>
   store.read((reader) => [
-    ...['job', 'shard'].flatMap((k) => [reader.list(k, { limit: 100 }), ...['a', 'b', 'B', 'é', '\ue000', '😀', 'aa'].map((i) => reader.history(k, i, 0, 100))]),
+    ...['job', 'shard'].flatMap((k) => [
+      reader.list(k, { limit: 100 }),
+      ...['a', 'b', 'B', 'é', '\ue000', '😀', 'aa'].map((i) => reader.history(k, i, 0, 100)),
+    ]),
     reader.due(100, 100),
     reader.pending(0, 100),
   ])

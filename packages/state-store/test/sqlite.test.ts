@@ -12,7 +12,9 @@ const directory = temporaryDirectory()
 const code = (value: string) => expect.objectContaining({ name: 'StateStoreError', code: value })
 
 const child = (path: string, first: number) =>
-  spawn(process.execPath, ['--conditions=@skrei/source', fileURLToPath(new URL('kill.child.ts', import.meta.url)), path, String(first)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  spawn(process.execPath, ['--conditions=@skrei/source', fileURLToPath(new URL('kill.child.ts', import.meta.url)), path, String(first)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
 
 test('nothing acknowledged is lost and nothing is torn when the process is killed, twenty times', async () => {
   const path = join(directory, 'killed.db')
@@ -38,7 +40,9 @@ test('nothing acknowledged is lost and nothing is torn when the process is kille
       expect(n === last || n === last + 1).toBe(true)
       expect(reader.get('counter', 'n')?.data).toEqual({ n, filler: 'x'.repeat(n % 3000) })
       expect(reader.history('counter', 'n', 0, 1_000_000).map(({ data }) => data)).toEqual(Array.from({ length: n }, (_, index) => index + 1))
-      expect(reader.pending(0, 1_000_000).map(({ data, bytes }) => [data, bytes?.length])).toEqual(Array.from({ length: n }, (_, index) => [index + 1, (index + 1) % 500]))
+      expect(reader.pending(0, 1_000_000).map(({ data, bytes }) => [data, bytes?.length])).toEqual(
+        Array.from({ length: n }, (_, index) => [index + 1, (index + 1) % 500]),
+      )
       expect(reader.nextDeadline()).toBe(n)
       acknowledged = n
     })
@@ -62,7 +66,11 @@ test('a second opening in the same process fails, leaves the first its lock, and
   expect(() => sqliteStateStore({ path, busyTimeout: 10 })).toThrow(code('store-locked'))
   first.transact((tx) => tx.deadline('job', 'a', 2))
   // From outside, because SQLite's lock is the process's.
-  const outside = spawn(process.execPath, ['-e', `new (require('node:sqlite').DatabaseSync)(${JSON.stringify(path)}).prepare('SELECT count(*) FROM deadline').get()`], { stdio: 'ignore' })
+  const outside = spawn(
+    process.execPath,
+    ['-e', `new (require('node:sqlite').DatabaseSync)(${JSON.stringify(path)}).prepare('SELECT count(*) FROM deadline').get()`],
+    { stdio: 'ignore' },
+  )
   expect((await once(outside, 'exit'))[0]).not.toBe(0)
   first[Symbol.dispose]()
   using second = sqliteStateStore({ path })

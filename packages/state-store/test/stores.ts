@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { type ConformanceStores } from '../src/conformance.ts'
+import type { ConformanceStores } from '../src/conformance.ts'
 import { type MemoryStateStore, memoryStateStore } from '../src/memory.ts'
 import { sqliteStateStore } from '../src/sqlite.ts'
 
@@ -30,7 +30,10 @@ export const sqliteStores = (directory: string): Required<ConformanceStores> => 
     return store
   }
   return {
-    open: () => openAt(join(directory, `${(count += 1)}.db`)),
+    open: () => {
+      count += 1
+      return openAt(join(directory, `${count}.db`))
+    },
     reopen: (store) => {
       store[Symbol.dispose]()
       return openAt(paths.get(store) as string)

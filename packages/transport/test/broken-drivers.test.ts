@@ -40,7 +40,14 @@ const broken: Readonly<Record<string, Break>> = {
     },
   }),
   'messages of a send arrive in reverse': (t) => ({ send: (to, messages, options) => t.send(to, messages.toReversed(), options) }),
-  'empty messages are dropped': (t) => ({ send: (to, messages, options) => t.send(to, messages.filter(({ length }) => length > 0), options) }),
+  'empty messages are dropped': (t) => ({
+    send: (to, messages, options) =>
+      t.send(
+        to,
+        messages.filter(({ length }) => length > 0),
+        options,
+      ),
+  }),
   'the sender is not named': (t) => ({ receive: (handler) => t.receive((_, messages) => handler('somebody', messages)) }),
   'a handler replaces the one before': (t) => {
     let last: Disposable | undefined
@@ -68,7 +75,10 @@ const broken: Readonly<Record<string, Break>> = {
   'query loses a chunk': (t) => ({
     async *query(...args) {
       let count = 0
-      for await (const chunk of t.query(...args)) if ((count += 1) !== 17) yield chunk
+      for await (const chunk of t.query(...args)) {
+        count += 1
+        if (count !== 17) yield chunk
+      }
     },
   }),
   'query ends quietly when it fails': (t) => ({
@@ -123,5 +133,12 @@ test.concurrent.each(Object.entries(broken))('the suite fails on a driver where 
 })
 
 test('the wrapper that breaks drivers breaks nothing by itself', async () => {
-  for (const { name, run } of transportCases) expect([name, await passes(breaking(() => ({})), run)]).toEqual([name, true])
+  for (const { name, run } of transportCases)
+    expect([
+      name,
+      await passes(
+        breaking(() => ({})),
+        run,
+      ),
+    ]).toEqual([name, true])
 })

@@ -5,7 +5,7 @@ import { type MemoryNetworkOptions, memoryNetwork, type PacketRecord, virtualClo
 const bytes = (...values: readonly number[]): Uint8Array => Uint8Array.from(values)
 const code = (value: string) => expect.objectContaining({ name: 'TransportError', code: value })
 
-const nodes = async (options: Partial<MemoryNetworkOptions> = {}, ids: readonly string[] = ['a', 'b', 'c']) => {
+const nodes = async (options: Partial<MemoryNetworkOptions> = {}) => {
   const clock = virtualClock()
   const packets: PacketRecord[] = []
   const network = memoryNetwork({ clock, seed: 1, timeout: 1000, observe: (packet) => packets.push(packet), ...options })
@@ -16,7 +16,7 @@ const nodes = async (options: Partial<MemoryNetworkOptions> = {}, ids: readonly 
     transport.receive(async (from, messages) => void seen.push(`${from}>${id} ${messages.map((message) => message.join('.')).join(' ')} @${clock.now()}`))
     return transport
   }
-  const [a, b, c] = (await Promise.all(ids.map(join))) as [Transport, Transport, Transport]
+  const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map(join))) as [Transport, Transport, Transport]
   return { clock, network, packets, seen, join, a, b, c }
 }
 
@@ -49,7 +49,15 @@ test('the same seed gives the same packets to the byte, another one does not', a
     for (let index = 0; index < 50; index += 1) {
       outcomes.push(outcome(a.send('b', [bytes(index)], {}), clock.now), outcome(c.send('a', [bytes(index)], {}), clock.now))
       a.hint('b', bytes(index))
-      if (index % 10 === 0) outcomes.push(outcome((async () => { for await (const _ of a.query('b', 'p', bytes(), {})); })(), clock.now))
+      if (index % 10 === 0)
+        outcomes.push(
+          outcome(
+            (async () => {
+              for await (const _ of a.query('b', 'p', bytes(), {}));
+            })(),
+            clock.now,
+          ),
+        )
       await clock.advance(3)
     }
     await clock.runUntilIdle()
@@ -127,7 +135,7 @@ test('each of many sends times out at its own time, and an answered one leaves n
 })
 
 test('a duplicated packet reaches the handler twice and settles the send once, and the two share no memory', async () => {
-  const { clock, network, a, b } = await nodes({ latency: 1, duplication: 1 }, ['a', 'b'])
+  const { clock, network, a } = await nodes({ latency: 1, duplication: 1 })
   const transport = network.join('d')
   await transport.start()
   const seen: number[] = []
@@ -147,7 +155,13 @@ test('a partition cuts both ways and what is on its way; those in no group stay 
   const early = outcome(a.send('b', [bytes(1)], {}), clock.now)
   await clock.advance(5)
   network.partition([['a'], ['b']])
-  const outcomes = [early, outcome(b.send('a', [bytes(2)], {}), clock.now), outcome(c.send('d', [bytes(3)], {}), clock.now), outcome(d.send('a', [bytes(4)], {}), clock.now), outcome(a.send('a', [bytes(5)], {}), clock.now)]
+  const outcomes = [
+    early,
+    outcome(b.send('a', [bytes(2)], {}), clock.now),
+    outcome(c.send('d', [bytes(3)], {}), clock.now),
+    outcome(d.send('a', [bytes(4)], {}), clock.now),
+    outcome(a.send('a', [bytes(5)], {}), clock.now),
+  ]
   expect(a.peers().map(({ id, connected }) => `${id} ${connected}`)).toEqual(['b false', 'c false', 'd false'])
   await clock.runUntilIdle()
   expect(await Promise.all(outcomes)).toEqual(['unreachable @1000', 'unreachable @1005', 'done @25', 'unreachable @1005', 'done @5'])
@@ -237,7 +251,10 @@ test('a serving node is never more than a window ahead of a reader that is slow'
   const { clock, a, b } = await nodes()
   let produced = 0
   b.serve('endless', async function* () {
-    for (;;) yield bytes((produced += 1) % 256)
+    for (;;) {
+      produced += 1
+      yield bytes(produced % 256)
+    }
   })
   let taken = 0
   for await (const _ of a.query('b', 'endless', bytes(), {})) {
@@ -293,14 +310,20 @@ test('faults that handlers throw are shown, and stop nothing', async () => {
     throw new Error('serve')
   })
   a.hint('b', bytes(1))
-  const asked = outcome((async () => { for await (const _ of a.query('b', 'p', bytes(), {})); })(), clock.now)
+  const asked = outcome(
+    (async () => {
+      for await (const _ of a.query('b', 'p', bytes(), {}));
+    })(),
+    clock.now,
+  )
   await clock.advance(1)
   expect([await asked, faults]).toEqual(['refused @0', ['hint b hint', 'serve b serve']])
 })
 
 test('options that mean nothing are refused', () => {
   const clock = virtualClock()
-  for (const wrong of [{ loss: 2 }, { latency: -1 }, { jitter: NaN }, { timeout: 0 }]) expect(() => memoryNetwork({ clock, seed: 1, ...wrong })).toThrow(RangeError)
+  for (const wrong of [{ loss: 2 }, { latency: -1 }, { jitter: NaN }, { timeout: 0 }])
+    expect(() => memoryNetwork({ clock, seed: 1, ...wrong })).toThrow(RangeError)
   const network = memoryNetwork({ clock, seed: 1 })
   expect(() => network.configure({ duplication: -1 })).toThrow(RangeError)
   expect(() => network.link('a', 'b', { reordering: 3 })).toThrow(RangeError)
@@ -313,7 +336,9 @@ test('a thousand nodes with a hundred thousand packets take one process', async 
   let received = 0
   for (const node of all) {
     await node.start()
-    node.receive(async (_, messages) => void (received += messages.length))
+    node.receive(async (_, messages) => {
+      received += messages.length
+    })
   }
   const message = new Uint8Array(200)
   const sends: Promise<void>[] = []
