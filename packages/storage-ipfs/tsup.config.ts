@@ -1,6 +1,6 @@
-// @boundaries-ignore all packages are built in the one way that stands at the root
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+// @boundaries-ignore all packages are built in the one way that stands at the root
 import { library } from '../../tsup.base.ts'
 
 interface Metafile {

@@ -178,3 +178,30 @@ test('the same seed gives the same history', async () => {
   }
   expect(await history()).toEqual(await history())
 })
+
+test('a list of files too long for an ask is queried by the nodes that were asked, and by nobody else', async () => {
+  const world = await createWorld({ nodes: 3, requesterOnly: true })
+  const requester = world.node(0)
+  const jobId = await requester.scheduler.submit(
+    noopJob({
+      inputs: [{ source: { type: 'inline', text: '300' }, path: '/in' }],
+      sharding: { glob: '*.csv', batchSize: 150 },
+      engine: { type: 'noop', duration: 5000 },
+    }),
+  )
+  await world.clock.advance(1000)
+  expect(world.nodes.reduce((sum, { running }) => sum + running.size, 0)).toBe(2)
+  const stranger = world.network.join('stranger')
+  await stranger.start()
+  const answer: Uint8Array[] = []
+  const asking = (async () => {
+    for await (const chunk of stranger.query(requester.id, 'skrei/manifest/1', new TextEncoder().encode(JSON.stringify({ job: jobId, index: 0 })), {}))
+      answer.push(chunk)
+  })()
+  await world.clock.advance(100)
+  await asking
+  expect(answer).toEqual([])
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  expect(requester.scheduler.result(jobId)?.shards.map(({ usage }) => usage?.inputBytes)).toEqual([150, 150])
+  await settled(world)
+})

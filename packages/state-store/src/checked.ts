@@ -9,7 +9,7 @@ const refuse = (path: string, what: string): never => {
 }
 
 /** Text has an order by its UTF-8 bytes and a way into SQLite: a lone surrogate has no UTF-8, and a NUL ends a C string. */
-export const checkedText = (value: unknown, path: string): string => {
+const checkedText = (value: unknown, path: string): string => {
   if (typeof value !== 'string') return refuse(path, 'must be a string')
   if (!value.isWellFormed() || value.includes('\0')) return refuse(path, 'must be well-formed Unicode without NUL')
   return value

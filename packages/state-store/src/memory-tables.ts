@@ -75,8 +75,8 @@ export const cloneTables = (tables: Tables): Tables => ({
 })
 
 const addTo = <K>(index: Map<K, SortedList<string>>, value: K, key: string): void => {
-  let list = index.get(value)
-  if (!list) index.set(value, (list = sortedList(compareKeys)))
+  const list = index.get(value) ?? sortedList(compareKeys)
+  if (list.size() === 0) index.set(value, list)
   list.add(key)
 }
 
@@ -90,11 +90,10 @@ export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined
 
 /** Sets or (undefined) drops the row, moves it in the indexes, and returns the one that was there. */
 export const setRow = (tables: Tables, kind: string, id: string, row: Row | undefined): Row | undefined => {
-  let table = tables.kinds.get(kind)
-  if (!table) {
-    if (!row) return undefined
-    tables.kinds.set(kind, (table = { rows: new Map(), ids: sortedList(compareKeys), byParent: new Map(), byState: new Map(), byOpen: new Map() }))
-  }
+  const known = tables.kinds.get(kind)
+  if (!known && !row) return undefined
+  const table = known ?? { rows: new Map(), ids: sortedList(compareKeys), byParent: new Map(), byState: new Map(), byOpen: new Map() }
+  if (!known) tables.kinds.set(kind, table)
   const key = orderKey(id)
   const before = table.rows.get(key)
   if (row) table.rows.set(key, row)

@@ -188,7 +188,8 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       const kept = checkedEntry(entry)
       beginWrite()
       const key = objectKey(kept.kind, kept.id)
-      const sequence = (tables.sequence += 1)
+      tables.sequence += 1
+      const { sequence } = tables
       const entries = tables.history.get(key)
       const added = Object.freeze({ sequence, ...kept })
       if (entries) entries.push(added)
@@ -212,7 +213,8 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
     enqueue(effect) {
       const kept = checkedEffect(effect)
       beginWrite()
-      const outboxId = (tables.outboxId += 1)
+      tables.outboxId += 1
+      const { outboxId } = tables
       addToOutbox(tables, Object.freeze({ outboxId, ...kept }))
       undo.push(() => {
         takeFromOutbox(tables, outboxId)
@@ -242,7 +244,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
   return {
     transact(work) {
       begin('write')
-      let result
+      let result: ReturnType<typeof work>
       let changed = false
       try {
         result = work(transaction)

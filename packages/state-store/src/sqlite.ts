@@ -123,8 +123,8 @@ const statementsOf = (database: DatabaseSync) => {
       where('open = ?', open === undefined ? undefined : Number(open))
       where('id > ?', after)
       const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`
-      let statement = lists.get(sql)
-      if (!statement) lists.set(sql, (statement = database.prepare(sql)))
+      const statement = lists.get(sql) ?? database.prepare(sql)
+      lists.set(sql, statement)
       return statement.all(...values, limit)
     },
   }

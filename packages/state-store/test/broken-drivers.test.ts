@@ -25,7 +25,7 @@ const breaking = (change: Break, breakRead = true): ConformanceStores => {
 let counter = 0
 
 const broken: Readonly<Record<string, ConformanceStores>> = {
-  'nested does not undo': breaking((tx) => ({ nested: (work) => work() })),
+  'nested does not undo': breaking(() => ({ nested: (work) => work() })),
   'nested swallows the error': breaking((tx) => ({
     nested: (work) => {
       try {
@@ -61,7 +61,8 @@ const broken: Readonly<Record<string, ConformanceStores>> = {
   'outbox ids start over': breaking((tx) => ({
     enqueue: (effect) => {
       tx.enqueue(effect)
-      return ((counter += 1) % 2) + 1
+      counter += 1
+      return (counter % 2) + 1
     },
   })),
   'a thrown transaction stays': (() => {

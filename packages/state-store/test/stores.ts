@@ -30,7 +30,10 @@ export const sqliteStores = (directory: string): Required<ConformanceStores> => 
     return store
   }
   return {
-    open: () => openAt(join(directory, `${(count += 1)}.db`)),
+    open: () => {
+      count += 1
+      return openAt(join(directory, `${count}.db`))
+    },
     reopen: (store) => {
       store[Symbol.dispose]()
       return openAt(paths.get(store) as string)

@@ -134,7 +134,9 @@ export const transportCases: readonly ConformanceCase[] = [
     needs: 'maxBytes',
     async run({ a, b }, { maxBytes = 0 }) {
       let count = 0
-      b.receive(async () => void (count += 1))
+      b.receive(async () => {
+        count += 1
+      })
       expect(await failure(a.send(b.self, [new Uint8Array(maxBytes), bytes(1)], {}))).toMatchObject({ name: 'TransportError', code: 'too-large' })
       await a.send(b.self, [bytes(1)], {})
       expect(count).toBe(1)
@@ -177,7 +179,9 @@ export const transportCases: readonly ConformanceCase[] = [
       first[Symbol.dispose]()
       expect(await failure(a.send(b.self, [bytes(1)], {}))).toMatchObject({ code: 'no-handler' })
       let count = 0
-      b.receive(async () => void (count += 1))
+      b.receive(async () => {
+        count += 1
+      })
       first[Symbol.dispose]()
       await a.send(b.self, [bytes(1)], {})
       expect(count).toBe(1)

@@ -171,7 +171,7 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
     }
   }
 
-  const serve = async (from: Endpoint, protocol: string, body: Uint8Array, { stream, ...query }: Query, controller: AbortController): Promise<void> => {
+  const serve = async (from: Endpoint, protocol: string, body: Uint8Array, { stream }: Query, controller: AbortController): Promise<void> => {
     let sent = 0
     const lose = (): void => {
       wire.expire(() => {

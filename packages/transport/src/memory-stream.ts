@@ -1,5 +1,5 @@
 /** How many chunks a serving node may be ahead of what the asking one has taken. */
-export const WINDOW = 16
+const WINDOW = 16
 
 /** The asking end of a query: puts chunks in order, and hands them out. */
 export interface ChunkStream {

@@ -117,9 +117,15 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
 
   const within = <V>(map: Map<string, Map<string, V>>, from: string, to: string, make: () => V): V => {
     let inner = map.get(from)
-    if (!inner) map.set(from, (inner = new Map()))
+    if (!inner) {
+      inner = new Map()
+      map.set(from, inner)
+    }
     let value = inner.get(to)
-    if (value === undefined) inner.set(to, (value = make()))
+    if (value === undefined) {
+      value = make()
+      inner.set(to, value)
+    }
     return value
   }
 
@@ -130,7 +136,10 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
 
   const countersOf = (id: string): NetworkCounters => {
     let counters = counted.get(id)
-    if (!counters) counted.set(id, (counters = emptyCounters()))
+    if (!counters) {
+      counters = emptyCounters()
+      counted.set(id, counters)
+    }
     return counters
   }
 
@@ -165,7 +174,8 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     isCut,
     faultsOf: (from, to) => within(resolved, from, to, () => resolveFaults(overrides.get(from)?.get(to) ?? {}, from === to ? undefined : faults)),
     expire(run) {
-      const key = (expiryCount += 1)
+      expiryCount += 1
+      const key = expiryCount
       expiries.set(key, { at: clock.now() + timeout, run })
       if (!expiryTimer) armExpiry()
       return () => {

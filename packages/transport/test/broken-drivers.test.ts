@@ -75,7 +75,10 @@ const broken: Readonly<Record<string, Break>> = {
   'query loses a chunk': (t) => ({
     async *query(...args) {
       let count = 0
-      for await (const chunk of t.query(...args)) if ((count += 1) !== 17) yield chunk
+      for await (const chunk of t.query(...args)) {
+        count += 1
+        if (count !== 17) yield chunk
+      }
     },
   }),
   'query ends quietly when it fails': (t) => ({

@@ -5,7 +5,7 @@ import { type MemoryNetworkOptions, memoryNetwork, type PacketRecord, virtualClo
 const bytes = (...values: readonly number[]): Uint8Array => Uint8Array.from(values)
 const code = (value: string) => expect.objectContaining({ name: 'TransportError', code: value })
 
-const nodes = async (options: Partial<MemoryNetworkOptions> = {}, ids: readonly string[] = ['a', 'b', 'c']) => {
+const nodes = async (options: Partial<MemoryNetworkOptions> = {}) => {
   const clock = virtualClock()
   const packets: PacketRecord[] = []
   const network = memoryNetwork({ clock, seed: 1, timeout: 1000, observe: (packet) => packets.push(packet), ...options })
@@ -16,7 +16,7 @@ const nodes = async (options: Partial<MemoryNetworkOptions> = {}, ids: readonly 
     transport.receive(async (from, messages) => void seen.push(`${from}>${id} ${messages.map((message) => message.join('.')).join(' ')} @${clock.now()}`))
     return transport
   }
-  const [a, b, c] = (await Promise.all(ids.map(join))) as [Transport, Transport, Transport]
+  const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map(join))) as [Transport, Transport, Transport]
   return { clock, network, packets, seen, join, a, b, c }
 }
 
@@ -135,7 +135,7 @@ test('each of many sends times out at its own time, and an answered one leaves n
 })
 
 test('a duplicated packet reaches the handler twice and settles the send once, and the two share no memory', async () => {
-  const { clock, network, a, b } = await nodes({ latency: 1, duplication: 1 }, ['a', 'b'])
+  const { clock, network, a } = await nodes({ latency: 1, duplication: 1 })
   const transport = network.join('d')
   await transport.start()
   const seen: number[] = []
@@ -251,7 +251,10 @@ test('a serving node is never more than a window ahead of a reader that is slow'
   const { clock, a, b } = await nodes()
   let produced = 0
   b.serve('endless', async function* () {
-    for (;;) yield bytes((produced += 1) % 256)
+    for (;;) {
+      produced += 1
+      yield bytes(produced % 256)
+    }
   })
   let taken = 0
   for await (const _ of a.query('b', 'endless', bytes(), {})) {
@@ -333,7 +336,9 @@ test('a thousand nodes with a hundred thousand packets take one process', async 
   let received = 0
   for (const node of all) {
     await node.start()
-    node.receive(async (_, messages) => void (received += messages.length))
+    node.receive(async (_, messages) => {
+      received += messages.length
+    })
   }
   const message = new Uint8Array(200)
   const sends: Promise<void>[] = []

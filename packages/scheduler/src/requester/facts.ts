@@ -21,7 +21,7 @@ export interface RequesterWorld {
 }
 
 /** Ids of shards sort by their index. */
-const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
+export const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
 
 /** A list this short travels in the ask; a longer one is queried by whoever stages it. */
 const inlineFiles = 32

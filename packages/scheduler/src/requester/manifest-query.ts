@@ -1,6 +1,8 @@
 import { type FileEntry, fileEntrySchema } from '@skrei/job-spec'
 import type { StateStore } from '@skrei/state-store'
 import type { Transport } from '@skrei/transport'
+import type { ShardContext } from '../machines/shard.ts'
+import { shardId } from './facts.ts'
 import { readManifest } from './manifest.ts'
 
 const protocol = 'skrei/manifest/1'
@@ -8,17 +10,20 @@ const linesPerChunk = 1000
 /** A shard's list longer than this is no list that a node should stage. */
 const longestList = 256 * 2 ** 20
 
-/** Answers with a shard's files, one JSON document a line. Changes nothing. */
+/** Answers a node that was asked to run a shard, and nobody else, with the shard's files: one JSON document a line. Changes nothing. */
 export const serveManifests = (transport: Transport, store: StateStore): Disposable =>
-  transport.serve(protocol, async function* (_from, body) {
+  transport.serve(protocol, async function* (from, body) {
     const wanted: unknown = JSON.parse(new TextDecoder().decode(body))
     if (typeof wanted !== 'object' || wanted === null || !('job' in wanted) || !('index' in wanted)) return
-    const manifest = store.read((reader) => readManifest(reader, String(wanted.job), Number(wanted.index)))
-    const files = manifest?.files ?? []
-    for (let from = 0; from < files.length; from += linesPerChunk) {
+    const [job, index] = [String(wanted.job), Number(wanted.index)]
+    const files = store.read((reader) => {
+      const shard = reader.get('shard', shardId(job, index))?.data as unknown as ShardContext | undefined
+      return shard?.asked.some(({ node }) => node === from) ? readManifest(reader, job, index)?.files : undefined
+    })
+    for (let start = 0; start < (files?.length ?? 0); start += linesPerChunk) {
       yield new TextEncoder().encode(
-        files
-          .slice(from, from + linesPerChunk)
+        (files ?? [])
+          .slice(start, start + linesPerChunk)
           .map((file) => `${JSON.stringify(file)}\n`)
           .join(''),
       )
