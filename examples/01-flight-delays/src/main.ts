@@ -58,6 +58,8 @@ const print = (hours: readonly Hour[]): void => {
   }
 }
 
+// Ctrl-C reaches the command line too, which cancels its job; what is here is cleaned up after it.
+process.once('SIGINT', () => undefined)
 const files = flightsByWeek()
 const server = createServer((request, response) => {
   const text = files.get(request.url?.replace('/flights/', '') ?? '')
@@ -93,6 +95,9 @@ try {
   const flights = answer.reduce((sum, hour) => sum + hour.flights, 0)
   if (!isDeepStrictEqual(answer, expected)) throw new Error('the result is not what a computation without skrei gives')
   say(`\n  ${styleText('green', '✓')} ${flights} flights; the same as computed here without skrei`)
+} catch (error) {
+  say(styleText('red', `\n  ✗ ${error instanceof Error ? error.message : String(error)}`))
+  process.exitCode = 1
 } finally {
   server.close()
   await rm(fetched, { recursive: true })
