@@ -2,6 +2,7 @@ import { cliErrors } from '../apps/node/src/cli-errors.ts'
 import { failures, refusals } from '../packages/job-spec/src/failure.ts'
 import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
+import { submitErrors } from '../packages/scheduler/src/submit-error.ts'
 import { verifierErrors } from '../packages/verifier/src/error.ts'
 
 const charged: Readonly<Record<string, string>> = { job: 'the job', input: 'its input', node: 'the node', network: 'the network', verdict: 'verification' }
@@ -57,6 +58,12 @@ const sections: readonly Section[] = [
       ['code', 'exit code', 'cause', 'remedy'],
       Object.entries(cliErrors).map(([name, { exit, cause, remedy }]) => [code(name), String(exit), cause, remedy]),
     ),
+  },
+  {
+    title: 'Submission',
+    about:
+      'Why a node does not accept a job: codes of `SubmitError` of `@skrei/scheduler`. The command line ends with 3 for `not-enough-nodes`, with 2 for `not-built`.',
+    table: causes(submitErrors),
   },
   {
     title: 'Messages between nodes',

@@ -22,12 +22,15 @@ export interface AnnounceWorld {
 
 /** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
 const farthest = 300_000
+/** Between two announcements for the sake of newcomers; milliseconds. */
+const welcomeEvery = 1000
 
 /** Tells others what this node is and has, and listens to what they say. */
 export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): void } => {
   const topic = `skrei/announcements/1/${world.network}`
   const stopping = new AbortController()
   let counter = 0
+  let announcedAt = -Infinity
   let next: Disposable | undefined
 
   const own = (compute: ComputeRole): Announcement => {
@@ -56,14 +59,31 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
     world.transport
       .publish(topic, encodeAnnouncement(announcement, world.identity.sign))
       .catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
-    next = world.clock.at(world.clock.now() + world.settings.announcementTtl / 3, announce)
+    announcedAt = world.clock.now()
+    announceAt(announcedAt + world.settings.announcementTtl / 3)
+  }
+
+  const announceAt = (time: number): void => {
+    next?.[Symbol.dispose]()
+    next = world.clock.at(time, announce)
+  }
+
+  /** A newcomer knows nobody yet: it should not wait for the next round. However many come, a node announces itself once in this while. */
+  const welcome = (): void => announceAt(Math.max(world.clock.now(), announcedAt + welcomeEvery))
+
+  const heard = (bytes: Uint8Array): void => {
+    const announcement = decodeAnnouncement(bytes, { network: world.network, check: world.check })
+    const isOwn = announcement.node === world.identity.nodeId
+    if (isOwn || Math.abs(announcement.issuedAt - world.clock.now()) > farthest) return
+    const isNew = world.directory.get(announcement.node) === undefined
+    world.directory.note(announcement)
+    if (isNew) welcome()
   }
 
   const listen = async (): Promise<void> => {
     for await (const bytes of world.transport.subscribe(topic, { signal: stopping.signal })) {
       try {
-        const announcement = decodeAnnouncement(bytes, { network: world.network, check: world.check })
-        if (announcement.node !== world.identity.nodeId && Math.abs(announcement.issuedAt - world.clock.now()) <= farthest) world.directory.note(announcement)
+        heard(bytes)
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error
         world.logger.debug('an announcement was refused', { code: error.code })

@@ -236,8 +236,8 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     node.up = true
   }
   for (const node of nodes) await begin(node)
-  // Announcements once more, now that everybody listens.
-  await clock.advance(35_000)
+  // Everybody has heard of everybody.
+  await clock.advance(2000)
   return world
 }
 
