@@ -40,8 +40,11 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
       if (event.outboxId !== undefined) transaction.done(event.outboxId)
       isolate(event)
     }
-    // Read here, not when a timer fired: a deadline that an event of this turn has moved is not due.
-    for (const { kind, id } of transaction.due(now, deadlinesPerTurn)) {
+    // Read one by one, here: a deadline that an event of this turn has moved, or another deadline, is not due.
+    for (let fired = 0; fired < deadlinesPerTurn; fired++) {
+      const [deadline] = transaction.due(now, 1)
+      if (deadline === undefined) break
+      const { kind, id } = deadline
       transaction.deadline(kind, id, undefined)
       if (!isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
     }
