@@ -52,13 +52,14 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
     }
   }
 
+  const publish = async (announcement: Announcement): Promise<void> => {
+    world.directory.note(announcement)
+    await world.transport.publish(topic, encodeAnnouncement(announcement, world.identity.sign))
+  }
+
   const announce = (): void => {
     if (world.compute === undefined || stopping.signal.aborted) return
-    const announcement = own(world.compute)
-    world.directory.note(announcement)
-    world.transport
-      .publish(topic, encodeAnnouncement(announcement, world.identity.sign))
-      .catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    publish(own(world.compute)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     announcedAt = world.clock.now()
     announceAt(announcedAt + world.settings.announcementTtl / 3)
   }
@@ -75,7 +76,7 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
     const announcement = decodeAnnouncement(bytes, { network: world.network, check: world.check })
     const isOwn = announcement.node === world.identity.nodeId
     if (isOwn || Math.abs(announcement.issuedAt - world.clock.now()) > farthest) return
-    const isNew = world.directory.get(announcement.node) === undefined
+    const isNew = world.directory.get(announcement.node)?.incarnation.counter !== announcement.incarnation.counter
     world.directory.note(announcement)
     if (isNew) welcome()
   }

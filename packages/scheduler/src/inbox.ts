@@ -13,6 +13,8 @@ export interface InboxWorld {
   readonly check: SchedulerOptions['check']
   readonly store: StateStore
   readonly settings: Settings
+  /** Whether this node takes asks. */
+  readonly computes: boolean
   readonly logger: Logger
 }
 
@@ -105,12 +107,18 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
   const { from, body, type } = message
   switch (type) {
     case 'ask': {
+      if (!world.computes) return undefined
       const id = executionId({ network: world.network, requester: from, compute: world.self, askId: message.body.askId, index: message.body.shard.index })
       return { kind: 'compute', id, event: { type: 'ask', context: computeContext(world.settings, id, from, message.body) } }
     }
     case 'bid':
-    case 'decline':
-      return { kind: 'shard', id: message.body.askId.slice(0, message.body.askId.lastIndexOf('/')), event: { ...body, type, node: from } }
+    case 'decline': {
+      // The ask's id is the shard's and the round's; the shard itself knows whom it asked.
+      const cut = message.body.askId.lastIndexOf('/')
+      const id = message.body.askId.slice(0, Math.max(0, cut))
+      if (id === '' || reader.get('shard', id) === undefined) return undefined
+      return { kind: 'shard', id, event: { ...body, type, node: from } }
+    }
     case 'award':
     case 'release':
     case 'stop':
@@ -147,7 +155,13 @@ const computeContext = (settings: Settings, id: string, requester: string, ask: 
   job: ask.job,
   task: ask.task,
   shard: { index: ask.shard.index, count: ask.shard.count, manifest: ask.shard.manifest, ...(ask.shard.files && { files: ask.shard.files }) },
-  terms: ask.terms,
+  // What a requester may ask of this node ends where this node says.
+  terms: {
+    ...ask.terms,
+    queue: Math.min(ask.terms.queue, settings.longestQueue),
+    publish: Math.min(ask.terms.publish, settings.publish),
+    retention: Math.min(ask.terms.retention, settings.retention),
+  },
   times: { assess: settings.assess, bidTtl: settings.bidTtl, stage: settings.stage, grace: settings.stop, stop: settings.stop },
   devices: [],
 })

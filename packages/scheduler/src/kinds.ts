@@ -44,7 +44,7 @@ export const createKinds = (
     machine: computeExecutionMachine,
     creates: 'ask',
     parent: (context) => contextOf<ComputeContext>(context).requester,
-    facts: (reader, _id, row, event) => compute.facts(reader, event, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),
+    facts: (reader, _id, row, event) => compute.facts(reader, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),
     holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
     late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),
     unknown: unknownComputeExecution,

@@ -1,4 +1,4 @@
-import { decodeHint, encodeHint, type Hint, type Incarnation, ProtocolError } from '@skrei/protocol'
+import { decodeHint, encodeHint, type Hint, type Incarnation, maxHintedExecutions, ProtocolError } from '@skrei/protocol'
 import type { Row, StateStore } from '@skrei/state-store'
 import type { Clock, Transport } from '@skrei/transport'
 import type { KernelEvent } from './kernel/event.ts'
@@ -19,6 +19,7 @@ export interface LeasesWorld {
   readonly transport: Transport
   readonly settings: Settings
   readonly logger: Logger
+  readonly report: (error: unknown) => void
   readonly onProgress: (node: string, execution: string, phase: Phase, fraction: number | undefined) => void
 }
 
@@ -32,7 +33,6 @@ export interface Leases extends Disposable {
 }
 
 const phases: Readonly<Record<string, Phase>> = {
-  queued: 'queued',
   reserved: 'reserved',
   staging: 'staging',
   running: 'running',
@@ -43,15 +43,18 @@ const phases: Readonly<Record<string, Phase>> = {
   publishing: 'publishing',
   published: 'published',
 }
-/** In these the requester must keep the lease alive: something runs or is held for it. */
-const leased = new Set(['staging', 'running', 'finished', 'publishing', 'published'])
+/** In these something runs for the requester, which must keep its lease alive. What is done is kept for `terms.retention`. */
+const leased = new Set(['staging', 'running'])
+/** A requester's executions that are not over. */
+const requesterStates = ['awarding', 'running', 'accepted', 'matching', 'stopping']
 const progressEvery = 250
-const rowsLooked = 8192
+const pageSize = 1000
 
 export const createLeases = (world: LeasesWorld): Leases => {
   const { clock, settings, kernel } = world
   const heard = new Map<string, number>()
   const missing = new Map<string, Set<string>>()
+  const newest = new Map<string, readonly [incarnation: number, counter: number]>()
   const leaseUntil = new Map<string, number>()
   const sentAt = new Map<string, Map<number, number>>()
   const fractions = new Map<string, number>()
@@ -59,17 +62,30 @@ export const createLeases = (world: LeasesWorld): Leases => {
   let startedAt = clock.now()
   let counter = 0
   let beat: Disposable | undefined
+  let expiry: Disposable | undefined
   let listening: Disposable | undefined
-
-  const rows = (kind: string): readonly Row[] => world.store.read((reader) => reader.list(kind, { open: true, limit: rowsLooked }))
 
   // The compute side.
 
+  /** All rows of a kind in some states, a page at a time: those that wait are many, and not among them. */
+  const rowsIn = (kind: string, states: readonly string[]): readonly Row[] =>
+    states.flatMap((state) => {
+      const rows: Row[] = []
+      for (let after: string | undefined; ; after = rows.at(-1)?.id) {
+        const page = world.store.read((reader) => reader.list(kind, { state, open: true, ...(after !== undefined && { after }), limit: pageSize }))
+        rows.push(...page)
+        if (page.length < pageSize) return rows
+      }
+    })
+
   const held = (): Map<string, { readonly row: Row; readonly context: ComputeContext }[]> => {
     const byRequester = new Map<string, { row: Row; context: ComputeContext }[]>()
-    for (const row of rows('compute')) {
+    for (const row of rowsIn('compute', Object.keys(phases))) {
       const context = row.data as unknown as ComputeContext
-      byRequester.set(context.requester, [...(byRequester.get(context.requester) ?? []), { row, context }])
+      const one = { row, context }
+      const others = byRequester.get(context.requester)
+      if (others) others.push(one)
+      else byRequester.set(context.requester, [one])
     }
     return byRequester
   }
@@ -85,7 +101,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
       network: world.network,
       incarnation: world.incarnation(),
       counter,
-      executions: executions.slice(0, rowsLooked).flatMap(({ row }) => {
+      executions: executions.slice(0, maxHintedExecutions).flatMap(({ row }) => {
         const phase = phases[row.state]
         const fraction = fractions.get(row.id)
         return phase === undefined ? [] : [{ id: row.id, phase, ...(fraction !== undefined && { fraction }) }]
@@ -94,26 +110,39 @@ export const createLeases = (world: LeasesWorld): Leases => {
     world.transport.hint(requester, encodeHint(hint))
   }
 
+  /** When the node must stop an execution by itself: a lease after it was granted, or awarded, shortened by the drift of clocks. */
+  const endOfLease = ({ row, context }: { readonly row: Row; readonly context: ComputeContext }): number =>
+    context.terms.lease === null || !leased.has(row.state)
+      ? Infinity
+      : Math.max(leaseUntil.get(context.requester) ?? 0, (since.get(row.id) ?? startedAt) + context.terms.lease * (1 - settings.drift))
+
   const tick = (): void => {
-    const ends: KernelEvent[] = []
-    for (const [requester, executions] of held()) {
-      alive(requester, executions)
-      for (const { row, context } of executions) {
-        const until = Math.max(leaseUntil.get(requester) ?? 0, (firstSeen.get(row.id) ?? startedAt) + settings.lease)
-        if (context.terms.lease !== null && leased.has(row.state) && clock.now() > until)
-          ends.push({ kind: 'compute', id: row.id, event: { type: 'stop' }, actor: 'clock' })
-      }
-    }
-    if (ends.length > 0) void kernel.submit(ends).catch(() => {})
+    const executions = held()
+    for (const [requester, ones] of executions) alive(requester, ones)
+    for (const known of [sentAt, leaseUntil]) for (const requester of known.keys()) if (!executions.has(requester)) known.delete(requester)
+    expire(executions)
     beat = clock.at(clock.now() + settings.heartbeat, tick)
   }
 
-  const firstSeen = new Map<string, number>()
-  const transitions = kernel.onTransition(({ kind, id, from, open, at }) => {
+  const expire = (executions: ReturnType<typeof held>): void => {
+    const now = clock.now()
+    const all = [...executions.values()].flat()
+    const over = all
+      .filter((one) => endOfLease(one) <= now)
+      .map(({ row }): KernelEvent => ({ kind: 'compute', id: row.id, event: { type: 'stop' }, actor: 'clock' }))
+    if (over.length > 0) kernel.submit(over).catch(world.report)
+    expiry?.[Symbol.dispose]()
+    const next = Math.min(...all.map(endOfLease).filter((end) => end > now))
+    // Before the next heartbeat, a lease may end.
+    if (next < now + settings.heartbeat) expiry = clock.at(next, () => expire(held()))
+  }
+
+  const since = new Map<string, number>()
+  const transitions = kernel.onTransition(({ kind, id, from, to, open, at }) => {
     if (kind !== 'compute') return
-    if (from === undefined) firstSeen.set(id, at)
+    if (from !== 'staging' && to === 'staging') since.set(id, at)
     if (open) return
-    firstSeen.delete(id)
+    since.delete(id)
     fractions.delete(id)
   })
 
@@ -125,22 +154,33 @@ export const createLeases = (world: LeasesWorld): Leases => {
     const mine = world.store.read((reader) =>
       hint.stop.filter((id) => (reader.get('compute', id)?.data as unknown as ComputeContext | undefined)?.requester === from),
     )
-    void kernel.submit(mine.map((id) => ({ kind: 'compute', id, event: { type: 'stop' }, actor: from }))).catch(() => {})
+    kernel.submit(mine.map((id) => ({ kind: 'compute', id, event: { type: 'stop' }, actor: from }))).catch(world.report)
   }
 
   // The requester's side.
 
+  /** The newest of a node, by its incarnation and counter; a heartbeat that was overtaken says nothing. */
+  const isNewest = (from: string, { incarnation, counter: beats }: Extract<Hint, { type: 'alive' }>): boolean => {
+    const last = newest.get(from)
+    if (last && (incarnation.counter < last[0] || (incarnation.counter === last[0] && beats <= last[1]))) return false
+    newest.set(from, [incarnation.counter, beats])
+    return true
+  }
+
   const heartbeat = (from: string, hint: Extract<Hint, { type: 'alive' }>): void => {
-    heard.set(from, clock.now())
+    const mine = rowsIn('execution', requesterStates).filter((row) => (row.data as unknown as ExecutionContext).node === from)
+    // Of a node that runs nothing for us, nothing is kept.
+    if (mine.length === 0) for (const known of [heard, missing, newest]) known.delete(from)
+    else if (!isNewest(from, hint)) return
+    else heard.set(from, clock.now())
     const named = new Set(hint.executions.map(({ id }) => id))
-    const mine = rows('execution').filter((row) => (row.data as unknown as ExecutionContext).node === from)
     const before = missing.get(from) ?? new Set()
     // Absent once can be a heartbeat that overtook an answer; absent twice is gone.
     const absent = mine.filter((row) => (row.state === 'running' || row.state === 'accepted') && !named.has(row.id)).map(({ id }) => id)
-    missing.set(from, new Set(absent))
+    if (mine.length > 0) missing.set(from, new Set(absent))
     const gone = absent.filter((id) => before.has(id))
     if (gone.length > 0)
-      void kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(() => {})
+      kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(world.report)
 
     const open = new Set(mine.map(({ id }) => id))
     const stop = hint.executions.filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, from)).map(({ id }) => id)
@@ -188,6 +228,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
     },
     [Symbol.dispose]: () => {
       beat?.[Symbol.dispose]()
+      expiry?.[Symbol.dispose]()
       listening?.[Symbol.dispose]()
       transitions[Symbol.dispose]()
       for (const alarm of soon.values()) alarm[Symbol.dispose]()

@@ -53,8 +53,8 @@ export interface ComputeOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** The operator's own rules over an ask: pure. */
   readonly policy?: (task: Task, requester: string) => readonly Refusal[]
-  /** A secret's value, or undefined where the node has none of that name. */
-  readonly secret?: (name: string) => string | undefined
+  /** A secret's value for a job of this requester, or undefined where the node has none of that name for it. */
+  readonly secret?: (name: string, requester: string) => string | undefined
 }
 
 export type JobState = 'planning' | 'running' | 'stopping' | 'composing' | 'completed' | 'failed' | 'cancelled'
@@ -93,7 +93,7 @@ export interface JobResult {
   readonly jobId: string
   readonly name: string
   readonly specCid: string
-  readonly state: 'completed' | 'failed' | 'cancelled'
+  readonly state: JobState
   readonly failure?: Failure
   readonly manifest?: string
   readonly shards: readonly ShardResult[]
@@ -107,11 +107,11 @@ export type SchedulerEvent =
 /** A node's requester and compute roles over one state store. */
 export interface Scheduler extends AsyncDisposable {
   readonly nodeId: string
-  /** Takes up what an earlier run left, announces the node. */
+  /** Takes up what an earlier run left, announces the node. Once: a scheduler that was stopped is not started again. */
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
-  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`seats`, `not-built`…) for a job that no network of this kind can run. */
+  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run. */
   submit(spec: JobSpec): Promise<string>
   /** Asks for the job to be cancelled; it is once every execution is stopped. No-op on a final job. */
   cancel(jobId: string): Promise<void>

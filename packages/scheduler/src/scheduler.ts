@@ -1,4 +1,5 @@
-import { type AnyDraft, encodeMessage, type Incarnation } from '@skrei/protocol'
+import { canonicalBytes, taskSchema } from '@skrei/job-spec'
+import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
@@ -17,9 +18,12 @@ import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } fro
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, specRow } from './requester/specs.ts'
+import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { defaultSettings } from './settings.ts'
 import { SubmitError } from './submit-error.ts'
+
+/** Of an ask, besides the task: its files, terms and envelope. */
+const roomForTheRest = 65_536
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -35,12 +39,24 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const listeners = new Set<(event: SchedulerEvent) => void>()
   const specs = createSpecs()
   const directory = createDirectory({ clock, random: options.random })
+  const stopping = new AbortController()
+  let startedAt = clock.now()
   let incarnation: Incarnation = { counter: 1, id: '0'.repeat(16) }
   let outbox: Outbox | undefined
   const subscriptions: Disposable[] = []
 
+  const report = (error: unknown): void =>
+    logger.error('something went wrong inside the node', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+
+  /** A watcher that throws is its own affair. */
   const tell = (event: SchedulerEvent): void => {
-    for (const listener of listeners) listener(event)
+    for (const listener of listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        logger.warn('a watcher threw', { error: String(error) })
+      }
+    }
   }
 
   const compute =
@@ -58,13 +74,17 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })
 
+  /** Alone, or long enough here to have heard an announcement of everybody there is. */
+  const settledIn = (): boolean => transport.peers().length === 0 || clock.now() - startedAt > settings.announcementTtl / 3
+
   const kernel = createKernel({
     store,
     clock,
     context: {
-      kinds: createKinds({ network, self, settings, specs, directory, compute, heardAt: (node) => leases.heardAt(node) }),
+      kinds: createKinds({ network, self, settings, specs, directory, compute, heardAt: (node) => leases.heardAt(node), settledIn }),
       encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
       freed: (transaction) => compute?.freed(transaction) ?? [],
+      report,
       fault: (event, error) =>
         logger.error('an event broke its machine', {
           kind: event.kind,
@@ -84,13 +104,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     transport,
     settings,
     logger,
+    report,
     onProgress: (node, execution, phase, fraction) => {
       const place = placeOf(execution)
       if (place) tell({ type: 'progress', ...place, node, phase, ...(fraction !== undefined && { fraction }) })
     },
   })
 
-  const inbox = createInbox({ network, self, check: options.check, store, settings, logger })
+  const inbox = createInbox({ network, self, check: options.check, store, settings, computes: compute !== undefined, logger })
   const announcer = createAnnouncer({
     network,
     identity,
@@ -130,12 +151,31 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
+  /** The ask of such a job must fit into a message: found out now, not when the first shard is opened. */
+  const requireSendable = ({ task }: KnownJob): void => {
+    const problem = taskSchema.safeParse(task).error?.issues[0]
+    if (problem)
+      throw new SubmitError(
+        'job-invalid',
+        `${problem.path.join('.')}: ${problem.message}`,
+        problem.path.filter((part) => typeof part !== 'symbol'),
+      )
+    const bytes = canonicalBytes(task).length
+    if (bytes > maxMessageBytes - roomForTheRest)
+      throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
+  }
+
   const onTransition = (transition: Transition): void => {
     if (transition.kind === 'compute') {
-      const waiting = compute?.noted(transition)
-      if (waiting !== undefined) void kernel.submit([{ kind: 'compute', id: waiting, event: { type: 'capacity' }, actor: 'queue' }]).catch(() => {})
+      if (compute?.noted(transition)) serveQueue()
     }
     if (listeners.size > 0) tell(describe(transition))
+  }
+
+  /** Lets waiting asks go on that fit into what is free now. */
+  const serveQueue = (): void => {
+    const events = compute === undefined ? [] : store.read(compute.freed)
+    if (events.length > 0) void kernel.submit(events.map((event) => ({ ...event, actor: 'queue' }))).catch(report)
   }
 
   const nextIncarnation = (): Incarnation => {
@@ -149,6 +189,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const start = async (): Promise<void> => {
+    startedAt = clock.now()
     incarnation = nextIncarnation()
     await transport.start()
     await compute?.start()
@@ -160,7 +201,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       transport,
       random: options.random,
       performers: { ...requesterPerformers({ store, specs, sources, publishers, workspace }), ...compute?.performers },
-      interrupting: new Set(['stop', 'abort']),
+      interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
+      report,
       failed: (entry: OutboxEntry, error) => {
         logger.warn('an effect failed', { kind: entry.kind, id: entry.id, effect: entry.type, error: String(error) })
         return entry.kind === 'compute' ? computeFailed(entry, error) : requesterFailed(entry, error)
@@ -180,9 +222,11 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer.start()
     kernel.start()
     outbox.wake()
+    serveQueue()
   }
 
   const stop = async (): Promise<void> => {
+    stopping.abort(new DOMException('the node is stopping', 'AbortError'))
     kernel.stop()
     announcer[Symbol.dispose]()
     leases[Symbol.dispose]()
@@ -192,22 +236,23 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const finished = async (jobId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<JobView> => {
-    signal?.throwIfAborted()
+    const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
+    ending.throwIfAborted()
     const now = store.read((reader) => jobView(reader, jobId))
     if (now === undefined) throw new Error(`no job ${jobId}`)
     if (!now.open) return now
     const { promise, resolve, reject } = Promise.withResolvers<JobView>()
-    const abort = (): void => reject(signal?.reason)
+    const abort = (): void => reject(ending.reason)
     using _listening = kernel.onTransition(({ kind, id, open }) => {
       if (kind !== 'job' || id !== jobId || open) return
       const view = store.read((reader) => jobView(reader, jobId))
       if (view) resolve(view)
     })
-    signal?.addEventListener('abort', abort, { once: true })
+    ending.addEventListener('abort', abort, { once: true })
     try {
       return await promise
     } finally {
-      signal?.removeEventListener('abort', abort)
+      ending.removeEventListener('abort', abort)
     }
   }
 
@@ -221,6 +266,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const id = options.jobId()
       const known = specs.resolve(spec)
       checkSubmittable(spec, known.resolved, methods, directory.all().length)
+      requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
       return id

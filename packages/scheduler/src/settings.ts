@@ -26,15 +26,19 @@ export interface Settings {
   readonly match: number
   /** How long stopping may take. */
   readonly stop: number
-  /** How long a compute node keeps outputs without a word from the requester. */
+  /** How long a compute node keeps outputs without a word from the requester, at most. */
   readonly retention: number
   /** Before nodes are asked again when none could bid. */
   readonly retryAfter: number
   /** How many shards of a job are open at once. */
   readonly window: number
-  /** How many asks wait at a compute node. */
+  /** How many asks wait at a compute node; one requester has half of it at most. */
   readonly queue: number
-  /** How long a head of the queue waits before nobody may pass it. */
+  /** How many bids of one requester a node holds capacity for, before they are awarded. */
+  readonly reservations: number
+  /** How long an ask may wait here, whatever its requester says. */
+  readonly longestQueue: number
+  /** How long a head of the queue waits before nobody may take of what it lacks. */
   readonly patience: number
   /** How long a node's announcement holds. */
   readonly announcementTtl: number
@@ -42,6 +46,7 @@ export interface Settings {
 
 const second = 1000
 
+/** What a node does that is told nothing else. */
 export const defaultSettings: Settings = Object.freeze({
   lease: 30 * second,
   heartbeat: 10 * second,
@@ -60,6 +65,8 @@ export const defaultSettings: Settings = Object.freeze({
   retryAfter: second,
   window: 64,
   queue: 10_000,
+  reservations: 256,
+  longestQueue: 3600 * second,
   patience: 10 * second,
   announcementTtl: 90 * second,
 })

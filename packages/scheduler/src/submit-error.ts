@@ -5,6 +5,11 @@ export const submitErrors = {
     remedy: 'Lower verification.replicas, or submit the job to a network with more nodes.',
   },
   'not-built': { cause: 'The job asks for something that this release does not do yet.', remedy: 'Remove the field that the message names.' },
+  'job-invalid': { cause: 'The job is none that `readJob` of @skrei/job-spec would have given.', remedy: 'Read and check jobs with `readJob`.' },
+  'task-too-large': {
+    cause: 'The task does not fit into one message: its arguments, environment or inline module are too large.',
+    remedy: 'Give the module or the data by another source than inline.',
+  },
   'not-started': { cause: 'The node has not started, or is stopping.', remedy: 'Start the node first.' },
 } as const
 

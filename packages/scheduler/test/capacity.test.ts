@@ -82,25 +82,35 @@ test('the ledger is the sum of what is held, whatever comes and goes, and no dev
 })
 
 describe('the queue of asks', () => {
+  const first = (queue: ReturnType<typeof createAskQueue>, count: number): readonly string[] => [...queue.order()].slice(0, count)
+
   test('requesters take turns: one with many asks does not starve another with one', () => {
     const queue = createAskQueue()
     for (let index = 0; index < 1000; index++) queue.add('greedy', `g${index}`, index)
     queue.add('modest', 'm0', 1000)
-    expect(queue.order(4)).toEqual(['g0', 'm0', 'g1', 'g2'])
-    queue.remove('greedy', 'g0')
-    expect(queue.order(3)).toEqual(['m0', 'g1', 'g2'])
+    expect(first(queue, 4)).toEqual(['g0', 'm0', 'g1', 'g2'])
+    queue.remove('greedy', 'g0', true)
+    expect(first(queue, 3)).toEqual(['m0', 'g1', 'g2'])
+  })
+
+  test('an ask that is withdrawn costs its requester no turn', () => {
+    const queue = createAskQueue()
+    for (const id of ['a0', 'a1']) queue.add('a', id, 1)
+    queue.add('b', 'b0', 2)
+    queue.remove('a', 'a0', false)
+    expect(first(queue, 2)).toEqual(['a1', 'b0'])
   })
 
   test('it counts, forgets and says since when its head waits', () => {
     const queue = createAskQueue()
-    expect([queue.size, queue.headSince(), queue.order(5)]).toEqual([0, undefined, []])
+    expect([queue.size, queue.head(), first(queue, 5)]).toEqual([0, undefined, []])
     queue.add('r', 'a', 5)
     queue.add('r', 'a', 5)
     queue.add('r', 'b', 9)
-    expect([queue.size, queue.headSince()]).toEqual([2, 5])
-    queue.remove('r', 'a')
-    queue.remove('r', 'a')
-    queue.remove('s', 'b')
-    expect([queue.size, queue.headSince(), queue.order(5)]).toEqual([1, 9, ['b']])
+    expect([queue.size, queue.sizeOf('r'), queue.sizeOf('s'), queue.head()]).toEqual([2, 2, 0, { id: 'a', since: 5 }])
+    queue.remove('r', 'a', true)
+    queue.remove('r', 'a', true)
+    queue.remove('s', 'b', true)
+    expect([queue.size, queue.head(), first(queue, 5)]).toEqual([1, { id: 'b', since: 9 }, ['b']])
   })
 })

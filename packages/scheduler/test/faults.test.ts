@@ -12,7 +12,7 @@ describe('whatever the network and the nodes do, the laws hold and every job com
     const world = await createWorld({
       nodes: 2 + Math.floor(random() * 4),
       seed,
-      link: { latency: random() * 20, jitter: random() * 100, loss: share(0.3), duplication: share(0.3) },
+      link: { latency: random() * 20, jitter: random() * 100, loss: share(0.3), duplication: share(0.3), reordering: share(0.5) },
       capacity: { cpu: 1000 + Math.floor(random() * 3) * 500 },
       requesterOnly: random() < 0.3,
     })
@@ -46,6 +46,14 @@ describe('whatever the network and the nodes do, the laws hold and every job com
     invariants.checkAll()
 
     expect(quiet(world)).toEqual([])
+    // What is a result stays published, and nothing else does.
+    const ofResults = new Set(
+      (requester.scheduler.result(jobId)?.shards ?? []).filter((shard) => shard.state === 'completed').map(({ executions }) => executions.at(-1)?.id),
+    )
+    const withdrawn = new Set(world.happened.filter(({ what }) => what === 'unpublished').map(({ execution }) => execution))
+    const published = new Set(world.happened.filter(({ what }) => what === 'published').map(({ execution }) => execution))
+    expect([...ofResults].filter((id) => id === undefined || withdrawn.has(id))).toEqual([])
+    if (state !== 'failed') expect([...published].filter((id) => !withdrawn.has(id) && !ofResults.has(id))).toEqual([])
     expect(world.errors).toEqual([])
     expect(['completed', 'failed', 'cancelled']).toContain(state)
     const result = requester.scheduler.result(jobId)

@@ -120,6 +120,8 @@ test('best effort goes on until too many shards failed', async () => {
 test('a job that nobody could ever run fails at once and says why, per reason', async () => {
   const world = await createWorld({ nodes: 4, requesterOnly: true, engines: (index) => (index === 1 ? ['other'] : ['noop']) })
   const requester = world.node(0)
+  // Long enough here to have heard of everybody.
+  await world.clock.advance(30_000)
   const jobId = await requester.scheduler.submit(noopJob({ resources: { memory: 2 ** 40 } }))
   expect(await world.finish(requester, jobId, 1000)).toBe('failed')
   expect(requester.scheduler.job(jobId)?.failure).toEqual({

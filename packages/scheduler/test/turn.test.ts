@@ -51,6 +51,7 @@ const setting = () => {
     kinds: { toy: kind },
     encode: () => new Uint8Array(),
     freed: () => [],
+    report: (error) => faults.push(String(error)),
     fault: (event, error) => faults.push(`${event.event.type}: ${(error as Error).message}`),
   }
   const event = (id: string, type: string): KernelEvent => ({

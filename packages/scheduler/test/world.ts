@@ -32,6 +32,7 @@ export interface World {
   readonly happened: Happened[]
   readonly events: SchedulerEvent[]
   readonly errors: string[]
+  readonly interference: Interference
   /** Called after every transition of every node. */
   onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
   node(index: number): SimulatedNode
@@ -54,6 +55,13 @@ export interface WorldOptions {
   readonly timeout?: number
 }
 
+/** What a test may put in the way of what its nodes do; read each time. */
+export interface Interference {
+  capacity?: Partial<Capacity>
+  publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
+  stage?: () => Promise<void>
+}
+
 const mebibyte = 2 ** 20
 
 /** A whole network in one process, in virtual time: stores, transport, executors and storage in memory. */
@@ -64,6 +72,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
   const happened: Happened[] = []
   const events: SchedulerEvent[] = []
   const errors: string[] = []
+  const interference: Interference = {}
   const blobs = new Map<string, Readonly<Record<string, string>>>()
   let jobs = 0
 
@@ -74,6 +83,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
     happened,
     events,
     errors,
+    interference,
     onEvent: () => {},
     node: (index) => {
       const node = world.nodes[index]
@@ -124,10 +134,14 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
       store,
       transport: network.join(id),
       workspace: fakeWorkspace(files),
-      sources: [fakeSource()],
-      publishers: [fakePublisher('ipfs', files, blobs, (what, execution) => happened.push({ at: clock.now(), what, node: id, execution }))],
+      sources: [fakeSource(interference)],
+      publishers: [fakePublisher('ipfs', files, blobs, interference, (what, execution) => happened.push({ at: clock.now(), what, node: id, execution }))],
       ...(!(options.requesterOnly && index === 0) && {
-        compute: { executors: engines.map((engine) => fakeExecutor(engine, id)), capacity, labels: options.labels?.(index) ?? {} },
+        compute: {
+          executors: engines.map((engine) => fakeExecutor(engine, id)),
+          capacity: { ...capacity, ...interference.capacity },
+          labels: options.labels?.(index) ?? {},
+        },
       }),
       settings: { lease: 3000, heartbeat: 1000, ...options.settings },
       logger: logger(id),
@@ -280,7 +294,7 @@ const fakeWorkspace = (files: Map<string, Record<string, string>>): Workspace =>
 })
 
 /** Lists as many files as the number in an inline source's text says; or one file of that text. */
-const fakeSource = (): Source => ({
+const fakeSource = (interference: Interference): Source => ({
   type: 'inline',
   list: async function* (source: SourceSpec) {
     const text = source.type === 'inline' ? (source.text ?? '') : ''
@@ -293,6 +307,7 @@ const fakeSource = (): Source => ({
   },
   assess: () => Promise.resolve({ held: true, refusals: [] }),
   stage: async function* (file) {
+    await interference.stage?.()
     yield file.size ?? 0
   },
 })
@@ -301,15 +316,17 @@ const fakePublisher = (
   type: string,
   files: Map<string, Record<string, string>>,
   blobs: Map<string, Readonly<Record<string, string>>>,
+  interference: Interference,
   tell: (what: 'published' | 'unpublished', execution: string) => void,
 ): Publisher => ({
   type,
-  publish: (id, directory) => {
+  publish: async (id, directory, { signal }) => {
+    await interference.publish?.(id, signal)
     const content = { ...files.get(directory) }
     const cid = cidOf(content)
     blobs.set(cid, content)
     tell('published', id)
-    return Promise.resolve({ type, cid })
+    return { type, cid }
   },
   compose: async (_id, entries) => {
     const content: Record<string, string> = {}

@@ -3,11 +3,11 @@ import { fitting } from '../directory/fit.ts'
 import type { Ledger } from '../kernel/ledger.ts'
 import type { ComputeFacts } from '../machines/compute-execution.ts'
 
-/** What is left of the node's capacity. */
+/** What is left of the node's capacity; nothing, where a restart brought less than is held. */
 export const freeOf = (capacity: Capacity, ledger: Ledger): Capacity => ({
-  cpu: capacity.cpu - ledger.cpu,
-  memory: capacity.memory - ledger.memory,
-  disk: capacity.disk - ledger.disk,
+  cpu: Math.max(0, capacity.cpu - ledger.cpu),
+  memory: Math.max(0, capacity.memory - ledger.memory),
+  disk: Math.max(0, capacity.disk - ledger.disk),
 })
 
 /** Whether a task fits into what is free now, and on which devices; or the first reason why not. Pure: decided on the ledger of the same transaction. */

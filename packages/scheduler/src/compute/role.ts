@@ -1,9 +1,9 @@
 import type { Executor } from '@skrei/executor'
 import type { Device, FileEntry, Task } from '@skrei/job-spec'
 import { cidOf } from '@skrei/job-spec'
-import type { OutboxEntry, Reader, Row, StateStore, Transaction } from '@skrei/state-store'
+import type { OutboxEntry, Reader, Row, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
-import type { Clock } from '@skrei/transport'
+import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
 import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
@@ -40,15 +40,18 @@ export interface ComputeRole {
   offer(): NodeOffer
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
-  facts(reader: Reader, event: ObjectEvent, context: ComputeContext): ComputeFacts
-  freed(transaction: Transaction): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
-  /** Keeps the queue in step with rows. Returns an ask that came to wait while something may be free already. */
-  noted(transition: Pick<Transition, 'id' | 'from' | 'to' | 'context'>): string | undefined
+  facts(reader: Reader, context: ComputeContext): ComputeFacts
+  /** Waiting asks that may go on with what is free now, in the order of service. */
+  freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
+  /** Keeps the queue in step with rows. Returns whether an ask came to wait: something may be free already. */
+  noted(transition: Pick<Transition, 'id' | 'from' | 'to' | 'context'>): boolean
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'unpublish' | 'clean', Performer>>
 }
 
 /** How many waiting asks are looked at when capacity becomes free. */
-const served = 16
+const looked = 2000
+/** How many shards' files are remembered between assess and stage. */
+const listsKept = 256
 
 export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const { options, settings, store, workspace } = world
@@ -73,13 +76,34 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     return row.data as unknown as ComputeContext
   }
 
+  const lists = new Map<string, readonly FileEntry[]>()
   const filesOf = async (context: ComputeContext, signal: AbortSignal): Promise<readonly FileEntry[]> => {
-    const files = context.shard.files ?? (await world.queryManifest(context.requester, context.job, context.shard.index, { signal }))
+    const known = context.shard.files ?? lists.get(context.id)
+    if (known !== undefined) return known
+    const files = await world.queryManifest(context.requester, context.job, context.shard.index, { signal })
     if (cidOf(files) !== context.shard.manifest) throw new Error('the files that the requester named are not those of the manifest')
+    lists.set(context.id, files)
+    const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
+    if (oldest !== undefined) lists.delete(oldest)
     return files
   }
 
-  const headIsBlocked = (): boolean => world.clock.now() - (queue.headSince() ?? world.clock.now()) > settings.patience
+  /** What the ask that is served next lacks, once it has waited too long: until it is served, nobody may take of that. */
+  const spared = (reader: Reader): { readonly id: string; readonly resources: ReadonlySet<keyof Task['resources']> } | undefined => {
+    const head = queue.head()
+    if (head === undefined || world.clock.now() - head.since <= settings.patience) return undefined
+    const context = reader.get('compute', head.id)?.data as unknown as ComputeContext | undefined
+    const fit = context && allocate(context.task, options.capacity, devices, readLedger(reader))
+    return fit && 'refusal' in fit && fit.refusal.resource ? { id: head.id, resources: new Set([fit.refusal.resource]) } : undefined
+  }
+
+  const mayTake = (reader: Reader, id: string, { requester, task }: ComputeContext): boolean => {
+    const reserved = reader.list('compute', { parent: requester, state: 'reserved', open: true, limit: settings.reservations })
+    if (reserved.length >= settings.reservations) return false
+    const blocked = spared(reader)
+    if (blocked === undefined || blocked.id === id) return true
+    return ![...blocked.resources].some((resource) => (resource === 'gpu' ? task.resources.gpu.count > 0 : task.resources[resource] > 0))
+  }
 
   const progressOf =
     (context: ComputeContext): Progress =>
@@ -113,43 +137,62 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       for await (const id of workspace.leftovers()) if (!isOpen(id)) await workspace.remove(id)
     },
     free: (reader) => freeOf(options.capacity, readLedger(reader)),
-    facts: (reader, event, context) =>
+    facts: (reader, context) =>
       lazy<ComputeFacts>({
         fit: () => allocate(context.task, options.capacity, devices, readLedger(reader)),
-        turn: () => event.type === 'capacity' || !headIsBlocked(),
-        queueFull: () => queue.size >= settings.queue,
+        turn: () => mayTake(reader, context.id, context),
+        queueFull: () => queue.size >= settings.queue || queue.sizeOf(context.requester) >= settings.queue / 2,
         free: () => freeOf(options.capacity, readLedger(reader)),
       }),
-    freed: (transaction) => {
-      const ids = queue.order(headIsBlocked() ? 1 : served).filter((id) => transaction.get('compute', id)?.state === 'queued')
-      return ids.map((id) => ({ kind: 'compute', id, event: { type: 'capacity' } }))
+    freed: (reader) => {
+      const events: Pick<KernelEvent, 'kind' | 'id' | 'event'>[] = []
+      let seen = 0
+      for (const id of queue.order()) {
+        const { cpu, memory } = freeOf(options.capacity, readLedger(reader))
+        if (cpu <= 0 || memory <= 0 || seen++ >= looked) break
+        const row = reader.get('compute', id)
+        const context = row?.data as unknown as ComputeContext | undefined
+        if (row?.state === 'queued' && context && 'devices' in allocate(context.task, options.capacity, devices, readLedger(reader)))
+          events.push({ kind: 'compute', id, event: { type: 'capacity' } })
+      }
+      return events
     },
     noted: ({ id, from, to, context }) => {
       const { requester, queuedAt } = context as unknown as ComputeContext
       if (to === 'queued' && from !== 'queued') {
         queue.add(requester, id, queuedAt ?? world.clock.now())
-        return id
+        return true
       }
-      if (from === 'queued' && to !== 'queued') queue.remove(requester, id)
-      return undefined
+      if (from === 'queued' && to !== 'queued') queue.remove(requester, id, to === 'reserved')
+      // A reservation that was awarded makes room for another one of its requester.
+      return from === 'reserved' && queue.sizeOf(requester) > 0
     },
     performers: {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)
         const files = await filesOf(context, signal)
-        const refusals = await assess({ offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret }, context, files, {
-          signal,
-        })
+        const secretOf = (name: string) => secret(name, context.requester)
+        const refusals = await assess(
+          { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: secretOf },
+          context,
+          files,
+          { signal },
+        )
         return { type: 'assessed', refusals }
       },
       stage: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const bytes = await stage(context, await filesOf(context, signal), { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
-        return { type: 'staged', bytes }
+        const files = await filesOf(context, signal)
+        const bytes = await stage(context, files, { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
+        return { type: 'staged', bytes, tops: [...new Set(files.map(({ path }) => path.slice(0, path.indexOf('/'))))] }
       },
       run: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const outcome = await run(context, await filesOf(context, signal), { workspace, executors, secret, progress: progressOf(context) }, { signal })
+        const outcome = await run(
+          context,
+          { workspace, executors, secret: (name) => secret(name, context.requester), progress: progressOf(context) },
+          { signal },
+        )
         return { type: 'ended', outcome }
       },
       stop: async (entry) => {
@@ -172,18 +215,22 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       clean: async (entry) => {
         await executorOf(contextOf(entry).task)?.remove(entry.id)
         await workspace.remove(entry.id)
+        lists.delete(entry.id)
         return { type: 'cleaned' }
       },
     },
   }
 }
 
-/** What an effect of the compute role comes to when it throws; nothing = its deadline decides. */
+/** What an effect of the compute role comes to when it throws; nothing = it is tried again, until its object goes on without it. */
 export const computeFailed = (entry: OutboxEntry, error: unknown): ObjectEvent | undefined => {
   switch (entry.type) {
     case 'assess':
       return { type: 'assessed', refusals: [{ code: 'assess-failed', detail: failureFrom(error).detail }] }
     case 'stage':
+      // The requester, not the source, could not be reached: it may be back within the time for staging.
+      if (error instanceof TransportError) return undefined
+      return { type: 'ended', outcome: { failure: failureFrom(error), usage: {}, facts: {} } }
     case 'run':
       return { type: 'ended', outcome: { failure: failureFrom(error), usage: {}, facts: {} } }
     case 'publish':

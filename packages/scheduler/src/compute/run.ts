@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Executor, RunEvent, RunExit, RunRequest } from '@skrei/executor'
-import { type Failure, type FileEntry, failureOf, type Task } from '@skrei/job-spec'
+import { type Failure, failureOf, type Task } from '@skrei/job-spec'
 import type { Workspace } from '@skrei/storage'
 import { resultTree } from '@skrei/verifier'
 import type { ComputeContext } from '../machines/compute-execution.ts'
@@ -16,16 +16,11 @@ export interface RunWorld {
 }
 
 /** Runs the staged execution: output goes to the workspace as it comes, the exit becomes the outcome, with the digest of what was computed. */
-export const run = async (
-  context: ComputeContext,
-  files: readonly FileEntry[],
-  world: RunWorld,
-  options: { readonly signal: AbortSignal },
-): Promise<Outcome> => {
+export const run = async (context: ComputeContext, world: RunWorld, options: { readonly signal: AbortSignal }): Promise<Outcome> => {
   const { id, task } = context
   const executor = world.executors.get(task.engine.type)
   if (executor === undefined) throw new Error(`no executor of engine ${task.engine.type}`)
-  const request = await requestOf(context, files, world)
+  const request = await requestOf(context, world)
   let exit: RunExit | undefined
   for await (const event of executor.run(request, options)) {
     await pass(id, event, world)
@@ -78,9 +73,8 @@ const outcome = async (id: string, exit: RunExit, workspace: Workspace, options:
   }
 }
 
-const requestOf = async ({ id, task, shard, devices }: ComputeContext, files: readonly FileEntry[], { workspace, secret }: RunWorld): Promise<RunRequest> => {
+const requestOf = async ({ id, task, shard, devices, tops = [] }: ComputeContext, { workspace, secret }: RunWorld): Promise<RunRequest> => {
   const { inputs, outputs } = await workspace.open(id, outputNames(task))
-  const tops = [...new Set(files.map(({ path }) => path.slice(0, path.indexOf('/'))))]
   return {
     id,
     task,

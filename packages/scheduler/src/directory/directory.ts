@@ -5,7 +5,6 @@ import type { Clock } from '@skrei/transport'
 export interface Directory {
   /** Keeps the newest of a node: (incarnation, counter). */
   note(announcement: Announcement): void
-  forget(node: string): void
   all(): readonly Announcement[]
   get(node: string): Announcement | undefined
   /** At most `count` nodes at random that satisfy `accept`; looks at a bounded number of them. */
@@ -35,7 +34,6 @@ export const createDirectory = ({ clock, random }: { readonly clock: Clock; read
       }
       known.set(announcement.node, { announcement, until: clock.now() + Math.min(announcement.ttl, longestTtl) })
     },
-    forget: (node) => void known.delete(node),
     all: live,
     get: (node) => known.get(node)?.announcement,
     sample: (count, accept) => {

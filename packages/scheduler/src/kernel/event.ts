@@ -14,8 +14,6 @@ export interface KernelEvent {
   readonly event: ObjectEvent
   /** Who caused it: a node id, `clock`, `user`, or the effect's type. Only for history. */
   readonly actor: string
-  /** The effect whose result this is: its outbox entry is done in the same transaction. */
-  readonly outboxId?: number
   /** Rows without a machine (specs, manifests) that are written in the same transaction. */
   readonly records?: readonly Row[]
 }

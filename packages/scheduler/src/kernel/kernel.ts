@@ -42,12 +42,21 @@ export const createKernel = ({ store, clock, context }: { readonly store: StateS
         clock.now(),
       )
       for (const { resolve } of batch) resolve()
-      for (const transition of transitions) for (const listener of listeners) listener(transition)
-      for (const listener of turnListeners) listener()
+      for (const transition of transitions) for (const listener of listeners) guarded(() => listener(transition))
+      for (const listener of turnListeners) guarded(listener)
     } catch (error) {
       for (const { reject } of batch) reject(error)
     }
     arm()
+  }
+
+  /** A listener that throws stops neither the others nor the node. */
+  const guarded = (call: () => void): void => {
+    try {
+      call()
+    } catch (error) {
+      context.report(error)
+    }
   }
 
   const submit = (events: readonly KernelEvent[], done: readonly number[] = []): Promise<void> => {

@@ -1,5 +1,5 @@
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
-import type { Clock, Transport } from '@skrei/transport'
+import { type Clock, type Transport, TransportError } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 
@@ -19,8 +19,10 @@ export interface OutboxOptions {
   readonly performers: Readonly<Record<string, Performer>>
   /** Effects that end what runs for their object before they begin. */
   readonly interrupting: ReadonlySet<string>
-  /** What an effect that threw comes to. */
+  /** What an effect that threw comes to; undefined: it is tried again. */
   readonly failed: (entry: OutboxEntry, error: unknown) => ObjectEvent | undefined
+  /** What went wrong and stops nothing. */
+  readonly report: (error: unknown) => void
 }
 
 export interface Outbox {
@@ -30,6 +32,8 @@ export interface Outbox {
 }
 
 const framesOf = 256
+/** A frame holds no more, unless it is one message. */
+const frameBytes = 4 * 2 ** 20
 const firstPause = 100
 const longestPause = 10_000
 
@@ -73,26 +77,34 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       while (lane.entries.length > 0 && !stopping.signal.aborted) await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
       lane.busy = false
       if (lane.entries.length === 0) lanes.delete(name)
-    })()
+    })().catch(options.report)
     running.add(work)
     void work.finally(() => running.delete(work))
   }
 
+  const isInterrupting = ({ type }: OutboxEntry): boolean => options.interrupting.has(type)
+
+  /** One effect, until it has come to something: a failure that decides nothing is tried again, unless something that interrupts waits behind it. */
   const performOne = async (lane: Lane): Promise<void> => {
     const entry = lane.entries[0]
     if (entry === undefined) return
-    const controller = new AbortController()
-    // An interrupting effect that waits behind this one has already been written: do not begin.
-    if (!options.interrupting.has(entry.type) && lane.entries.some((later) => options.interrupting.has(later.type))) controller.abort()
-    lane.controller = controller
-    const signal = AbortSignal.any([controller.signal, stopping.signal])
     let event: ObjectEvent | undefined
-    try {
-      signal.throwIfAborted()
-      event = await options.performers[entry.type]?.(entry, { signal, report: (events) => kernel.submit(events) })
-    } catch (error) {
-      if (stopping.signal.aborted) return
-      event = controller.signal.aborted ? undefined : options.failed(entry, error)
+    for (let attempt = 0; ; attempt++) {
+      const controller = new AbortController()
+      lane.controller = controller
+      if (lane.entries.slice(1).some(isInterrupting)) controller.abort()
+      const signal = AbortSignal.any([controller.signal, stopping.signal])
+      try {
+        signal.throwIfAborted()
+        event = await options.performers[entry.type]?.(entry, { signal, report: (events) => kernel.submit(events) })
+        break
+      } catch (error) {
+        if (stopping.signal.aborted) return
+        if (controller.signal.aborted) break
+        event = options.failed(entry, error)
+        if (event !== undefined) break
+        await pause(backoff(attempt), controller.signal)
+      }
     }
     if (stopping.signal.aborted) return
     lane.entries.shift()
@@ -102,6 +114,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
 
   /** All that waits for one peer leaves in one frame, in order; an unreachable peer holds up nobody else. */
   const sendFrame = async (lane: Lane): Promise<void> => {
+    let most = framesOf
     for (let attempt = 0; lane.entries.length > 0 && !stopping.signal.aborted; attempt++) {
       const now = clock.now()
       const expired = lane.entries.filter((entry) => send(entry).dropAt <= now)
@@ -110,7 +123,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         await settle(expired, [])
         continue
       }
-      const frame = lane.entries.slice(0, framesOf)
+      const frame = frameOf(lane.entries, most)
       const to = frame[0] === undefined ? '' : send(frame[0]).to
       try {
         await transport.send(
@@ -121,29 +134,60 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         lane.entries.splice(0, frame.length)
         await settle(frame, [])
         return
-      } catch {
+      } catch (error) {
         if (stopping.signal.aborted) return
-        await pause(Math.min(longestPause, firstPause * 2 ** attempt) * (0.5 + options.random()))
+        if (isTooLarge(error)) {
+          most = Math.floor(frame.length / 2)
+          if (most > 0) continue
+          // It will never get through: whoever wrote it learns so from its deadline.
+          options.report(error)
+          lane.entries.splice(0, 1)
+          await settle(frame, [])
+          return
+        }
+        await pause(backoff(attempt), stopping.signal)
       }
     }
   }
 
-  const settle = async (entries: readonly OutboxEntry[], events: readonly KernelEvent[]): Promise<void> => {
-    const [first, ...rest] = events
-    const done = entries.slice(first === undefined ? 0 : 1).map(({ outboxId }) => outboxId)
-    if (first === undefined && done.length === 0) return
-    await kernel.submit(first === undefined ? [] : [{ ...first, ...(entries[0] && { outboxId: entries[0].outboxId }) }, ...rest], done)
+  const frameOf = (entries: readonly OutboxEntry[], most: number): readonly OutboxEntry[] => {
+    let bytes = 0
+    const end = entries.findIndex((entry, index) => {
+      bytes += entry.bytes?.length ?? 0
+      return index >= most || (index > 0 && bytes > frameBytes)
+    })
+    return end === -1 ? entries.slice() : entries.slice(0, end)
   }
 
-  const pause = (milliseconds: number): Promise<void> =>
+  /** Takes entries off the outbox, with what came of them; a store that cannot write now is asked again. */
+  const settle = async (entries: readonly OutboxEntry[], events: readonly KernelEvent[]): Promise<void> => {
+    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
+      try {
+        return await kernel.submit(
+          events,
+          entries.map(({ outboxId }) => outboxId),
+        )
+      } catch (error) {
+        options.report(error)
+        await pause(backoff(attempt), stopping.signal)
+      }
+    }
+  }
+
+  const backoff = (attempt: number): number => Math.min(longestPause, firstPause * 2 ** Math.min(attempt, 10)) * (0.5 + options.random())
+
+  const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
       const end = (): void => {
         alarm[Symbol.dispose]()
+        signal.removeEventListener('abort', end)
         stopping.signal.removeEventListener('abort', end)
         resolve()
       }
       const alarm = clock.at(clock.now() + milliseconds, end)
+      signal.addEventListener('abort', end, { once: true })
       stopping.signal.addEventListener('abort', end, { once: true })
+      if (signal.aborted || stopping.signal.aborted) end()
     })
 
   return {
@@ -156,3 +200,5 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
 }
 
 const send = (entry: OutboxEntry): { readonly to: string; readonly dropAt: number } => entry.data as unknown as { readonly to: string; readonly dropAt: number }
+
+const isTooLarge = (error: unknown): boolean => error instanceof TransportError && error.code === 'too-large'

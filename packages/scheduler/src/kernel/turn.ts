@@ -12,6 +12,8 @@ export interface TurnContext {
   readonly freed: (transaction: Transaction) => readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
   /** An event that broke the machine that got it: recorded and logged, the rest of the turn goes on. */
   readonly fault: (event: KernelEvent, error: unknown) => void
+  /** Something else went wrong that must not stop the node. */
+  readonly report: (error: unknown) => void
 }
 
 const deadlinesPerTurn = 256
@@ -30,16 +32,13 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
         transitions.push(...transaction.nested(() => handle(transaction, context, first, now)))
         return true
       } catch (error) {
-        transaction.record({ kind: first.kind, id: first.id, at: now, data: { event: first.event.type, actor: first.actor, fault: String(error) } })
         context.fault(first, error)
+        recordFault(transaction, first, error, now)
         return false
       }
     }
     for (const outboxId of done) transaction.done(outboxId)
-    for (const event of events) {
-      if (event.outboxId !== undefined) transaction.done(event.outboxId)
-      isolate(event)
-    }
+    for (const event of events) isolate(event)
     // Read one by one, here: a deadline that an event of this turn has moved, or another deadline, is not due.
     for (let fired = 0; fired < deadlinesPerTurn; fired++) {
       const [deadline] = transaction.due(now, 1)
@@ -50,6 +49,12 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
     }
     return transitions
   })
+
+/** Only of an object that is there: what a stranger makes up leaves nothing. */
+const recordFault = (transaction: Transaction, { kind, id, event, actor }: KernelEvent, error: unknown, now: number): void => {
+  if (id === '' || transaction.get(kind, id) === undefined) return
+  transaction.record({ kind, id, at: now, data: { event: event.type, actor, fault: String(error).slice(0, 1000) } })
+}
 
 const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number): Transition[] => {
   const transitions: Transition[] = []

@@ -19,7 +19,11 @@ export interface ComputeContext {
   readonly queuedAt?: number
   readonly devices: readonly string[]
   readonly stagedBytes?: number
+  /** The directories in the guest's root that the inputs lie in. */
+  readonly tops?: readonly string[]
   readonly outcome?: Outcome
+  /** When the outcome was reported, by this node's clock. */
+  readonly finishedAt?: number
   readonly epoch?: number
   readonly reference?: Reference
 }
@@ -39,7 +43,7 @@ export type ComputeEvent = Enveloped<
   | { readonly type: 'capacity' }
   | { readonly type: 'award' }
   | { readonly type: 'release' }
-  | { readonly type: 'staged'; readonly bytes: number }
+  | { readonly type: 'staged'; readonly bytes: number; readonly tops: readonly string[] }
   | { readonly type: 'ended'; readonly outcome: Outcome }
   | { readonly type: 'verdict'; readonly verdict: string; readonly epoch: number; readonly act: 'publish' | 'hold' | 'drop' }
   | { readonly type: 'published'; readonly reference: Reference }
@@ -181,7 +185,9 @@ export const computeExecutionMachine = setup({
         { do: 'effect', type: 'stage', data: null },
       ]),
       on: {
-        staged: { target: 'running', actions: assign({ stagedBytes: ({ event }) => event.bytes }) },
+        award: { actions: { type: 'emit', params: ({ context }) => [{ ...toRequester(context), type: 'awarded', body: { execution: context.id } }] } },
+        release: { actions: 'note' },
+        staged: { target: 'running', actions: assign({ stagedBytes: ({ event }) => event.bytes, tops: ({ event }) => event.tops }) },
         ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
         stop: 'stopping',
         deadline: { target: 'halting', actions: { type: 'keep', params: overdue('source-timeout', 'the inputs were not staged in time') } },
@@ -192,6 +198,7 @@ export const computeExecutionMachine = setup({
       entry: emit(() => [{ do: 'effect', type: 'run', data: null }]),
       on: {
         ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
+        award: { actions: { type: 'emit', params: ({ context }) => [{ ...toRequester(context), type: 'awarded', body: { execution: context.id } }] } },
         stop: 'stopping',
         deadline: { target: 'halting', actions: { type: 'keep', params: overdue('node-fault', 'the engine did not end the execution at its time limit') } },
       },
@@ -200,12 +207,15 @@ export const computeExecutionMachine = setup({
     halting: {
       meta: by('compute', (context) => context.times.stop),
       entry: emit(() => [{ do: 'effect', type: 'stop', data: null }]),
-      on: { stopped: 'finished', ended: { actions: 'note' }, staged: { actions: 'note' }, stop: 'stopping', deadline: { target: 'halting', reenter: true } },
+      on: { stopped: 'finished', ended: { actions: 'note' }, staged: { actions: 'note' }, stop: 'stopping', deadline: { actions: 'note' } },
     },
     /** Nothing runs any more: CPU, memory and devices are free, the outputs are kept. */
     finished: {
       meta: by('requester', (context) => context.terms.retention),
-      entry: emit(({ context }: Given) => [{ ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } }]),
+      entry: [
+        assign({ finishedAt: ({ event }) => event.now }),
+        emit(({ context }: Given) => [{ ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } }]),
+      ],
       on: {
         verdict: [
           { target: 'publishing', guard: ({ event }) => event.act === 'publish', actions: assign({ epoch: ({ event }) => event.epoch }) },
@@ -213,6 +223,7 @@ export const computeExecutionMachine = setup({
           { actions: 'note' },
         ],
         settle: 'cleaning',
+        superseded: 'cleaning',
         stop: { target: 'cleaning', actions: sendStopped('finished') },
         ended: { actions: 'note' },
         stopped: { actions: 'note' },
@@ -220,7 +231,8 @@ export const computeExecutionMachine = setup({
       },
     },
     publishing: {
-      meta: by('compute', (context) => context.terms.publish),
+      // Counted from when this node asked for it, by reporting: however late the verdict came, the requester waits longer (PROTOCOL.md rule 1).
+      meta: by('compute', (context, now) => (context.finishedAt ?? now) + context.terms.publish - now),
       entry: emit(({ context }: Given) => [{ do: 'effect', type: 'publish', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }]),
       on: {
         published: { target: 'published', actions: assign({ reference: ({ event }) => event.reference }) },
@@ -268,7 +280,16 @@ export const computeExecutionMachine = setup({
     withdrawing: {
       meta: by('compute', (context) => context.times.stop),
       entry: emit(({ context }: Given) => [{ do: 'effect', type: 'unpublish', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }]),
-      on: { unpublished: 'cleaning', published: { actions: 'note' }, 'publish-failed': { actions: 'note' }, deadline: 'cleaning' },
+      on: {
+        unpublished: 'cleaning',
+        published: { actions: 'note' },
+        'publish-failed': { actions: 'note' },
+        stop: { actions: sendStopped('published') },
+        superseded: { actions: 'note' },
+        settle: { actions: 'note' },
+        verdict: { actions: 'note' },
+        deadline: 'cleaning',
+      },
     },
     stopping: {
       meta: by('compute', (context) => context.times.stop),
@@ -277,7 +298,10 @@ export const computeExecutionMachine = setup({
         stopped: { target: 'cleaning', actions: sendStopped('running') },
         ended: { actions: 'note' },
         staged: { actions: 'note' },
-        deadline: { target: 'stopping', reenter: true },
+        stop: { actions: 'note' },
+        release: { actions: 'note' },
+        superseded: { actions: 'note' },
+        deadline: { actions: 'note' },
       },
     },
     cleaning: {
@@ -292,7 +316,9 @@ export const computeExecutionMachine = setup({
         unpublished: { actions: 'note' },
         stop: { actions: sendStopped('finished') },
         settle: { actions: 'note' },
-        deadline: { target: 'cleaning', reenter: true },
+        verdict: { actions: 'note' },
+        superseded: { actions: 'note' },
+        deadline: { actions: 'note' },
       },
     },
     declined: { type: 'final' },
@@ -340,7 +366,7 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
 export const lateComputeExecution = (state: string, context: ComputeContext, event: ObjectEvent): readonly Output[] => {
   if (event.type === 'award')
     return [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code: state === 'released' ? 'released' : 'expired' } }]
-  if (event.type === 'stop') return [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase: state } }]
+  if (event.type === 'stop' || event.type === 'verdict') return [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase: state } }]
   return []
 }
 

@@ -23,10 +23,19 @@ export interface ExecutionContext {
   /** Raised for every permission to publish; fences late publishers. */
   readonly epoch: number
   readonly assurance: Assurance
-  /** Whether what is published must be fetched and matched (not for the publisher `none`). */
-  readonly match: boolean
+  /** Where the results go. What is published there is fetched and matched; with `none` there is nothing to fetch. */
+  readonly publisher: string
   /** Durations in milliseconds; `drift` is a share. */
-  readonly times: { readonly lease: number; readonly publish: number; readonly match: number; readonly stop: number; readonly drift: number }
+  readonly times: {
+    readonly lease: number
+    readonly publish: number
+    readonly match: number
+    readonly stop: number
+    readonly run: number
+    readonly drift: number
+  }
+  /** Until when the node may report an outcome, however lively it is: staging, the time limit and stopping together. */
+  readonly endBy?: number
   readonly outcome?: Outcome
   readonly reference?: Reference
   readonly failure?: Failure
@@ -62,7 +71,12 @@ const sendStop = (reason: 'cancel' | 'lost' | 'superseded') =>
 const settle = (context: ExecutionContext): Output => ({ ...toNode(context), type: 'settle', body: { execution: context.id } })
 const sendVerdict = (verdict: 'accepted' | 'void', act: 'publish' | 'drop') =>
   emit(({ context }: Given) => [
-    { ...toNode(context), type: 'verdict', body: { execution: context.id, round: 0, verdict, epoch: context.epoch, act, assurance: context.assurance } },
+    {
+      ...toNode(context),
+      expires: context.times.publish,
+      type: 'verdict',
+      body: { execution: context.id, round: 0, verdict, epoch: context.epoch, act, assurance: context.assurance },
+    },
   ])
 const tell = (context: ExecutionContext, event: ObjectEvent): Output => ({
   do: 'tell',
@@ -72,7 +86,6 @@ const tell = (context: ExecutionContext, event: ObjectEvent): Output => ({
 })
 const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped') =>
   emit(({ context }: Given) => [
-    ...(outcome === 'completed' || outcome === 'failed' ? [settle(context)] : []),
     tell(context, {
       type: 'execution-ended',
       outcome,
@@ -82,11 +95,14 @@ const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped')
     }),
   ])
 
-/** What the job itself did is accepted, good or bad, and published; of what a node or a source did wrong there is nothing to accept. */
-const acceptable = (outcome: Outcome): boolean => outcome.failure === undefined || failures[outcome.failure.code].by === 'job'
+const supersede = emit(({ context }: Given) => [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: context.epoch } }])
+
+/** What the job itself did is accepted, good or bad, and published; of what a node or a source did wrong there is nothing to accept. A success has a digest. */
+const acceptable = ({ failure, digest }: Outcome): boolean => (failure === undefined ? digest !== undefined : failures[failure.code].by === 'job')
 
 const noReason: Failure = { code: 'node-fault', detail: 'the node gave no reason' }
 const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as const, params: { code, detail } })
+const selfStopped = failWith('node-lost', 'the node stopped the execution by itself')
 
 export const executionMachine = setup({
   types: {} as { context: ExecutionContext; events: ExecutionEvent; input: ExecutionContext; meta: StateMeta },
@@ -106,7 +122,8 @@ export const executionMachine = setup({
       meta: by('compute', lease),
       entry: emit(({ context }: Given) => [{ ...toNode(context), type: 'award', body: { askId: context.askId, execution: context.id } }]),
       on: {
-        awarded: 'running',
+        awarded: { target: 'running', actions: assign({ endBy: ({ context, event }) => event.now + patient(context, context.times.run) }) },
+        stopped: { target: 'lost', actions: selfStopped },
         refused: {
           target: 'refused',
           actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) },
@@ -117,7 +134,7 @@ export const executionMachine = setup({
       },
     },
     running: {
-      meta: by('compute', lease),
+      meta: by('compute', (context, now) => Math.min(lease(context), (context.endBy ?? now) - now)),
       on: {
         finished: [
           { target: 'accepted', guard: ({ event }) => acceptable(event), actions: { type: 'keep', params: ({ event }) => event } },
@@ -131,8 +148,15 @@ export const executionMachine = setup({
           },
         ],
         missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
+        stopped: { target: 'lost', actions: selfStopped },
+        awarded: { actions: 'note' },
         stop: 'stopping',
         deadline: [
+          {
+            target: 'lost',
+            guard: ({ context, event }) => event.now >= (context.endBy ?? 0),
+            actions: [failWith('node-lost', 'the node reported no outcome within the time limits'), sendStop('lost')],
+          },
           { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },
         ],
@@ -145,12 +169,23 @@ export const executionMachine = setup({
       on: {
         published: [
           {
-            target: 'matching',
-            guard: ({ context, event }) => event.epoch === context.epoch && context.match,
-            actions: { type: 'refer', params: ({ event }) => event.reference },
+            target: 'failed',
+            guard: ({ context, event }) => event.epoch === context.epoch && event.reference.type !== context.publisher,
+            actions: [
+              {
+                type: 'fail',
+                params: ({ context, event }) => ({ code: 'result-mismatch', detail: `published as ${event.reference.type}, not as ${context.publisher}` }),
+              },
+              supersede,
+            ],
           },
           {
             target: 'judged',
+            guard: ({ context, event }) => event.epoch === context.epoch && context.publisher === 'none',
+            actions: { type: 'refer', params: ({ event }) => event.reference },
+          },
+          {
+            target: 'matching',
             guard: ({ context, event }) => event.epoch === context.epoch,
             actions: { type: 'refer', params: ({ event }) => event.reference },
           },
@@ -158,14 +193,16 @@ export const executionMachine = setup({
         'publish-failed': {
           target: 'failed',
           guard: ({ context, event }) => event.epoch === context.epoch,
-          actions: { type: 'fail', params: ({ context, event }) => context.outcome?.failure ?? event.failure },
+          actions: [{ type: 'fail', params: ({ context, event }) => context.outcome?.failure ?? event.failure }, supersede],
         },
         missing: {
           target: 'lost',
           actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) },
         },
+        stopped: { target: 'lost', actions: selfStopped },
+        finished: { actions: 'note' },
         stop: 'stopping',
-        deadline: { target: 'failed', actions: failWith('publish-failed', 'the node did not publish in time') },
+        deadline: { target: 'failed', actions: [failWith('publish-failed', 'the node did not publish in time'), supersede] },
       },
     },
     /** What was published is fetched and compared with the digest, before anything is cleaned up. */
@@ -179,21 +216,23 @@ export const executionMachine = setup({
             reference: { ...context.reference },
             digest: context.outcome?.digest ?? null,
             exit: context.outcome?.exit ?? null,
-            stdout: context.outcome?.facts['stdoutDigest'] ?? null,
           },
         },
       ]),
       on: {
         matched: 'judged',
-        mismatched: { target: 'failed', actions: { type: 'fail', params: ({ event }) => event.failure } },
+        mismatched: { target: 'failed', actions: [{ type: 'fail', params: ({ event }) => event.failure }, supersede] },
+        stopped: { actions: 'note' },
+        published: { actions: 'note' },
         missing: { actions: 'note' },
         stop: 'stopping',
-        deadline: { target: 'failed', actions: failWith('publish-failed', 'what was published could not be fetched in time') },
+        deadline: { target: 'failed', actions: [failWith('publish-failed', 'what was published could not be fetched in time'), supersede] },
       },
     },
     /** Completed or failed by the job's own doing: the result is recorded either way. */
     judged: {
       meta: by('execution', () => 0),
+      entry: emit(({ context }: Given) => [settle(context)]),
       always: [
         {
           target: 'failed',
@@ -240,7 +279,11 @@ export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Out
 
 /** Whatever a node still says of an execution that is over: it is told to let go. */
 export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
-  if (event.type === 'published' && state === 'completed') return [settle(context)]
+  if (
+    event.type === 'published' &&
+    (state === 'completed' || (state === 'failed' && context.reference !== undefined && context.outcome?.failure === context.failure))
+  )
+    return [settle(context)]
   if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
   if (event.type === 'awarded' || event.type === 'finished')
     return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: state === 'stopped' ? 'cancel' : 'lost' } }]

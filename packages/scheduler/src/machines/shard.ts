@@ -46,7 +46,7 @@ export interface ShardContext {
     readonly maxAsks: number
     readonly execution: ExecutionContext['times']
   }
-  readonly match: boolean
+  readonly publisher: string
   readonly stopping: boolean
   readonly result?: Outcome
   readonly reference?: Reference
@@ -61,7 +61,7 @@ export interface ShardFacts {
   readonly hopeless: Failure | undefined
   /** Sums up the answers so far, for people. */
   readonly summary: string
-  readonly ask: { readonly task: Task; readonly shard: Body<'ask'>['shard']; readonly terms: Terms } | undefined
+  readonly ask: { readonly task: Task; readonly shard: Body<'ask'>['shard']; readonly terms: Terms }
 }
 
 export type ShardEvent = Enveloped<
@@ -88,8 +88,9 @@ type Ended = Extract<ShardEvent, { type: 'execution-ended' }>
 
 const by = meta<ShardContext>
 
-const ask = (context: ShardContext, facts: ShardFacts, to: Asked): readonly Output[] =>
-  facts.ask ? [{ do: 'send', to: to.node, expires: context.queue, type: 'ask', body: { askId: to.askId, job: context.jobId, ...facts.ask } }] : []
+const ask = (context: ShardContext, facts: ShardFacts, to: Asked): readonly Output[] => [
+  { do: 'send', to: to.node, expires: context.queue, type: 'ask', body: { askId: to.askId, job: context.jobId, ...facts.ask } },
+]
 const release = (context: ShardContext, asked: Asked): Output => ({
   do: 'send',
   to: asked.node,
@@ -101,29 +102,44 @@ const release = (context: ShardContext, asked: Asked): Output => ({
 const releaseAll = (context: ShardContext, except?: string): readonly Output[] =>
   context.asked.filter((asked) => asked.answer !== 'declined' && asked.execution !== except).map((asked) => release(context, asked))
 
-const withAnswer = (asked: readonly Asked[], execution: string | undefined, askId: string | undefined, change: Partial<Asked>): readonly Asked[] =>
-  asked.map((one) => (one.execution === execution || one.askId === askId ? { ...one, ...change } : one))
+const withBid = (asked: readonly Asked[], execution: string): readonly Asked[] =>
+  asked.map((one) => (one.execution === execution ? { ...one, answer: 'bid' } : one))
 
 const awarded = (context: ShardContext): Asked | undefined => context.asked.find((asked) => asked.answer === 'bid')
 
-const isAsked = (context: ShardContext, event: { readonly node: string; readonly execution: string }): boolean =>
-  context.asked.some((asked) => asked.execution === event.execution && asked.node === event.node && asked.answer === undefined)
+/** Asked in this round, this node, and it has not answered: only then does an answer count. */
+const isAsked = (context: ShardContext, event: { readonly node: string; readonly askId: string }): boolean =>
+  context.asked.some((asked) => asked.askId === event.askId && asked.node === event.node && asked.answer === undefined)
+const isOffer = (context: ShardContext, event: { readonly node: string; readonly askId: string; readonly execution: string }): boolean =>
+  isAsked(context, event) && context.asked.some((asked) => asked.execution === event.execution && asked.askId === event.askId)
 /** Nobody ranked better than this bidder can still answer. */
 const isBest = (context: ShardContext, execution: string): boolean => {
   const place = context.asked.findIndex((asked) => asked.execution === execution)
   return context.asked.slice(0, place).every((asked) => asked.answer === 'declined')
 }
-const noted = (
+/** As much of a node's reasons as is worth keeping. */
+const shortened = (refusals: readonly Refusal[]): readonly Refusal[] =>
+  refusals.slice(0, 4).map((refusal) => ({ ...refusal, detail: refusal.detail.slice(0, 256) }))
+const withDecline = (
   context: ShardContext,
   event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] },
-): Partial<ShardContext> => ({
-  asked: withAnswer(context.asked, undefined, event.askId, { answer: 'declined', refusals: event.refusals }),
-  ...(event.refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
-    barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals: event.refusals }].slice(-64),
-  }),
-})
+): Partial<ShardContext> => {
+  const refusals = shortened(event.refusals)
+  return {
+    asked: context.asked.map((one) => (one.askId === event.askId ? { ...one, answer: 'declined', refusals } : one)),
+    ...(refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
+      barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals }].slice(-64),
+    }),
+  }
+}
 /** This decline was the last answer, and all said no. */
 const allDeclined = (context: ShardContext, askId: string): boolean => context.asked.every((asked) => asked.answer === 'declined' || asked.askId === askId)
+
+/** A bid that nobody waits for, but for the awarded one's, repeated. */
+const letGo = emit(
+  ({ context, event }: { readonly context: ShardContext; readonly event: { readonly node: string; readonly askId: string; readonly execution: string } }) =>
+    awarded(context)?.execution === event.execution ? [] : [release(context, event)],
+)
 
 const jobEvent = (context: ShardContext, outcome: 'completed' | 'failed' | 'cancelled'): Output => ({
   do: 'tell',
@@ -133,9 +149,11 @@ const jobEvent = (context: ShardContext, outcome: 'completed' | 'failed' | 'canc
 })
 
 const record = (context: ShardContext, event: Ended): readonly ExecutionRecord[] => [
-  ...context.executions,
+  ...context.executions.slice(1 - mostExecutions),
   { id: event.execution, node: nodeOf(context, event.execution), outcome: event.outcome, ...(event.failure && { failure: event.failure }) },
 ]
+/** Refused awards cost no attempt: of them, the latest are kept. */
+const mostExecutions = 200
 const nodeOf = (context: ShardContext, execution: string): string => context.asked.find((asked) => asked.execution === execution)?.node ?? ''
 
 const retries = (context: ShardContext, event: Ended): boolean =>
@@ -144,6 +162,8 @@ const retries = (context: ShardContext, event: Ended): boolean =>
   context.attempt < context.retry.attempts &&
   context.retry.on.includes(event.failure?.code ?? 'node-fault')
 
+/** Ten minutes: attempts may be a hundred. */
+const longestBackoff = 600_000
 const failure = (code: FailureCode, detail: string): Failure => ({ code, detail })
 
 export const shardMachine = setup({
@@ -189,30 +209,32 @@ export const shardMachine = setup({
         bid: [
           {
             target: 'running',
-            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
-            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+            guard: ({ context, event }) => isOffer(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withBid(context.asked, event.execution) }),
           },
           {
             target: 'choosing',
-            guard: ({ context, event }) => isAsked(context, event),
-            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+            guard: ({ context, event }) => isOffer(context, event),
+            actions: assign({ asked: ({ context, event }) => withBid(context.asked, event.execution) }),
           },
+          { actions: letGo },
         ],
         decline: [
           {
             target: 'failed',
-            guard: ({ context, event }) => allDeclined(context, event.askId) && event.known.hopeless !== undefined,
+            guard: ({ context, event }) => isAsked(context, event) && allDeclined(context, event.askId) && event.known.hopeless !== undefined,
             actions: [
-              assign(({ context, event }) => noted(context, event)),
+              assign(({ context, event }) => withDecline(context, event)),
               { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
             ],
           },
           {
             target: 'waiting',
-            guard: ({ context, event }) => allDeclined(context, event.askId),
-            actions: assign(({ context, event }) => noted(context, event)),
+            guard: ({ context, event }) => isAsked(context, event) && allDeclined(context, event.askId),
+            actions: assign(({ context, event }) => withDecline(context, event)),
           },
-          { actions: assign(({ context, event }) => noted(context, event)) },
+          { guard: ({ context, event }) => isAsked(context, event), actions: assign(({ context, event }) => withDecline(context, event)) },
+          { actions: 'note' },
         ],
         stop: { target: 'cancelled', actions: { type: 'emit', params: ({ context }) => releaseAll(context) } },
         deadline: [
@@ -236,17 +258,21 @@ export const shardMachine = setup({
         bid: [
           {
             target: 'running',
-            guard: ({ context, event }) => isAsked(context, event) && isBest(context, event.execution),
-            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+            guard: ({ context, event }) => isOffer(context, event) && isBest(context, event.execution),
+            actions: assign({ asked: ({ context, event }) => withBid(context.asked, event.execution) }),
           },
           {
-            guard: ({ context, event }) => isAsked(context, event),
-            actions: assign({ asked: ({ context, event }) => withAnswer(context.asked, event.execution, undefined, { answer: 'bid' }) }),
+            guard: ({ context, event }) => isOffer(context, event),
+            actions: assign({ asked: ({ context, event }) => withBid(context.asked, event.execution) }),
           },
+          { actions: letGo },
         ],
-        decline: { actions: assign(({ context, event }) => noted(context, event)) },
+        decline: [
+          { guard: ({ context, event }) => isAsked(context, event), actions: assign(({ context, event }) => withDecline(context, event)) },
+          { actions: 'note' },
+        ],
         stop: { target: 'cancelled', actions: { type: 'emit', params: ({ context }) => releaseAll(context) } },
-        deadline: 'running',
+        deadline: [{ target: 'running', guard: ({ context }) => awarded(context) !== undefined }, { target: 'waiting' }],
       },
     },
     /** Awarded to the best-ranked bidder; the rest are let go. */
@@ -265,7 +291,7 @@ export const shardMachine = setup({
               askId: best.askId,
               epoch: context.epoch + 1,
               assurance: 'none',
-              match: context.match,
+              publisher: context.publisher,
               times: context.times.execution,
             }
             return [...releaseAll(context, best.execution), { do: 'tell', kind: 'execution', id: best.execution, event: { type: 'award', context: execution } }]
@@ -307,11 +333,10 @@ export const shardMachine = setup({
             ],
           },
         ],
-        bid: {
-          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
-        },
+        bid: { actions: letGo },
         decline: { actions: 'note' },
         stop: {
+          // The execution ends, and then this does.
           actions: [
             assign({ stopping: true }),
             {
@@ -324,13 +349,11 @@ export const shardMachine = setup({
       },
     },
     backoff: {
-      meta: by('shard', (context) => context.retry.backoff * 2 ** (context.attempt - 2)),
+      meta: by('shard', (context) => Math.min(longestBackoff, context.retry.backoff * 2 ** (context.attempt - 2))),
       on: {
         deadline: 'placing',
         stop: 'cancelled',
-        bid: {
-          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
-        },
+        bid: { actions: letGo },
         decline: { actions: 'note' },
       },
     },
@@ -352,9 +375,7 @@ export const shardMachine = setup({
           { target: 'placing', actions: assign({ asked: [] }) },
         ],
         stop: 'cancelled',
-        bid: {
-          actions: { type: 'emit', params: ({ context, event }) => [release(context, { node: event.node, askId: event.askId, execution: event.execution })] },
-        },
+        bid: { actions: letGo },
         decline: { actions: 'note' },
       },
     },

@@ -18,6 +18,8 @@ export interface RequesterWorld {
   readonly settings: Settings
   readonly specs: Specs
   readonly directory: Directory
+  /** False while other nodes may be there that this one has not heard of yet. */
+  readonly settledIn: () => boolean
 }
 
 /** Ids of shards sort by their index. */
@@ -27,9 +29,12 @@ export const shardId = (jobId: string, index: number): string => `${jobId}/${Str
 const inlineFiles = 32
 const inlineBytes = 16_384
 
+/** More than any window: a window may have been larger when the job was accepted. */
+const everyOpenShard = 100_000
+
 export const jobFacts = (world: RequesterWorld, reader: Reader, jobId: string): JobFacts =>
   lazy<JobFacts>({
-    active: () => reader.list('shard', { parent: jobId, open: true, limit: world.settings.window }).map(({ id }) => id),
+    active: () => reader.list('shard', { parent: jobId, open: true, limit: everyOpenShard }).map(({ id }) => id),
     shard: () => (index) => newShard(world, world.specs.get(reader, jobId), jobId, index),
   })
 
@@ -50,9 +55,16 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
     bidWindow: settings.bidWindow,
     retryAfter: settings.retryAfter,
     maxAsks: settings.maxAsks,
-    execution: { lease: settings.lease, publish: settings.publish, match: settings.match, stop: settings.stop, drift: settings.drift },
+    execution: {
+      lease: settings.lease,
+      publish: settings.publish,
+      match: settings.match,
+      stop: settings.stop,
+      run: settings.stage + job.resolved.timeouts.execution + 2 * settings.stop,
+      drift: settings.drift,
+    },
   },
-  match: job.resolved.publishers[0]?.type !== 'none',
+  publisher: job.resolved.publishers[0]?.type ?? 'none',
   stopping: false,
 })
 
@@ -123,7 +135,7 @@ const candidates = (
   const asked = new Set(alreadyAsked.map(({ node }) => node))
   const room = Math.min(settings.asks, settings.maxAsks - asked.size)
   if (room <= 0) return []
-  const failed = shard.executions.filter(({ outcome }) => outcome !== 'refused').map(({ node }) => node)
+  const failed = shard.executions.map(({ node }) => node)
   const used = (node: string): boolean => failed.filter((one) => one === node).length >= shard.retry.perNode
   const fits = (announcement: Announcement): boolean =>
     !asked.has(announcement.node) && !no.has(announcement.node) && misfits(offerOf(announcement), wanted).length === 0
@@ -156,7 +168,7 @@ const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input
 
 const hopeless = (world: RequesterWorld, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
   const { known, nodes } = refusalsOf(world, wanted, barred)
-  if (known === 0 || nodes.length < known) return undefined
+  if (known === 0 || nodes.length < known || !world.settledIn()) return undefined
   const codes = new Set(nodes.flatMap(({ refusals }) => refusals.map(({ code }) => code)))
   const [only] = codes
   const code = (codes.size === 1 && only !== undefined && inputCodes[only]) || 'no-node'

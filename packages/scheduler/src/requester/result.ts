@@ -62,11 +62,17 @@ export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: st
     jobId,
     name: job.name,
     specCid: job.specCid,
-    state: job.cancelled ? 'cancelled' : job.failure ? 'failed' : 'completed',
+    state: outcomeOf(row.state as JobState, job),
     ...(job.failure && { failure: job.failure }),
     ...(job.manifest !== undefined && { manifest: job.manifest }),
     shards,
   }
+}
+
+/** What the result says while it is composed is what the job will be. */
+const outcomeOf = (state: JobState, job: JobContext): JobState => {
+  if (state !== 'composing') return state
+  return job.cancelled ? 'cancelled' : job.failure ? 'failed' : 'completed'
 }
 
 /** The layout of every result: `result.json`, and what each shard published under `shards/<index>/`. */
