@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cliError, systemCode } from './cli-errors.ts'
 import { type FileLock, lockFile } from './file-lock.ts'
+import { makeDirectory } from './make-directory.ts'
 
 const homeVersion = 1
 const lockTimeout = 10_000
@@ -40,7 +41,7 @@ export const openHome = (path: string): Home => {
     identity: join(path, 'identity'),
   }
   try {
-    for (const folder of [home.path, home.blocks, home.published, home.results, home.runs]) mkdirSync(folder, { recursive: true, mode: 0o700 })
+    for (const folder of [home.path, home.blocks, home.published, home.results, home.runs]) makeDirectory(folder, 0o700)
     writeOnce(join(path, 'version'), () => `${homeVersion}\n`)
   } catch (error) {
     throw cliError('home-unusable', `cannot write to ${path}: ${systemCode(error) ?? String(error)}`, { cause: error })

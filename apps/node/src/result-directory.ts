@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { cliError, systemCode } from './cli-errors.ts'
+import { makeDirectory } from './make-directory.ts'
 
 /** A directory that will hold a result: new or empty when it was taken. */
 export interface ResultDirectory {
@@ -13,7 +14,7 @@ export interface ResultDirectory {
 export const takeResultDirectory = (directory: string): ResultDirectory => {
   const path = resolve(directory)
   try {
-    const created = mkdirSync(path, { recursive: true })
+    const created = makeDirectory(path)
     if (readdirSync(path).length > 0) throw cliError('output-not-empty', `${path} is not empty`)
     return {
       path,

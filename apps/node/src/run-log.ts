@@ -1,7 +1,8 @@
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '@skrei/scheduler'
 import type { Home, RunFolder } from './home.ts'
+import { makeDirectory } from './make-directory.ts'
 
 const kept = 20
 
@@ -28,7 +29,7 @@ export const runLog = (home: Home, run: RunFolder): RunLog => {
     error: write('error'),
     keep: () => {
       if (!existsSync(file)) return undefined
-      mkdirSync(home.logs, { recursive: true, mode: 0o700 })
+      makeDirectory(home.logs, 0o700)
       const to = join(home.logs, `${run.id}.log`)
       copyFileSync(file, to)
       for (const old of readdirSync(home.logs).sort().slice(0, -kept)) rmSync(join(home.logs, old), { force: true })

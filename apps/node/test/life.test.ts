@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { openHome } from '../src/home.ts'
 import { type JsonResult, namesIn, place, probeJob, processesWith } from './command-line.ts'
 
 const isRunning = (line: string): boolean => line.includes('"type":"shard"') && line.includes('"state":"running"')
@@ -86,6 +87,10 @@ describe.concurrent('SKREI_HOME', () => {
     writeFileSync(here.home, 'a file')
     const ended = await here.run(short)
     expect([ended.code, ended.result.error?.code]).toEqual([2, 'home-unusable'])
+  })
+
+  test('one where nobody can make a folder is refused, and does not hang', async () => {
+    expect(() => openHome('/proc/nobody-makes-a-folder-here')).toThrow(expect.objectContaining({ code: 'home-unusable' }))
   })
 
   test('a fault of the program itself is one line, with the log that it names', async () => {

@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { CliError, type ExitCode, exitCodes, type Problem, problem } from '../cli-errors.ts'
 import { homePath } from '../home.ts'
 import type { ResultEvent } from '../job-events.ts'
+import { makeDirectory } from '../make-directory.ts'
 import { oneLine } from '../printable.ts'
 
 /** Tells what ended a command, for people and, with --json, for scripts; never a stack trace. Returns the exit code. */
@@ -32,7 +33,7 @@ export const internal = (error: unknown, log: string | undefined): CliError => {
 const writeLog = (error: unknown): string | undefined => {
   try {
     const folder = join(homePath(), 'logs')
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeDirectory(folder, 0o700)
     const file = join(folder, `${Date.now().toString(36)}-${process.pid}.log`)
     writeFileSync(file, `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
     return file
