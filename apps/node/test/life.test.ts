@@ -90,7 +90,9 @@ describe.concurrent('SKREI_HOME', () => {
   })
 
   test('one where nobody can make a folder is refused, and does not hang', async () => {
-    expect(() => openHome('/proc/nobody-makes-a-folder-here')).toThrow(expect.objectContaining({ code: 'home-unusable' }))
+    expect(() => openHome('/proc/nobody-makes-a-folder-here')).toThrow(
+      expect.objectContaining({ problems: [expect.objectContaining({ code: 'home-unusable' })] }),
+    )
   })
 
   test('a fault of the program itself is one line, with the log that it names', async () => {
