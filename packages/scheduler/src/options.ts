@@ -96,6 +96,10 @@ export interface JobResult {
   readonly state: JobState
   readonly failure?: Failure
   readonly manifest?: string
+  /** How many shards there are in all, and how those ended that did: the rest was never opened. Absent until planned. */
+  readonly counts?: { readonly total: number; readonly completed: number; readonly failed: number; readonly cancelled: number }
+  /** Caps of each shard's streams, in bytes; `facts` of a shard says where one was reached. */
+  readonly limits: { readonly stdout: number; readonly stderr: number }
   readonly shards: readonly ShardResult[]
 }
 

@@ -2,7 +2,7 @@
 export const submitErrors = {
   'not-enough-nodes': {
     cause: 'The job wants more nodes for each shard than this network has.',
-    remedy: 'Lower verification.replicas, or submit the job to a network with more nodes.',
+    remedy: 'Use verification.method none, lower verification.replicas, or submit the job to a network with more nodes.',
   },
   'not-built': { cause: 'The job asks for something that this release does not do yet.', remedy: 'Remove the field that the message names.' },
   'job-invalid': { cause: 'The job is none that `readJob` of @skrei/job-spec would have given.', remedy: 'Read and check jobs with `readJob`.' },

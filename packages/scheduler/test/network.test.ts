@@ -151,7 +151,12 @@ test('the total time of a job is a limit: what runs is stopped', async () => {
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 500_000 }, sharding: { count: 3 }, timeouts: { total: 10_000 } }))
   expect(await world.finish(requester, jobId, 15_000)).toBe('failed')
-  expect(requester.scheduler.job(jobId)?.failure?.code).toBe('deadline')
+  expect(requester.scheduler.job(jobId)?.failure).toEqual({ code: 'deadline', detail: '0 of 3 shards were done by then' })
+  expect(requester.scheduler.result(jobId)).toMatchObject({
+    state: 'failed',
+    counts: { total: 3, completed: 0, cancelled: 3 },
+    limits: { stdout: 2 ** 20, stderr: 2 ** 20 },
+  })
   await settled(world)
 })
 

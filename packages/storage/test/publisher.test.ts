@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { expect, test } from 'vitest'
 import { type PublisherHarness, publisherConformance } from '../src/conformance.ts'
 import { localPublisher } from '../src/local.ts'
 
@@ -41,4 +42,25 @@ publisherConformance({
       { type: 'ipfs', path: join(root, 'published', 'job') },
     ]
   },
+})
+
+test('empty directories are published, composed and fetched like others', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'skrei-publisher-'))
+  try {
+    const publisher = localPublisher({ directory: join(root, 'published') })
+    await mkdir(join(root, 'made', 'outputs', 'nothing'), { recursive: true })
+    const part = await publisher.publish('part', join(root, 'made'), {})
+    const whole = await publisher.compose(
+      'whole',
+      (async function* () {
+        yield { path: 'shards/0', content: part }
+      })(),
+      {},
+    )
+    await mkdir(join(root, 'fetched'))
+    for await (const _bytes of publisher.fetch(whole, join(root, 'fetched'), {}));
+    expect((await readdir(join(root, 'fetched'), { recursive: true })).sort()).toEqual(['shards', 'shards/0', 'shards/0/outputs', 'shards/0/outputs/nothing'])
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
 })

@@ -51,7 +51,11 @@ export type JobEvent = Enveloped<
 
 const by = meta<JobContext>
 const untilEnd = (context: JobContext, now: number): number => context.endBy - now
-const overdue: Failure = { code: 'deadline', detail: 'the job was not done within timeouts.total' }
+const overdue = ({ context }: { readonly context: JobContext }): Failure => ({
+  code: 'deadline',
+  detail:
+    context.manifest === undefined ? 'its inputs were not listed by then' : `${context.shards.completed} of ${context.shards.total} shards were done by then`,
+})
 
 /** Opens shards until the window is full or there are none left. */
 const opening = (context: JobContext): number => Math.max(0, Math.min(context.window - context.shards.active, context.shards.total - context.shards.opened))

@@ -1,4 +1,4 @@
-import type { Reference } from '@skrei/job-spec'
+import { type JobSpec, type Reference, resolve } from '@skrei/job-spec'
 import type { Reader } from '@skrei/state-store'
 import type { JobContext } from '../machines/job.ts'
 import type { ShardContext } from '../machines/shard.ts'
@@ -56,6 +56,8 @@ export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: st
   const row = read((reader) => reader.get('job', jobId))
   if (row === undefined) return undefined
   const job = row.data as unknown as JobContext
+  const { stdout, stderr } = resolve(read((reader) => reader.get('spec', jobId))?.data as unknown as JobSpec).limits
+  const { total, completed, failed, cancelled } = job.shards
   const shards: ShardResult[] = []
   for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) shards.push(shardResult(state, shard))
   return {
@@ -64,7 +66,8 @@ export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: st
     specCid: job.specCid,
     state: outcomeOf(row.state as JobState, job),
     ...(job.failure && { failure: job.failure }),
-    ...(job.manifest !== undefined && { manifest: job.manifest }),
+    ...(job.manifest !== undefined && { manifest: job.manifest, counts: { total, completed, failed, cancelled } }),
+    limits: { stdout, stderr },
     shards,
   }
 }

@@ -78,11 +78,14 @@ export const checkSubmittable = (spec: JobSpec, resolved: ResolvedJob, methods: 
   const known = methods.get(method)
   const seats = known?.plan({ replicas, shards: 1 }).seats ?? replicas
   if (seats > Math.max(1, knownNodes)) {
-    throw new SubmitError(
-      'not-enough-nodes',
-      `verification.${spec.verification?.replicas === undefined ? 'method' : 'replicas'} needs ${seats} different nodes for each shard, this network has ${knownNodes}: lower verification.replicas, or submit the job to a network of at least ${seats} nodes`,
-      ['verification', 'replicas'],
-    )
+    const remedy =
+      known === undefined
+        ? `${method} is not built yet anyway: use verification.method none`
+        : `lower verification.replicas, or submit the job to a network of at least ${seats} nodes`
+    throw new SubmitError('not-enough-nodes', `verification needs ${seats} different nodes for each shard, this network has ${knownNodes}; ${remedy}`, [
+      'verification',
+      spec.verification?.replicas === undefined ? 'method' : 'replicas',
+    ])
   }
   if (known === undefined) throw new SubmitError('not-built', `verification.method ${method} is not built yet: use none`, ['verification', 'method'])
   if (resolved.publishers.length > 1) throw new SubmitError('not-built', 'several publishers are not built yet: name one', ['publisher'])

@@ -40,7 +40,6 @@ const checkedPath = (path: string): string => {
  * or not at all (written beside, then renamed), is read-only, and is never changed: publishing the same id again answers the same
  * reference. `compose` makes hard links to the files it refers to, and copies where the file system refuses links: withdrawing the parts
  * does not harm the whole. References are believed only where they name something directly in the folder, since they come from other nodes.
- * Empty directories are not kept.
  */
 export const localPublisher = (options: LocalPublisherOptions): Publisher => {
   if (!isAbsolute(options.directory)) throw new TypeError(`localPublisher: expected an absolute path, got ${options.directory}`)
@@ -65,6 +64,7 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
 
   const directories = (root: string) => {
     const made = new Set<string>()
+    /** Makes the directories above a path; answers where it lies. */
     return async (path: string): Promise<string> => {
       const into = join(root, path)
       const parent = dirname(into)
@@ -119,7 +119,8 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
     publish: (id, from, { signal }) =>
       create(id, signal, async (root) => {
         const place = directories(root)
-        for await (const file of walk(from, { signal, refuse })) for await (const _bytes of copy(file, await place(file.path), 0o444, signal));
+        const entering = (path: string) => mkdir(join(root, path), { recursive: true })
+        for await (const file of walk(from, { signal, refuse, entering })) for await (const _bytes of copy(file, await place(file.path), 0o444, signal));
       }),
 
     compose: (id, entries, { signal }) =>
@@ -144,7 +145,8 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
             })
             continue
           }
-          for await (const file of walk(await published(content), { signal, refuse })) {
+          const entering = async (path: string) => await mkdir(await place(`${checked}/${path}`), { recursive: true })
+          for await (const file of walk(await published(content), { signal, refuse, entering })) {
             await add(`${checked}/${file.path}`, (into) => linkOrCopy(file, into, signal))
           }
         }
@@ -154,7 +156,8 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
       signal?.throwIfAborted()
       const place = directories(into)
       let before = 0
-      for await (const file of walk(await published(reference), { signal, refuse })) {
+      const entering = (path: string) => mkdir(join(into, path), { recursive: true })
+      for await (const file of walk(await published(reference), { signal, refuse, entering })) {
         for await (const bytes of copy(file, await place(file.path), 0o644, signal)) yield before + bytes
         before += file.stat.size
       }

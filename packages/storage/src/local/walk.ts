@@ -20,6 +20,8 @@ export interface WalkOptions {
   readonly signal?: AbortSignal | undefined
   /** The error to throw for what is neither a plain file nor a directory, or has a name that cannot be kept. */
   readonly refuse: (path: string, what: string) => Error
+  /** Told of every directory beneath the root, before what lies in it: empty ones too. */
+  readonly entering?: (path: string) => Promise<unknown>
 }
 
 // PATH_MAX of Linux, its NUL included; macOS allows less and answers ENAMETOOLONG itself.
@@ -71,6 +73,7 @@ export async function* walk(root: string, options: WalkOptions): AsyncGenerator<
     const absolute = join(frame.absolute, item.name)
     const path = `${frame.prefix}${item.name}`
     if (item.directory) {
+      await options.entering?.(path)
       await enter(absolute, `${path}/`)
       continue
     }
