@@ -1,4 +1,4 @@
-import { failureOf, failures, formatPath, type SourceSpec } from '@skrei/job-spec'
+import { FailureError, failureOf, failures, formatPath, type SourceSpec } from '@skrei/job-spec'
 import type { Source } from '@skrei/storage'
 import { CliError, exitCodes, type Problem } from './cli-errors.ts'
 import type { JobFile } from './job-file.ts'
@@ -10,7 +10,11 @@ export const checkLocalSources = async (job: JobFile, local: Source, options: { 
   const problems: Problem[] = []
   for (const { path, source } of localSources(job)) {
     try {
-      for await (const _first of local.list(source, options)) break
+      for await (const first of local.list(source, options)) {
+        if (path[0] === 'engine' && first.alone !== true)
+          throw new FailureError('source-invalid', `${source.type === 'local' ? source.path : 'the module'} is a directory, a module is one file`)
+        break
+      }
     } catch (error) {
       const failure = failureOf(error)
       if (failure === undefined) throw error

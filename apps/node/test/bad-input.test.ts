@@ -74,6 +74,10 @@ const files: Readonly<Record<string, Case>> = {
     job: `${head}engine:\n  type: wasm\n  module: { type: local, path: missing.wasm }\n`,
     expected: { exit: 2, code: 'source-not-found', message: /missing\.wasm/, remedy: /relative to the job file/, at: [4, 32, 'engine.module.path'] },
   },
+  'a module that is a directory': {
+    job: `${head}engine:\n  type: wasm\n  module: { type: local, path: . }\n`,
+    expected: { exit: 2, code: 'source-invalid', message: /is a directory/, at: [4, 32, 'engine.module.path'] },
+  },
   'an input path that climbs out of its directory': {
     job: `${noop}inputs:\n  - source: { type: local, path: ../data }\n    path: /inputs\n`,
     expected: { exit: 2, code: 'bad-path', message: /escapes its directory/, at: [4, 34, 'inputs[0].source.path'] },
