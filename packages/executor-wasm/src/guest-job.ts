@@ -1,5 +1,5 @@
 import type { Ending } from './wasi/ending.ts'
-import type { GuestSetup } from './wasi/preview1.ts'
+import type { GuestSetup } from './wasi/guest.ts'
 
 /** What the process of a guest is asked to do. Crosses processes. */
 export interface GuestJob extends Omit<GuestSetup, 'output'> {

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { failureSchema, type Task, usageSchema } from '@skrei/job-spec'
-import type { Program } from './checks.ts'
 import type { Executor, RunEvent, RunExit, RunRequest } from './index.ts'
+import type { Program, Programs } from './programs.ts'
 
 /** What a run came to, for a check. */
 export interface Ran {
@@ -175,3 +175,6 @@ export const assertStill = async (path: string): Promise<void> => {
   await pause(150)
   assert.equal(await content(path), before, 'the program still runs: /outputs/beat changes')
 }
+
+/** `work` gets the first of the programs that the check needs. */
+export type AddCheck = (name: string, needs: keyof Programs | readonly (keyof Programs)[], work: (bench: Bench, program: Program) => Promise<void>) => void

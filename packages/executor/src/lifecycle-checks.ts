@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AddCheck } from './checks.ts'
-import { assertStill, type Bench, beating, type Ran, ready } from './conformance-bench.ts'
+import { type AddCheck, assertStill, type Bench, beating, type Ran, ready } from './conformance-bench.ts'
 
 const leftovers = async ({ executor }: Bench): Promise<readonly string[]> => {
   const ids: string[] = []

@@ -1,8 +1,8 @@
 import type { Reference } from '@skrei/job-spec'
 import { loadNode, parseCid } from './dag-node.ts'
-import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
+import type { Stored } from './stored.ts'
 import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
 interface CompositionEntry {

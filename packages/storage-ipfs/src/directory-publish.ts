@@ -2,9 +2,9 @@ import { constants, type Dirent } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chunkBytes } from './cid-profile.ts'
-import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
+import type { Stored } from './stored.ts'
 import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
 /** Files of one directory that are read at the same time. */

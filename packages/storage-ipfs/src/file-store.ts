@@ -3,7 +3,7 @@ import type { Blockstore } from 'interface-blockstore'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import { chunkBytes, linksPerNode, profile } from './cid-profile.ts'
-import type { Stored } from './helia-node.ts'
+import type { Stored } from './stored.ts'
 
 /** Chunks of one file that are written at the same time. */
 const writesAhead = 4

@@ -7,12 +7,7 @@ import { Helia as HeliaNode } from '../node_modules/helia/dist/src/helia.js'
 import { name, version } from '../node_modules/helia/dist/src/version.js'
 import type { Blockstore } from './blockstore.ts'
 import { checkedBlockstore, gather } from './checked-blockstore.ts'
-
-/** A part of a tree that is stored: `treeBytes` counts its block and all that hangs from it. */
-export interface Stored {
-  readonly cid: CID
-  readonly treeBytes: number
-}
+import type { Stored } from './stored.ts'
 
 export interface EmbeddedHelia {
   readonly helia: Helia

@@ -4,10 +4,10 @@ import { storeComposition } from './composition.ts'
 import { parseCid } from './dag-node.ts'
 import { fetchTree } from './directory-fetch.ts'
 import { storeTree } from './directory-publish.ts'
-import type { Stored } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import type { OpenOperation } from './open-operation.ts'
 import type { Publications } from './publications.ts'
+import type { Stored } from './stored.ts'
 
 interface IpfsPublisherParts {
   readonly open: OpenOperation

@@ -6,9 +6,10 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import { shardThreshold, shardWidth } from './cid-profile.ts'
 import { dagPbCode } from './dag-node.ts'
 import { directoryHash, maxShardDepth, slotLabel } from './directory-hash.ts'
-import type { EmbeddedHelia, Stored } from './helia-node.ts'
+import type { EmbeddedHelia } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
+import type { Stored } from './stored.ts'
 
 const murmur3 = 0x22n
 const sha256Code = 0x12

@@ -1,6 +1,6 @@
 import { type Clock, type PeerView, type Transport, TransportError, type TransportErrorCode } from './index.ts'
-import type { NetworkCounters, PacketType } from './memory.ts'
 import type { Faults } from './memory-link.ts'
+import type { NetworkCounters, PacketType } from './memory-packet.ts'
 import { type ChunkStream, chunkStream } from './memory-stream.ts'
 import { type Subscription, subscription } from './memory-subscription.ts'
 

@@ -1,7 +1,7 @@
 import type { Descriptor, OpenFile } from './descriptor.ts'
 import { errno } from './errno.ts'
+import type { Call, Guest } from './guest.ts'
 import { vectors } from './guest-memory.ts'
-import type { Call, Guest } from './preview1.ts'
 import type { Node } from './tree.ts'
 
 // Numbers: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md

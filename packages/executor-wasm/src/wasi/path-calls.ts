@@ -1,7 +1,7 @@
 import { errno } from './errno.ts'
 import { putFilestat, rightRead, rightWrite } from './file-calls.ts'
+import type { Call, Guest, Parameters } from './guest.ts'
 import { mustBeDirectory, nodeAt, type Place, pathAt, walk } from './path.ts'
-import type { Call, Guest, Parameters } from './preview1.ts'
 import type { Directory, File } from './tree.ts'
 
 const openCreate = 1

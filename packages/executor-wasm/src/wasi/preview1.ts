@@ -1,41 +1,15 @@
-import { type Descriptors, descriptorTable } from './descriptor.ts'
+import { descriptorTable } from './descriptor.ts'
 import { type Ending, EndingError } from './ending.ts'
 import { errnoOfHost, hostCode, isErrno } from './errno.ts'
 import { fileCalls } from './file-calls.ts'
-import { type GuestMemory, guestMemory } from './guest-memory.ts'
+import type { Call, Guest, GuestSetup, Parameters } from './guest.ts'
+import { guestMemory } from './guest-memory.ts'
 import { nodeAt } from './path.ts'
 import { pathCalls } from './path-calls.ts'
 import { processCalls } from './process-calls.ts'
 import { quotaOf } from './quota.ts'
-import { type GuestClock, guestClock, randomFrom } from './source-of-chance.ts'
-import { fileTree, type Mount, type Tree } from './tree.ts'
-
-export interface GuestSetup {
-  readonly args: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  readonly stdin: string | { readonly path: string } | undefined
-  readonly mounts: readonly Mount[]
-  readonly seed: Uint8Array
-  readonly limits: { readonly bytes: number; readonly entries: number }
-  readonly output: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void
-}
-
-/** What the calls work on. */
-export interface Guest {
-  readonly setup: GuestSetup
-  readonly memory: GuestMemory
-  readonly tree: Tree
-  readonly descriptors: Descriptors
-  readonly clock: GuestClock
-  readonly random: (into: Uint8Array) => void
-}
-
-/** A parameter is a 32-bit number (`i`), given unsigned, or a 64-bit one (`I`), given as it is: signed. */
-export type Call = readonly [parameters: string, run: (guest: Guest, parameters: Parameters) => void]
-export interface Parameters {
-  i(index: number): number
-  I(index: number): bigint
-}
+import { guestClock, randomFrom } from './source-of-chance.ts'
+import { fileTree, type Tree } from './tree.ts'
 
 export const wasiModule = 'wasi_snapshot_preview1'
 

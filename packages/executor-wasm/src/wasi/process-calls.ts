@@ -1,6 +1,6 @@
 import { EndingError } from './ending.ts'
 import { errno, isErrno } from './errno.ts'
-import type { Call, Guest } from './preview1.ts'
+import type { Call, Guest } from './guest.ts'
 
 const encoder = new TextEncoder()
 
