@@ -44,7 +44,9 @@ test('any tree comes back as it was, with the CID that helia gives it, also when
     expect(cidOf(await storage.publisher.compose(`composed-${count}`, entries(), {}))).toBe(cid)
     const source = Object.entries(tree).map(([path, content]) => ({ path, content }))
     const added = await collect(helia.addAll(source, { profile: 'unixfs-v1-2025', wrapWithDirectory: true }))
-    if (source.length > 0) expect(added.at(-1)?.cid.toString()).toBe(cid)
+    // helia takes a folder whose name ends with a backslash for a part of what lies in it (docs/decisions/2026-11-24-helia.md).
+    const unlikeHelia = source.some(({ path }) => path.includes('\\/'))
+    if (source.length > 0 && !unlikeHelia) expect(added.at(-1)?.cid.toString()).toBe(cid)
     const listed = await collect(storage.source.list({ type: 'ipfs', cid }))
     expect(Object.fromEntries(listed.map((entry) => [entry.path, entry.size]))).toEqual(
       Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, content.length])),
