@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readlink, realpath } from 'node:fs/promises'
 import { systemCode } from './system-error.ts'
 
 /** Reads of this size keep up with the disk; the 64 KiB of a stream halve it. */
@@ -29,6 +29,22 @@ export const openSame = async (absolute: string, seen: Stats): Promise<FileHandl
   }
   await handle.close()
   return undefined
+}
+
+/**
+ * Whether an open file lies at this path, which holds no links: what the system says of the open file itself, where it does (Linux), since a
+ * directory on the way may have been a link at the moment of every look. Elsewhere the path is looked at once more.
+ */
+export const liesAt = async (handle: FileHandle, real: string): Promise<boolean> => {
+  try {
+    return (await readlink(`/proc/self/fd/${handle.fd}`)) === real
+  } catch {
+    try {
+      return (await realpath(real)) === real
+    } catch {
+      return false
+    }
+  }
 }
 
 /** The bytes of an open file from its start, in chunks of at most 1 MiB that the caller may keep. Does not close it. */

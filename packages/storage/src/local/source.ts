@@ -6,7 +6,7 @@ import { FailureError, type FileEntry, failureOf, type SourceSpec } from '@skrei
 import type { Source } from '../index.ts'
 import { type AllowedPath, allowedPath } from './allowed-path.ts'
 import { fileCloner } from './clone-file.ts'
-import { chunksOf, openSame } from './read-file.ts'
+import { chunksOf, liesAt, openSame } from './read-file.ts'
 import { systemCode } from './system-error.ts'
 import { walk } from './walk.ts'
 import { checkHash, checkSize, type Expected, tooLarge, writeError, writeFile } from './write-file.ts'
@@ -52,8 +52,9 @@ export const localSource = (options: LocalSourceOptions): Source => {
         throw new FailureError('source-forbidden', `${found.real} may not be read by this node`, { cause: error })
       throw error
     }
-    if (handle === undefined) throw refuse(found.real, 'was replaced while it was opened')
-    return handle
+    if (handle !== undefined && (await liesAt(handle, found.real))) return handle
+    await handle?.close()
+    throw refuse(found.real, 'was replaced while it was opened')
   }
 
   async function* stageCloned(into: string, expected: Expected, what: string, signal: AbortSignal | undefined): AsyncGenerator<number> {
