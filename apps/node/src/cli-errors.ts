@@ -14,6 +14,12 @@ export interface CliErrorKind {
  */
 export const cliErrors = {
   usage: { exit: 2, cause: 'The command line is not one that skrei knows.', remedy: 'See `skrei --help`, or `skrei COMMAND --help`.' },
+  'node-too-old': { exit: 2, cause: 'This Node.js is too old for skrei.', remedy: 'Use Node.js 22.18 or newer.' },
+  'output-unwritable': {
+    exit: 1,
+    cause: 'Standard output could not be written, as on a full disk.',
+    remedy: 'Make room, or send the output elsewhere.',
+  },
   'file-not-found': {
     exit: 2,
     cause: 'The job file does not exist.',

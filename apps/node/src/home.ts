@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { cliError, systemCode } from './cli-errors.ts'
 import { type FileLock, lockFile } from './file-lock.ts'
 import { makeDirectory } from './make-directory.ts'
@@ -25,9 +24,6 @@ export interface Home {
   /** The node's key, mode 600. */
   readonly identity: string
 }
-
-/** Where SKREI_HOME is, without touching it. */
-export const homePath = (environment: NodeJS.ProcessEnv = process.env): string => resolve(environment['SKREI_HOME'] || join(homedir(), '.skrei'))
 
 /** Makes the folder where it is missing; refuses one of a newer version. */
 export const openHome = (path: string): Home => {

@@ -37,7 +37,8 @@ export const jobError = async (
 
 // What helps on an embedded node, which its user operates.
 const remedies: Readonly<Partial<Record<string, string>>> = {
-  'source-forbidden': 'Run it with --allow-private-addresses if the address is meant to be private, or put the data where the node may read it.',
+  'source-forbidden':
+    'An address: run it with --allow-private-addresses if it is meant to be private. A file: put it beside the job file or below, readable by you.',
 }
 
 const culprit = (shards: readonly ShardResult[], code: string): ShardResult | undefined =>

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { cliError, exitCodes } from './cli-errors.ts'
+import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
+import { nodeVersionError } from './node-version.ts'
 
 // Everything but the command that is called stays unloaded: `skrei --help` answers at once.
 
@@ -9,13 +10,28 @@ const manifest: { readonly version: string } = JSON.parse(readFileSync(new URL('
 
 const wantsJson = process.argv.includes('--json')
 
+/** Never rejects: what cannot even be told properly is told in one line. */
 const failed = async (error: unknown): Promise<number> => {
-  const { fail } = await import('./commands/fail.ts')
-  return fail(error, wantsJson)
+  try {
+    const { fail } = await import('./commands/fail.ts')
+    return fail(error, wantsJson)
+  } catch (second) {
+    process.stderr.write(`error internal: ${String(error)} (and telling it failed: ${String(second)})\n`)
+    return exitCodes.failed
+  }
 }
 
-// A reader that went away (`skrei … | head`) is no fault of ours.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+// A reader that went away (`skrei … | head`) is no fault of ours; output that is lost otherwise is.
+const unwritable = (stream: NodeJS.WriteStream, error: NodeJS.ErrnoException): void => {
+  if (error.code === 'EPIPE' || unwritten) return
+  unwritten = true
+  if (stream === process.stdout) process.stderr.write(`error output-unwritable: standard output could not be written: ${error.code ?? error.message}\n`)
+  process.on('exit', (code) => {
+    if (code === exitCodes.completed) process.exitCode = cliErrors['output-unwritable'].exit
+  })
+}
+let unwritten = false
+for (const stream of [process.stdout, process.stderr]) stream.on('error', (error) => unwritable(stream, error))
 // What nobody caught: one line and a log, as for every fault. The run folder is left to the next start.
 process.on('uncaughtException', (error) => void failed(error).then((code) => process.exit(code)))
 // Node 22 warns of its SQLite, which is the one of Node 24.
@@ -92,6 +108,8 @@ spec
 for (const command of [program, ...program.commands, ...spec.commands]) command.helpOption('--help', 'print this help')
 
 try {
+  const unfit = nodeVersionError(process.versions.node)
+  if (unfit) throw unfit
   await program.parseAsync()
 } catch (error) {
   if (!(error instanceof CommanderError)) process.exitCode = await failed(error)

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { symlinkSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -211,4 +212,11 @@ test('usage errors say so, and are exit code 2', async () => {
     expect(ended.stderr).toMatch(/^error /)
     expect(ended.stderr).not.toMatch(/\n\s+at /)
   }
+})
+
+test.skipIf(process.platform !== 'linux')('output that cannot be written is told once, with a code', () => {
+  const { status, stderr } = spawnSync('/bin/sh', ['-c', `"$0" --conditions=@skrei/source apps/node/src/main.ts spec schema > /dev/full`, process.execPath], {
+    encoding: 'utf8',
+  })
+  expect({ status, told: stderr.split('output-unwritable').length - 1 }).toEqual({ status: 1, told: 1 })
 })

@@ -1,6 +1,7 @@
 import { ipfsStorage } from '@skrei/storage-ipfs'
 import { cliError, type ExitCode } from '../cli-errors.ts'
-import { homePath, openHome } from '../home.ts'
+import { openHome } from '../home.ts'
+import { homePath } from '../home-path.ts'
 import { interrupts } from '../interrupts.ts'
 import { bytes } from '../printable.ts'
 import { takeResultDirectory } from '../result-directory.ts'
