@@ -1,5 +1,6 @@
 import type { Data, Reader, Row } from '@skrei/state-store'
-import { type AnyStateMachine, transition } from 'xstate'
+import type { AnyStateMachine } from 'xstate'
+import { compile, type Run, type Stepped } from './compiled.ts'
 import type { ObjectEvent, Output } from './event.ts'
 
 /** What a kind of object holds of the node's capacity: milli-CPU, bytes, bytes, device ids. */
@@ -44,30 +45,32 @@ export interface Step {
 
 export type Refused = { readonly refused: 'unknown-object' | 'final' | 'not-accepted'; readonly outputs: readonly Output[] }
 
-/** One step of one object: pure. */
-export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: object, now: number): Step | Refused => {
-  const full = { ...event, known: facts, now }
-  if (row === undefined) {
-    if (event.type !== kind.creates) return { refused: 'unknown-object', outputs: kind.unknown?.(id, event) ?? [] }
-    return outcome(kind, transition(kind.machine, kind.machine.resolveState({ value: 'new', context: event['context'] }), full), undefined, now)
-  }
-  if (!row.open) return { refused: 'final', outputs: kind.late?.(row.state, row.data, event) ?? [] }
-  const snapshot = kind.machine.resolveState({ value: row.state, context: row.data })
-  if (!snapshot.can(full)) return { refused: 'not-accepted', outputs: [] }
-  return outcome(kind, transition(kind.machine, snapshot, full), event.type === 'deadline' ? undefined : row.state, now)
+const compiled = new WeakMap<AnyStateMachine, Run>()
+const runOf = (machine: AnyStateMachine): Run => {
+  const known = compiled.get(machine)
+  if (known) return known
+  const run = compile(machine)
+  compiled.set(machine, run)
+  return run
 }
 
-const outcome = (kind: Kind, [snapshot, actions]: ReturnType<typeof transition<AnyStateMachine>>, before: string | undefined, now: number): Step => {
-  const state = String(snapshot.value)
-  const open = snapshot.status === 'active'
-  const context = snapshot.context as Data
-  const outputs = actions.flatMap((action: { readonly type: string; readonly params?: unknown }) =>
-    action.type === 'emit' ? (action.params as readonly Output[]) : [],
-  )
-  if (!open || state === before) return { state, open, context, outputs }
+/** One step of one object: pure. */
+export const advance = (kind: Kind, id: string, row: Row | undefined, event: ObjectEvent, facts: object, now: number): Step | Refused => {
+  if (row === undefined && event.type !== kind.creates) return { refused: 'unknown-object', outputs: kind.unknown?.(id, event) ?? [] }
+  if (row?.open === false) return { refused: 'final', outputs: kind.late?.(row.state, row.data, event) ?? [] }
+  const full: ObjectEvent = { ...event, known: facts, now }
+  const stepped = runOf(kind.machine)(row?.state ?? 'new', row?.data ?? event['context'], full)
+  if (stepped === undefined) return { refused: 'not-accepted', outputs: [] }
+  return outcome(kind, stepped, event.type === 'deadline' ? undefined : row?.state, now)
+}
+
+const outcome = (kind: Kind, { state, final, context: stepped, emitted }: Stepped, before: string | undefined, now: number): Step => {
+  const context = stepped as Data
+  const outputs = (emitted as readonly (readonly Output[])[]).flat()
+  if (final || state === before) return { state, open: !final, context, outputs }
   const meta = kind.machine.states[state]?.meta as StateMeta | undefined
   if (meta === undefined) throw new Error(`state ${kind.kind}.${state} has no owner and no deadline`)
-  return { state, open, context, outputs, within: Math.max(0, (meta.within as (context: Data, now: number) => number)(context, now)) }
+  return { state, open: true, context, outputs, within: Math.max(0, (meta.within as (context: Data, now: number) => number)(context, now)) }
 }
 
 /** A state's owner and deadline. The kernel writes the deadline's row from it; there are no timers in machines. */
