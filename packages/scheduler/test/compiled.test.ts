@@ -1,7 +1,8 @@
 import { expect, test, vi } from 'vitest'
 import { type AnyStateMachine, assign, setup } from 'xstate'
 import { compile, type Run } from '../src/kernel/compiled.ts'
-import { createWorld, noopJob, seededRandom } from './world.ts'
+import { createSimulation, seededRandom } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
 
 const steps = vi.hoisted(() => ({ compared: 0 }))
 
@@ -33,7 +34,12 @@ vi.mock('../src/kernel/compiled.ts', async (original) => {
 
 test.each([1, 2, 3, 4, 5, 6])('a machine as compiled does what xstate does, whatever happens (seed %i)', async (seed) => {
   const random = seededRandom(seed)
-  const world = await createWorld({ nodes: 4, seed, link: { latency: 20, jitter: 100, loss: 0.2, duplication: 0.2, reordering: 0.3 }, capacity: { cpu: 1500 } })
+  const world = await createSimulation({
+    nodes: 4,
+    seed,
+    link: { latency: 20, jitter: 100, loss: 0.2, duplication: 0.2, reordering: 0.3 },
+    capacity: { cpu: 1500 },
+  })
   const jobId = await world
     .node(0)
     .scheduler.submit(noopJob({ sharding: { count: 6 }, retry: { attempts: 5 }, ...(seed % 3 === 0 && { engine: { type: 'noop', exit: 2 } }) }))

@@ -5,7 +5,7 @@ import { createDirectory } from '../src/directory/directory.ts'
 import { misfits, type Wanted } from '../src/directory/fit.ts'
 import { rank } from '../src/directory/rank.ts'
 import { sumUp } from '../src/directory/summary.ts'
-import { seededRandom } from './world.ts'
+import { seededRandom } from '../src/simulation/index.ts'
 
 const announcement = (node: string, change: Partial<Announcement> = {}): Announcement => ({
   network: 'test',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { createSimulation, seededRandom } from '../src/simulation/index.ts'
 import { quiet, watchInvariants } from './invariants.ts'
-import { createWorld, noopJob, seededRandom } from './world.ts'
+import { noopJob } from './noop-job.ts'
 
 const seeds = Number(process.env['SKREI_SEEDS'] ?? 20)
 const first = Number(process.env['SKREI_SEED'] ?? 1)
@@ -9,7 +10,7 @@ describe('whatever the network and the nodes do, the laws hold and every job com
   test.each(Array.from({ length: seeds }, (_, index) => first + index))('seed %i', async (seed) => {
     const random = seededRandom(seed)
     const share = (most: number): number => (random() < 0.5 ? 0 : random() * most)
-    const world = await createWorld({
+    const world = await createSimulation({
       nodes: 2 + Math.floor(random() * 4),
       seed,
       link: { latency: random() * 20, jitter: random() * 100, loss: share(0.3), duplication: share(0.3), reordering: share(0.5) },

@@ -1,13 +1,14 @@
 import { cidOf } from '@skrei/job-spec'
 import { type AnyMessage, decodeMessage, encodeAnnouncement, encodeHint, encodeMessage, executionId } from '@skrei/protocol'
 import { expect, test } from 'vitest'
-import { createWorld, noopJob, type World } from './world.ts'
+import { createSimulation, type Simulation } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
 
 const sign = () => new Uint8Array(64)
 const incarnation = { counter: 1, id: '1'.repeat(16) }
 
 /** A peer that says what it likes. */
-const evil = async (world: World, id: string) => {
+const evil = async (world: Simulation, id: string) => {
   const transport = world.network.join(id)
   await transport.start()
   const got: AnyMessage[] = []
@@ -26,7 +27,7 @@ const evil = async (world: World, id: string) => {
 }
 
 test('a bid for an ask id without a slash does not fail the turn of others', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const peer = await evil(world, 'evil')
   const node = world.node(0)
   const frame = encodeMessage(
@@ -53,7 +54,7 @@ test('a bid for an ask id without a slash does not fail the turn of others', asy
 })
 
 test('a stranger bid for a shard that is not there leaves nothing and breaks nothing', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const peer = await evil(world, 'evil')
   await peer.say(world.node(0).id, 'bid', { askId: 'nojob/0000000/0', execution: 'y', ttl: 1 })
   expect(world.errors).toEqual([])
@@ -61,7 +62,7 @@ test('a stranger bid for a shard that is not there leaves nothing and breaks not
 })
 
 test('an ask to a requester-only node is declined or dropped, not a fault with a history row', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const done: string[] = []
   const peer = await evil(world, 'evil')
   // taken from a real ask
@@ -89,7 +90,7 @@ test('an ask to a requester-only node is declined or dropped, not a fault with a
 })
 
 /** A node that announces itself and answers asks as told. */
-const rogue = async (world: World, id: string, onMessage: (message: AnyMessage, say: (type: string, body: unknown) => void) => void, beat = false) => {
+const rogue = async (world: Simulation, id: string, onMessage: (message: AnyMessage, say: (type: string, body: unknown) => void) => void, beat = false) => {
   const transport = world.network.join(id)
   await transport.start()
   const say = (to: string) => (type: string, body: unknown) =>
@@ -129,7 +130,7 @@ const rogue = async (world: World, id: string, onMessage: (message: AnyMessage, 
 }
 
 test('a bidder that declines its own bid does not leave the shard running nothing, for ever', async () => {
-  const world = await createWorld({ nodes: 1, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 1, requesterOnly: true, link: { latency: 5 } })
   await rogue(world, 'aaa-silent', () => {})
   await rogue(world, 'rogue', (message, say) => {
     if (message.type !== 'ask') return
@@ -152,7 +153,7 @@ test('a bidder that declines its own bid does not leave the shard running nothin
 })
 
 test('a stranger cannot decline for another', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 20 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 20 } })
   const peer = await evil(world, 'evil')
   const requester = world.node(0)
   let n = 0
@@ -187,7 +188,7 @@ test('a stranger cannot decline for another', async () => {
 })
 
 test('a node that heartbeats and never ends does not hold a shard longer than its time limits', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 5 }, settings: { stage: 10_000 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 }, settings: { stage: 10_000 } })
   const held = new Set<string>()
   const r = await rogue(world, 'rogue', (message, say) => {
     if (message.type === 'ask')
@@ -218,7 +219,7 @@ test('a node that heartbeats and never ends does not hold a shard longer than it
 })
 
 test('a stranger cannot read the manifest of a job', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const job = await world.node(0).scheduler.submit(noopJob({ inputs: [{ source: { type: 'inline', text: 'password' }, path: '/in' }] }))
   await world.clock.advance(5000)
   const peer = await evil(world, 'evil')
@@ -233,7 +234,7 @@ test('a stranger cannot read the manifest of a job', async () => {
 })
 
 test('without a digest nothing is matched: a reference that nobody can fetch completes a shard', async () => {
-  const world = await createWorld({ nodes: 1, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 1, requesterOnly: true, link: { latency: 5 } })
   await rogue(world, 'rogue', (message, say) => {
     if (message.type === 'ask')
       say('bid', {
@@ -255,7 +256,7 @@ test('without a digest nothing is matched: a reference that nobody can fetch com
 })
 
 test('a requester that only asks does not hold all of a node, nor for longer than the node allows', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, capacity: { cpu: 4000 }, link: { latency: 5 }, settings: { retention: 60_000 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, capacity: { cpu: 4000 }, link: { latency: 5 }, settings: { retention: 60_000 } })
   const [requester, node] = [world.node(0), world.node(1)]
   const peer = await evil(world, 'evil')
   const task = {

@@ -2,13 +2,13 @@ import type { Row } from '@skrei/state-store'
 import type { Ledger } from '../src/kernel/ledger.ts'
 import { type ComputeContext, computeHolds } from '../src/machines/compute-execution.ts'
 import type { ShardContext } from '../src/machines/shard.ts'
-import type { SimulatedNode, World } from './world.ts'
+import type { SimulatedNode, Simulation } from '../src/simulation/index.ts'
 
 const resources = ['cpu', 'memory', 'disk'] as const
 const everything = 1_000_000
 
 /** The invariants of PROTOCOL.md that concern a release without verification, by their numbers. Throws at the first that does not hold. */
-export const watchInvariants = (world: World): { checks: number; checkAll(): void } => {
+export const watchInvariants = (world: Simulation): { checks: number; checkAll(): void } => {
   const results = new Map<string, string>()
   const finals = new Map<string, string>()
   const counter = { checks: 0, checkAll: () => world.nodes.filter(({ up }) => up).forEach(check) }
@@ -92,7 +92,7 @@ export const watchInvariants = (world: World): { checks: number; checkAll(): voi
 }
 
 /** Once nothing happens any more: nothing is left anywhere (invariant 15). */
-export const quiet = (world: World): readonly string[] =>
+export const quiet = (world: Simulation): readonly string[] =>
   world.nodes
     .filter(({ up }) => up)
     .flatMap((node) => {

@@ -3,7 +3,7 @@ import { memoryStateStore } from '@skrei/state-store/memory'
 import type { Source } from '@skrei/storage'
 import { describe, expect, test } from 'vitest'
 import { plan, readManifest } from '../src/requester/manifest.ts'
-import { noopJob } from './world.ts'
+import { noopJob } from './noop-job.ts'
 
 /** Files by the URL that names their listing. */
 const listings: Readonly<Record<string, readonly string[]>> = { tree: ['b.csv', 'a.csv', 'deep/c.csv', 'deep/er/d.csv', 'note.txt'], model: ['model.bin'] }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
+import { createSimulation } from '../src/simulation/index.ts'
 import { quiet, watchInvariants } from './invariants.ts'
-import { createWorld, noopJob } from './world.ts'
+import { noopJob } from './noop-job.ts'
 
 test('a job with many shards runs on many nodes and every shard has one recorded result', async () => {
-  const world = await createWorld({ nodes: 5, link: { latency: 5, jitter: 10 } })
+  const world = await createSimulation({ nodes: 5, link: { latency: 5, jitter: 10 } })
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 40 } }))
   expect(await world.finish(requester, jobId)).toBe('completed')
@@ -25,7 +26,7 @@ test('a job with many shards runs on many nodes and every shard has one recorded
   await world.stop()
 })
 
-const settled = async (world: Awaited<ReturnType<typeof createWorld>>): Promise<void> => {
+const settled = async (world: Awaited<ReturnType<typeof createSimulation>>): Promise<void> => {
   await world.clock.advance(7_200_000)
   expect(quiet(world)).toEqual([])
   expect(world.errors).toEqual([])
@@ -33,7 +34,7 @@ const settled = async (world: Awaited<ReturnType<typeof createWorld>>): Promise<
 }
 
 test('asks wait for room, hold nothing, and are served the moment capacity is free', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 1000 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 1000 } })
   const invariants = watchInvariants(world)
   const requester = world.node(0)
   const begun = world.clock.now()
@@ -46,7 +47,7 @@ test('asks wait for room, hold nothing, and are served the moment capacity is fr
 })
 
 test('a node that is lost is found out by its lease, and the shard runs elsewhere', async () => {
-  const world = await createWorld({ nodes: 3, requesterOnly: true })
+  const world = await createSimulation({ nodes: 3, requesterOnly: true })
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 60_000 } }))
   await world.clock.advance(5000)
@@ -65,7 +66,7 @@ test('a node that is lost is found out by its lease, and the shard runs elsewher
 })
 
 test('a requester that restarts goes on where it was: nothing is lost and nothing recorded twice', async () => {
-  const world = await createWorld({ nodes: 3 })
+  const world = await createSimulation({ nodes: 3 })
   const invariants = watchInvariants(world)
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 12 }, engine: { type: 'noop', duration: 2500 } }))
@@ -80,7 +81,7 @@ test('a requester that restarts goes on where it was: nothing is lost and nothin
 
 test('a cancelled job is cancelled once everything of it is stopped, at whatever moment', async () => {
   for (let delay = 0; delay < 1400; delay += 70) {
-    const world = await createWorld({ nodes: 2, link: { latency: 20 } })
+    const world = await createSimulation({ nodes: 2, link: { latency: 20 } })
     const requester = world.node(0)
     const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 4 } }))
     await world.clock.advance(delay)
@@ -94,7 +95,7 @@ test('a cancelled job is cancelled once everything of it is stopped, at whatever
 })
 
 test('what the job does wrong is not tried again, and the first such failure stops the rest', async () => {
-  const world = await createWorld({ nodes: 2, capacity: { cpu: 500 } })
+  const world = await createSimulation({ nodes: 2, capacity: { cpu: 500 } })
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 20 }, engine: { type: 'noop', duration: 1000, exit: 7 } }))
   expect(await world.finish(requester, jobId)).toBe('failed')
@@ -106,7 +107,7 @@ test('what the job does wrong is not tried again, and the first such failure sto
 })
 
 test('best effort goes on until too many shards failed', async () => {
-  const world = await createWorld({ nodes: 2 })
+  const world = await createSimulation({ nodes: 2 })
   const requester = world.node(0)
   const failing = noopJob({ sharding: { count: 6 }, engine: { type: 'noop', exit: 1 }, partial: { policy: 'best-effort', tolerate: 6 } })
   const tolerant = await requester.scheduler.submit(failing)
@@ -118,7 +119,7 @@ test('best effort goes on until too many shards failed', async () => {
 })
 
 test('a job that nobody could ever run fails at once and says why, per reason', async () => {
-  const world = await createWorld({ nodes: 4, requesterOnly: true, engines: (index) => (index === 1 ? ['other'] : ['noop']) })
+  const world = await createSimulation({ nodes: 4, requesterOnly: true, engines: (index) => (index === 1 ? ['other'] : ['noop']) })
   const requester = world.node(0)
   // Long enough here to have heard of everybody.
   await world.clock.advance(30_000)
@@ -132,7 +133,7 @@ test('a job that nobody could ever run fails at once and says why, per reason', 
 })
 
 test('a job waits for room until timeouts.queue, then fails with what the nodes said', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 1000 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 1000 } })
   const requester = world.node(0)
   const long = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 600_000 }, resources: { cpu: 1000 } }))
   await world.clock.advance(100)
@@ -147,7 +148,7 @@ test('a job waits for room until timeouts.queue, then fails with what the nodes 
 })
 
 test('the total time of a job is a limit: what runs is stopped', async () => {
-  const world = await createWorld({ nodes: 2 })
+  const world = await createSimulation({ nodes: 2 })
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 500_000 }, sharding: { count: 3 }, timeouts: { total: 10_000 } }))
   expect(await world.finish(requester, jobId, 15_000)).toBe('failed')
@@ -161,7 +162,7 @@ test('the total time of a job is a limit: what runs is stopped', async () => {
 })
 
 test('a job whose verification needs more nodes than there are is not accepted', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   await expect(world.node(0).scheduler.submit(noopJob({ verification: { method: 'deterministic', replicas: 3 } }))).rejects.toMatchObject({
     code: 'not-enough-nodes',
     message: expect.stringContaining('3 different nodes'),
@@ -172,7 +173,7 @@ test('a job whose verification needs more nodes than there are is not accepted',
 
 test('the same seed gives the same history', async () => {
   const history = async (): Promise<readonly string[]> => {
-    const world = await createWorld({ nodes: 4, seed: 9, link: { latency: 10, jitter: 30, loss: 0.1, duplication: 0.1 } })
+    const world = await createSimulation({ nodes: 4, seed: 9, link: { latency: 10, jitter: 30, loss: 0.1, duplication: 0.1 } })
     const jobId = await world.node(0).scheduler.submit(noopJob({ sharding: { count: 10 } }))
     await world.finish(world.node(0), jobId)
     const events = world.events.map((event) =>
@@ -187,7 +188,7 @@ test('the same seed gives the same history', async () => {
 })
 
 test('a list of files too long for an ask is queried by the nodes that were asked, and by nobody else', async () => {
-  const world = await createWorld({ nodes: 3, requesterOnly: true })
+  const world = await createSimulation({ nodes: 3, requesterOnly: true })
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(
     noopJob({

@@ -1,7 +1,8 @@
 import { encodeMessage } from '@skrei/protocol'
 import { expect, test } from 'vitest'
+import { createSimulation } from '../src/simulation/index.ts'
 import { quiet } from './invariants.ts'
-import { createWorld, noopJob } from './world.ts'
+import { noopJob } from './noop-job.ts'
 
 const sign = () => new Uint8Array(64)
 
@@ -12,7 +13,7 @@ test('one poison message does not cost an effect its result (nor the process)', 
   process.removeAllListeners('unhandledRejection')
   process.on('unhandledRejection', listener)
   try {
-    const world = await createWorld({ nodes: 1 })
+    const world = await createSimulation({ nodes: 1 })
     const node = world.node(0)
     const transport = world.network.join('evil')
     await transport.start()
@@ -53,7 +54,7 @@ test('one poison message does not cost an effect its result (nor the process)', 
 })
 
 test('what a completed shard published is not withdrawn because the requester was away for a lease', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
   const [requester, node] = [world.node(0), world.node(1)]
   let crashed = false
   world.onEvent = (at, event) => {
@@ -71,7 +72,7 @@ test('what a completed shard published is not withdrawn because the requester wa
 })
 
 test('the same with a partition between the two', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
   const [requester, node] = [world.node(0), world.node(1)]
   let done = false
   world.onEvent = (at, event) => {
@@ -88,7 +89,7 @@ test('the same with a partition between the two', async () => {
 })
 
 test('a publisher that hangs does not hold disk and queue clean-ups for ever', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   world.interference.publish = (_id, signal) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('aborted'))))
   const [requester, node] = [world.node(0), world.node(1)]
   const job = await requester.scheduler.submit(noopJob({ retry: { attempts: 1 } }))
@@ -100,7 +101,7 @@ test('a publisher that hangs does not hold disk and queue clean-ups for ever', a
 
 test('what was published by an execution that failed at the requester is withdrawn', async () => {
   // Publishing takes longer than the requester waits for it: the node is within its own limit counted from the verdict.
-  const world = await createWorld({ nodes: 2, requesterOnly: true, settings: { publish: 10_000, lease: 60_000 }, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: { publish: 10_000, lease: 60_000 }, link: { latency: 5 } })
   const [requester, node] = [world.node(0), world.node(1)]
   const job = await requester.scheduler.submit(noopJob({ retry: { attempts: 1 } }))
   let published = false
@@ -119,7 +120,7 @@ test('what was published by an execution that failed at the requester is withdra
 })
 
 test('a node that stopped by itself says so, and the requester goes on at once', async () => {
-  const world = await createWorld({ nodes: 3, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 5 } })
   const requester = world.node(0)
   const job = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 2000, files: { '/out/a': 'x' } } }))
   let at: string | undefined
@@ -143,7 +144,13 @@ test('a node that stopped by itself says so, and the requester goes on at once',
 test('the requester declares an execution lost only after the node has stopped it', async () => {
   const late: number[] = []
   for (let offset = 0; offset < 10; offset++) {
-    const world = await createWorld({ nodes: 2, requesterOnly: true, seed: 1 + offset, settings: { lease: 30_000, heartbeat: 10_000 }, link: { latency: 5 } })
+    const world = await createSimulation({
+      nodes: 2,
+      requesterOnly: true,
+      seed: 1 + offset,
+      settings: { lease: 30_000, heartbeat: 10_000 },
+      link: { latency: 5 },
+    })
     const [requester, node] = [world.node(0), world.node(1)]
     await world.clock.advance(offset * 1000)
     await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 500_000 } }))
@@ -162,7 +169,7 @@ test('the requester declares an execution lost only after the node has stopped i
 })
 
 test('a watcher that throws does not stop the node', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const node = world.node(0)
   node.scheduler.watch(() => {
     throw new Error('watcher')
@@ -172,7 +179,7 @@ test('a watcher that throws does not stop the node', async () => {
 })
 
 test('a job whose task is larger than a message fails, at once, and says so', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const node = world.node(0)
   const large = noopJob({ engine: { type: 'noop', files: { '/out/a': 'x'.repeat(2_000_000) } } })
   await expect(node.scheduler.submit(large)).rejects.toMatchObject({ code: 'task-too-large' })
@@ -180,14 +187,14 @@ test('a job whose task is larger than a message fails, at once, and says so', as
 })
 
 test('many asks to one node that are together larger than a frame still get there', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 64_000, memory: 2 ** 40, disk: 2 ** 45 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 64_000, memory: 2 ** 40, disk: 2 ** 45 } })
   const node = world.node(0)
   const job = await node.scheduler.submit(noopJob({ sharding: { count: 64 }, engine: { type: 'noop', files: { '/out/a': 'x'.repeat(400_000) } } as never }))
   expect(await world.finish(node, job, 200_000)).toBe('completed')
 })
 
 test('a job does not fail with no-node because its requester restarted and knows nobody but itself', async () => {
-  const world = await createWorld({ nodes: 2, engines: (index) => (index === 0 ? ['other'] : ['noop']) })
+  const world = await createSimulation({ nodes: 2, engines: (index) => (index === 0 ? ['other'] : ['noop']) })
   const requester = world.node(0)
   world.interference.publish = () => Promise.reject(new Error('this time not'))
   const job = await requester.scheduler.submit(noopJob())
@@ -200,7 +207,7 @@ test('a job does not fail with no-node because its requester restarted and knows
 })
 
 test('a job that is submitted just after a start waits for others to be heard of', async () => {
-  const world = await createWorld({ nodes: 2, engines: (index) => (index === 0 ? ['other'] : ['noop']) })
+  const world = await createSimulation({ nodes: 2, engines: (index) => (index === 0 ? ['other'] : ['noop']) })
   const requester = world.node(0)
   requester.crash()
   await requester.restart()
@@ -209,7 +216,7 @@ test('a job that is submitted just after a start waits for others to be heard of
 })
 
 test('a node that restarts with less capacity than it holds starts', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 4000 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 4000 } })
   const node = world.node(0)
   const job = await node.scheduler.submit(noopJob({ resources: { cpu: 4000 }, engine: { type: 'noop', duration: 50_000 } }))
   await world.clock.advance(1000)
@@ -220,7 +227,7 @@ test('a node that restarts with less capacity than it holds starts', async () =>
 })
 
 test('asks that wait are served when a restart brings capacity', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 1000 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 1000 } })
   const node = world.node(0)
   await node.scheduler.submit(noopJob({ resources: { cpu: 1000 }, engine: { type: 'noop', duration: 600_000 }, timeouts: { execution: 700_000 } }))
   await world.clock.advance(200)
@@ -233,7 +240,7 @@ test('asks that wait are served when a restart brings capacity', async () => {
 })
 
 test('a large ask is not passed for ever by small ones that come later', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 1000 } })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 1000 } })
   const node = world.node(0)
   const small = (): Promise<string> => node.scheduler.submit(noopJob({ resources: { cpu: 500 }, engine: { type: 'noop', duration: 4000 } }))
   await small()
@@ -248,7 +255,7 @@ test('a large ask is not passed for ever by small ones that come later', async (
 })
 
 test('asks that fit are served while others ahead of them wait for a GPU', async () => {
-  const world = await createWorld({ nodes: 1, capacity: { cpu: 8000 }, devices: [{ id: 'g', kind: 'gpu' }] })
+  const world = await createSimulation({ nodes: 1, capacity: { cpu: 8000 }, devices: [{ id: 'g', kind: 'gpu' }] })
   const node = world.node(0)
   const gpu = (duration: number) =>
     noopJob({ resources: { cpu: 100, gpu: { count: 1 } } as never, engine: { type: 'noop', duration }, timeouts: { queue: 3_000_000, execution: 3_000_000 } })
@@ -264,7 +271,7 @@ test('asks that fit are served while others ahead of them wait for a GPU', async
 })
 
 test('an execution that runs is named in the heartbeat however many asks wait', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
   const [requester, node] = [world.node(0), world.node(1)]
   const job = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 10_000 } }))
   await world.clock.advance(500)
@@ -287,7 +294,7 @@ test('an execution that runs is named in the heartbeat however many asks wait', 
 })
 
 test('a requester that is away for a moment between stage and run of a large shard costs no attempt', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, link: { latency: 5 }, settings: { lease: 30_000, heartbeat: 3000 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 }, settings: { lease: 30_000, heartbeat: 3000 } })
   const requester = world.node(0)
   world.interference.stage = () => new Promise<void>((resolve) => void world.clock.at(world.clock.now() + 100, () => resolve()))
   const job = await requester.scheduler.submit(noopJob({ inputs: [{ source: { type: 'inline', text: '40' }, path: '/in' }], retry: { attempts: 1 } }))
@@ -299,7 +306,7 @@ test('a requester that is away for a moment between stage and run of a large sha
 })
 
 test('the result of a job that runs does not say completed', async () => {
-  const world = await createWorld({ nodes: 1 })
+  const world = await createSimulation({ nodes: 1 })
   const job = await world.node(0).scheduler.submit(noopJob())
   expect(world.node(0).scheduler.result(job)?.state).not.toBe('completed')
 })

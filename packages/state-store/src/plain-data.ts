@@ -19,6 +19,14 @@ const isPlain = (value: object): boolean => {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
 }
 
+/** What was copied before: frozen through and through, so it need not be copied again. A row that is written anew shares most of its data with the last one. */
+const copies = new WeakSet<object>()
+
+const kept = <T extends object>(copy: T): T => {
+  copies.add(Object.freeze(copy))
+  return copy
+}
+
 const copyOf = (value: unknown): Data => {
   switch (typeof value) {
     case 'string':
@@ -32,6 +40,7 @@ const copyOf = (value: unknown): Data => {
       return invalid(`is ${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`}, which JSON does not keep`)
   }
   if (value === null) return null
+  if (copies.has(value)) return value as Data
   if (trail.length >= MAX_DEPTH) return invalid(`is nested deeper than ${MAX_DEPTH} levels, or in a circle`)
   if (Array.isArray(value)) {
     const copy: Data[] = []
@@ -40,19 +49,19 @@ const copyOf = (value: unknown): Data => {
       copy.push(copyOf(value[index]))
       trail.pop()
     }
-    return Object.freeze(copy)
+    return kept(copy)
   }
   if (!isPlain(value)) return invalid(`is a ${value.constructor?.name ?? 'class instance'}, not plain data`)
   const copy: Record<string, Data> = {}
   const source = value as Readonly<Record<string, unknown>>
   for (const key of Object.keys(source)) {
     trail.push(key)
-    const kept = copyOf(source[key])
+    const item = copyOf(source[key])
     trail.pop()
-    if (key === '__proto__') Object.defineProperty(copy, key, { value: kept, enumerable: true, configurable: true, writable: true })
-    else copy[key] = kept
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: item, enumerable: true, configurable: true, writable: true })
+    else copy[key] = item
   }
-  return Object.freeze(copy)
+  return kept(copy)
 }
 
 /**

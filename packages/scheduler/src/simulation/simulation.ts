@@ -1,9 +1,12 @@
 import type { Executor, RunExit } from '@skrei/executor'
-import { type Capacity, cidOf, type Device, type FileEntry, type JobSpec, type Reference, type SourceSpec, type Task } from '@skrei/job-spec'
+import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
-import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
-import { createScheduler, type Logger, type Scheduler, type SchedulerEvent, type Settings } from '../src/index.ts'
+import type { Logger, Scheduler, SchedulerEvent } from '../options.ts'
+import { createScheduler } from '../scheduler.ts'
+import type { Settings } from '../settings.ts'
+import { type Interference, memoryPublisher, memoryWorkspace, numberedSource } from './fakes.ts'
+import { seededRandom } from './random.ts'
 
 /** What happened in the world outside the stores: for invariants that no store can prove. */
 export interface Happened {
@@ -25,7 +28,7 @@ export interface SimulatedNode {
   restart(): Promise<void>
 }
 
-export interface World {
+export interface Simulation {
   readonly clock: VirtualClock
   readonly network: MemoryNetwork
   readonly nodes: readonly SimulatedNode[]
@@ -41,7 +44,7 @@ export interface World {
   stop(): Promise<void>
 }
 
-export interface WorldOptions {
+export interface SimulationOptions {
   readonly nodes: number
   readonly seed?: number
   readonly link?: LinkFaults
@@ -52,20 +55,16 @@ export interface WorldOptions {
   readonly settings?: Partial<Settings>
   /** Node 0 runs nothing itself. */
   readonly requesterOnly?: boolean
+  /** When a send without an answer fails; milliseconds. Default 1000. */
   readonly timeout?: number
-}
-
-/** What a test may put in the way of what its nodes do; read each time. */
-export interface Interference {
-  capacity?: Partial<Capacity>
-  publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
-  stage?: () => Promise<void>
+  /** Keeps what was told and what happened in `events` and `happened`; they grow without a bound. Default true. */
+  readonly record?: boolean
 }
 
 const mebibyte = 2 ** 20
 
 /** A whole network in one process, in virtual time: stores, transport, executors and storage in memory. */
-export const createWorld = async (options: WorldOptions): Promise<World> => {
+export const createSimulation = async (options: SimulationOptions): Promise<Simulation> => {
   const seed = options.seed ?? 1
   const clock = virtualClock({ start: 1_700_000_000_000 })
   const network = memoryNetwork({ clock, seed, timeout: options.timeout ?? 1000, ...options.link })
@@ -73,10 +72,13 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
   const events: SchedulerEvent[] = []
   const errors: string[] = []
   const interference: Interference = {}
+  const tell = (one: Happened): void => {
+    if (options.record !== false) happened.push(one)
+  }
   const blobs = new Map<string, Readonly<Record<string, string>>>()
   let jobs = 0
 
-  const world: World = {
+  const world: Simulation = {
     clock,
     network,
     nodes: [],
@@ -133,9 +135,9 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
       jobId: () => `job-${String(++jobs).padStart(4, '0')}`,
       store,
       transport: network.join(id),
-      workspace: fakeWorkspace(files),
-      sources: [fakeSource(interference)],
-      publishers: [fakePublisher('ipfs', files, blobs, interference, (what, execution) => happened.push({ at: clock.now(), what, node: id, execution }))],
+      workspace: memoryWorkspace(files),
+      sources: [numberedSource(interference)],
+      publishers: [memoryPublisher('ipfs', files, blobs, interference, (what, execution) => tell({ at: clock.now(), what, node: id, execution }))],
       ...(!(options.requesterOnly && index === 0) && {
         compute: {
           executors: engines.map((engine) => fakeExecutor(engine, id)),
@@ -161,11 +163,11 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
           signal?.throwIfAborted()
           if (running.has(execution)) throw new Error(`${execution} runs twice`)
           running.set(execution, task)
-          happened.push({ at: clock.now(), what: 'started', node, execution })
+          tell({ at: clock.now(), what: 'started', node, execution })
           const spec = task.engine as { duration?: number; exit?: number; files?: Record<string, string>; stdout?: string }
           const ended = (): void => {
             running.delete(execution)
-            happened.push({ at: clock.now(), what: 'ended', node, execution })
+            tell({ at: clock.now(), what: 'ended', node, execution })
           }
           try {
             await new Promise<void>((resolve, reject) => {
@@ -223,7 +225,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
         node.up = false
         image = node.store.snapshot()
         network.crash(id)
-        for (const execution of running.keys()) happened.push({ at: clock.now(), what: 'ended', node: id, execution })
+        for (const execution of running.keys()) tell({ at: clock.now(), what: 'ended', node: id, execution })
         running.clear()
         // Its timers and effects go on running in this process: cut them off from everything.
         const { scheduler } = node
@@ -241,7 +243,7 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
 
   const begin = async (node: SimulatedNode): Promise<void> => {
     node.scheduler.watch((event) => {
-      events.push(event)
+      if (options.record !== false) events.push(event)
       world.onEvent(node, event)
     })
     const starting = node.scheduler.start()
@@ -253,114 +255,4 @@ export const createWorld = async (options: WorldOptions): Promise<World> => {
   // Everybody has heard of everybody.
   await clock.advance(2000)
   return world
-}
-
-const fakeWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
-  open: (id) => {
-    if (!files.has(id)) files.set(id, {})
-    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs`, publish: id })
-  },
-  place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
-  locate: (id, area, path) => `${id}/${area}/${path}`,
-  receive: (id) => {
-    files.set(id, {})
-    return Promise.resolve(id)
-  },
-  append: () => Promise.resolve(),
-  tail: async function* () {},
-  seal: () => Promise.resolve(),
-  entries: async function* (id) {
-    const held = files.get(id) ?? {}
-    for (const path of Object.keys(held)
-      .filter((one) => one.startsWith('outputs/'))
-      .sort()) {
-      const bytes = new TextEncoder().encode(held[path])
-      yield {
-        path: path.slice('outputs/'.length),
-        size: bytes.length,
-        open: async function* () {
-          yield bytes
-        },
-      }
-    }
-  },
-  remove: (id) => {
-    files.delete(id)
-    return Promise.resolve()
-  },
-  leftovers: async function* () {
-    yield* [...files.keys()]
-  },
-})
-
-/** Lists as many files as the number in an inline source's text says; or one file of that text. */
-const fakeSource = (interference: Interference): Source => ({
-  type: 'inline',
-  list: async function* (source: SourceSpec) {
-    const text = source.type === 'inline' ? (source.text ?? '') : ''
-    const count = Number(text)
-    if (!Number.isInteger(count) || text === '') {
-      yield { path: 'inline', source, alone: true, size: text.length } satisfies FileEntry
-      return
-    }
-    for (let index = 0; index < count; index++) yield { path: `${String(index).padStart(6, '0')}.csv`, source, size: 1 } satisfies FileEntry
-  },
-  assess: () => Promise.resolve({ held: true, refusals: [] }),
-  stage: async function* (file) {
-    await interference.stage?.()
-    yield file.size ?? 0
-  },
-})
-
-const fakePublisher = (
-  type: string,
-  files: Map<string, Record<string, string>>,
-  blobs: Map<string, Readonly<Record<string, string>>>,
-  interference: Interference,
-  tell: (what: 'published' | 'unpublished', execution: string) => void,
-): Publisher => ({
-  type,
-  publish: async (id, directory, { signal }) => {
-    await interference.publish?.(id, signal)
-    const content = { ...files.get(directory) }
-    const cid = cidOf(content)
-    blobs.set(cid, content)
-    tell('published', id)
-    return { type, cid }
-  },
-  compose: async (_id, entries) => {
-    const content: Record<string, string> = {}
-    for await (const { path, content: part } of entries) content[path] = part instanceof Uint8Array ? new TextDecoder().decode(part) : (part.cid ?? '')
-    const cid = cidOf(content)
-    blobs.set(cid, content)
-    return { type, cid } satisfies Reference
-  },
-  fetch: async function* (reference, into) {
-    files.set(into, { ...blobs.get(reference.cid ?? '') })
-    yield 1
-  },
-  unpublish: (id) => {
-    tell('unpublished', id)
-    return Promise.resolve()
-  },
-})
-
-/** A noop job; what is given replaces parts of it. */
-export const noopJob = (change: Partial<JobSpec> = {}): JobSpec => ({
-  apiVersion: 'skrei/v1',
-  engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
-  outputs: [{ name: 'out', path: '/out' }],
-  publisher: [{ type: 'ipfs' }],
-  ...change,
-})
-
-/** mulberry32 by Tommy Ettinger: uniform in [0, 1), the same for the same seed. */
-export const seededRandom = (seed: number): (() => number) => {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

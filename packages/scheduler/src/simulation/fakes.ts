@@ -1,0 +1,101 @@
+import { type Capacity, cidOf, type FileEntry, type Reference, type SourceSpec } from '@skrei/job-spec'
+import type { Publisher, Source, Workspace } from '@skrei/storage'
+
+/** What a test may put in the way of what its nodes do; read each time. */
+export interface Interference {
+  capacity?: Partial<Capacity>
+  publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
+  stage?: () => Promise<void>
+}
+
+/** Files in a map; contents are the noop engine's. */
+export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
+  open: (id) => {
+    if (!files.has(id)) files.set(id, {})
+    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs`, publish: id })
+  },
+  place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
+  locate: (id, area, path) => `${id}/${area}/${path}`,
+  receive: (id) => {
+    files.set(id, {})
+    return Promise.resolve(id)
+  },
+  append: () => Promise.resolve(),
+  tail: async function* () {},
+  seal: () => Promise.resolve(),
+  entries: async function* (id) {
+    const held = files.get(id) ?? {}
+    for (const path of Object.keys(held)
+      .filter((one) => one.startsWith('outputs/'))
+      .sort()) {
+      const bytes = new TextEncoder().encode(held[path])
+      yield {
+        path: path.slice('outputs/'.length),
+        size: bytes.length,
+        open: async function* () {
+          yield bytes
+        },
+      }
+    }
+  },
+  remove: (id) => {
+    files.delete(id)
+    return Promise.resolve()
+  },
+  leftovers: async function* () {
+    yield* [...files.keys()]
+  },
+})
+
+/** Lists as many files as the number in an inline source's text says; or one file of that text. */
+export const numberedSource = (interference: Interference): Source => ({
+  type: 'inline',
+  list: async function* (source: SourceSpec) {
+    const text = source.type === 'inline' ? (source.text ?? '') : ''
+    const count = Number(text)
+    if (!Number.isInteger(count) || text === '') {
+      yield { path: 'inline', source, alone: true, size: text.length } satisfies FileEntry
+      return
+    }
+    for (let index = 0; index < count; index++) yield { path: `${String(index).padStart(6, '0')}.csv`, source, size: 1 } satisfies FileEntry
+  },
+  assess: () => Promise.resolve({ held: true, refusals: [] }),
+  stage: async function* (file) {
+    await interference.stage?.()
+    yield file.size ?? 0
+  },
+})
+
+/** What is published stays in `blobs`, under its CID. */
+export const memoryPublisher = (
+  type: string,
+  files: Map<string, Record<string, string>>,
+  blobs: Map<string, Readonly<Record<string, string>>>,
+  interference: Interference,
+  tell: (what: 'published' | 'unpublished', execution: string) => void,
+): Publisher => ({
+  type,
+  publish: async (id, directory, { signal }) => {
+    await interference.publish?.(id, signal)
+    const content = { ...files.get(directory) }
+    const cid = cidOf(content)
+    blobs.set(cid, content)
+    tell('published', id)
+    return { type, cid }
+  },
+  compose: async (_id, entries) => {
+    const content: Record<string, string> = {}
+    for await (const { path, content: part } of entries) content[path] = part instanceof Uint8Array ? new TextDecoder().decode(part) : (part.cid ?? '')
+    const cid = cidOf(content)
+    blobs.set(cid, content)
+    return { type, cid } satisfies Reference
+  },
+  fetch: async function* (reference, into) {
+    files.set(into, { ...blobs.get(reference.cid ?? '') })
+    yield 1
+  },
+  unpublish: (id) => {
+    tell('unpublished', id)
+    return Promise.resolve()
+  },
+})
