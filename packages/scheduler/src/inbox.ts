@@ -4,6 +4,7 @@ import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import type { ExecutionContext } from './machines/execution.ts'
+import type { ShardContext } from './machines/shard.ts'
 import type { Logger, SchedulerOptions } from './options.ts'
 import type { Settings } from './settings.ts'
 
@@ -116,7 +117,9 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
       // The ask's id is the shard's and the round's; the shard itself knows whom it asked.
       const cut = message.body.askId.lastIndexOf('/')
       const id = message.body.askId.slice(0, Math.max(0, cut))
-      if (id === '' || reader.get('shard', id) === undefined) return undefined
+      const shard = id === '' ? undefined : (reader.get('shard', id)?.data as unknown as ShardContext | undefined)
+      // Whoever was not asked is no party to it, and leaves nothing (PROTOCOL.md rule 13); whom it has let go was told so.
+      if (!shard?.asked.some(({ node, askId }) => node === from && askId === message.body.askId)) return undefined
       return { kind: 'shard', id, event: { ...body, type, node: from } }
     }
     case 'award':

@@ -3,9 +3,9 @@ import type { ComputeRole } from './compute/role.ts'
 import type { Kind } from './kernel/machine.ts'
 import { type ComputeContext, computeExecutionMachine, computeHolds, lateComputeExecution, unknownComputeExecution } from './machines/compute-execution.ts'
 import { type ExecutionContext, executionMachine, lateExecution } from './machines/execution.ts'
-import { jobMachine } from './machines/job.ts'
+import { type JobContext, jobMachine } from './machines/job.ts'
 import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
-import { jobFacts, type RequesterWorld, shardFacts } from './requester/facts.ts'
+import { jobFacts, jobOf, type RequesterWorld, shardFacts } from './requester/facts.ts'
 
 // A row's data is its machine's context: only the kernel writes it, and only from a machine.
 const contextOf = <T>(data: Data | undefined): T => data as unknown as T
@@ -20,6 +20,8 @@ export const createKinds = (
     machine: jobMachine,
     creates: 'submit',
     parent: () => undefined,
+    group: (context) => contextOf<JobContext>(context).id,
+    forgotten: true,
     facts: (reader, id) => jobFacts(world, reader, id),
   }
   const shard: Kind = {
@@ -27,6 +29,7 @@ export const createKinds = (
     machine: shardMachine,
     creates: 'open',
     parent: (context) => contextOf<ShardContext>(context).jobId,
+    group: (context) => contextOf<ShardContext>(context).jobId,
     facts: (reader, _id, row, event) => shardFacts(world, reader, row?.state ?? 'new', contextOf<ShardContext>(row?.data ?? (event['context'] as Data)), event),
     late: (_state, context, event) => lateShard(contextOf<ShardContext>(context), event),
   }
@@ -35,6 +38,7 @@ export const createKinds = (
     machine: executionMachine,
     creates: 'award',
     parent: (context) => contextOf<ExecutionContext>(context).shardId,
+    group: (context) => jobOf(contextOf<ExecutionContext>(context).shardId),
     facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
     late: (state, context, event) => lateExecution(state, contextOf<ExecutionContext>(context), event),
   }
@@ -44,6 +48,7 @@ export const createKinds = (
     machine: computeExecutionMachine,
     creates: 'ask',
     parent: (context) => contextOf<ComputeContext>(context).requester,
+    forgotten: true,
     facts: (reader, _id, row, event) => compute.facts(reader, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),
     holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
     late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),

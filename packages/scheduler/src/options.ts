@@ -108,6 +108,46 @@ export type SchedulerEvent =
   | { readonly type: 'transition'; readonly job?: string; readonly shard?: number; readonly node?: string; readonly transition: Transition }
   | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
 
+/** Which part of a history: entries with a higher sequence than `after`, at most `limit` of them. */
+export interface HistoryPage {
+  readonly after?: number
+  readonly limit: number
+}
+
+/**
+ * One entry of a history: what happened (`event`), who caused it (`actor`: a node id, `user`, `clock`, the name of an effect, or another object of this node) and what
+ * came of it. `sequence` rises over all entries of the node; `at` is in milliseconds of the node's clock.
+ */
+export type HistoryItem = {
+  readonly sequence: number
+  readonly at: number
+  readonly kind: 'job' | 'shard' | 'execution' | 'compute'
+  readonly id: string
+  /** Index of the shard that it concerns. */
+  readonly shard?: number
+  /** The node that runs the execution. */
+  readonly node?: string
+  readonly event: string
+  readonly actor: string
+} & (
+  | {
+      /** Absent: the object is new. */
+      readonly from?: string
+      readonly to: string
+    }
+  | {
+      /** The object's state did not accept the event. */
+      readonly refused: 'final' | 'not-accepted'
+      /** How many more came to nothing after this one; they are not recorded. */
+      readonly more?: number
+    }
+  | {
+      /** The event broke the node's own machine: nothing of it was kept. */
+      readonly fault: string
+      readonly more?: number
+    }
+)
+
 /** A node's requester and compute roles over one state store. */
 export interface Scheduler extends AsyncDisposable {
   readonly nodeId: string
@@ -125,6 +165,15 @@ export interface Scheduler extends AsyncDisposable {
   finished(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobView>
   /** What `result.json` holds; of a job that is not final, as far as it is known. */
   result(jobId: string): JobResult | undefined
+  /** What happened to a job, its shards and its executions, in the order in which it happened; nothing of a job that is not there, or is forgotten. */
+  history(jobId: string, page: HistoryPage): readonly HistoryItem[]
+  /** What happened to an execution that this node runs, or ran, for a requester. */
+  executionHistory(executionId: string, page: HistoryPage): readonly HistoryItem[]
+  /**
+   * The history of a job after a sequence (default: all of it), and on as it happens, each entry once. Ends after what ended the job, or with the signal; rejects
+   * with an `AbortError` when the node stops, and where there is no such job. Take as long as you like over an entry: the rest waits in the store.
+   */
+  subscribe(jobId: string, options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<HistoryItem>
   /** Tells every transition and progress of this node from now on. */
   watch(listener: (event: SchedulerEvent) => void): Disposable
   /** The nodes that this one knows, itself included. */

@@ -5,6 +5,7 @@ import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
+import { createHistories } from './history.ts'
 import { createInbox } from './inbox.ts'
 import type { Transition } from './kernel/event.ts'
 import { createKernel } from './kernel/kernel.ts'
@@ -19,6 +20,7 @@ import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
 import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
 import { SubmitError } from './submit-error.ts'
 
@@ -40,6 +42,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const specs = createSpecs()
   const directory = createDirectory({ clock, random: options.random })
   const stopping = new AbortController()
+  const histories = createHistories(store, stopping.signal)
   let startedAt = clock.now()
   let incarnation: Incarnation = { counter: 1, id: '0'.repeat(16) }
   let outbox: Outbox | undefined
@@ -84,6 +87,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       kinds: createKinds({ network, self, settings, specs, directory, compute, heardAt: (node) => leases.heardAt(node), settledIn }),
       encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
       freed: (transaction) => compute?.freed(transaction) ?? [],
+      refusals: settings.refusals,
+      recorded: histories.recorded,
       report,
       fault: (event, error) =>
         logger.error('an event broke its machine', {
@@ -112,6 +117,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   })
 
   const inbox = createInbox({ network, self, check: options.check, store, settings, computes: compute !== undefined, logger })
+  const retention = createRetention({ store, clock, settings, report })
   const announcer = createAnnouncer({
     network,
     identity,
@@ -211,6 +217,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     subscriptions.push(
       kernel.onTransition(onTransition),
       kernel.onTurn(() => outbox?.wake()),
+      kernel.onTurn(histories.turned),
+      retention,
       transport.receive(async (from, frame) => {
         const { events, applied } = inbox.read(from, frame)
         await kernel.submit(events)
@@ -220,6 +228,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     )
     leases.start()
     announcer.start()
+    retention.start()
     kernel.start()
     outbox.wake()
     serveQueue()
@@ -280,6 +289,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       store.read((reader) => reader.list('job', { ...(after !== undefined && { after }), limit }).flatMap(({ id }) => jobView(reader, id) ?? [])),
     finished,
     result: (jobId) => jobResult(store.read, jobId),
+    history: histories.ofJob,
+    executionHistory: histories.ofExecution,
+    subscribe: (jobId, options = {}) => histories.subscribe(jobId, options),
     watch: (listener) => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

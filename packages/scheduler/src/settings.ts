@@ -42,6 +42,12 @@ export interface Settings {
   readonly patience: number
   /** How long a node's announcement holds. */
   readonly announcementTtl: number
+  /** How long a job is kept after its end, with its shards, its executions and their history; a day at least, because messages about it may be on their way. */
+  readonly keepJobs: number
+  /** How long a compute node remembers an execution after its end, so that a late ask or award is known to be one; a day at least. */
+  readonly keepExecutions: number
+  /** How many events that came to nothing are recorded in the history of one object; the rest is only counted. */
+  readonly refusals: number
 }
 
 const second = 1000
@@ -69,4 +75,7 @@ export const defaultSettings: Settings = Object.freeze({
   longestQueue: 3600 * second,
   patience: 10 * second,
   announcementTtl: 90 * second,
+  keepJobs: 7 * 86_400 * second,
+  keepExecutions: 2 * 86_400 * second,
+  refusals: 1000,
 })

@@ -51,6 +51,8 @@ const setting = () => {
     kinds: { toy: kind },
     encode: () => new Uint8Array(),
     freed: () => [],
+    refusals: 3,
+    recorded: () => {},
     report: (error) => faults.push(String(error)),
     fault: (event, error) => faults.push(`${event.event.type}: ${(error as Error).message}`),
   }

@@ -49,6 +49,7 @@ export const checkedRow = (row: Row): Row => {
 export const checkedEntry = (entry: Omit<HistoryEntry, 'sequence'>): Omit<HistoryEntry, 'sequence'> => ({
   kind: checkedName(entry.kind, 'kind'),
   id: checkedName(entry.id, 'id'),
+  ...(entry.group === undefined ? {} : { group: checkedName(entry.group, 'group') }),
   at: checkedNumber(entry.at, 'at'),
   data: plainData(entry.data),
 })

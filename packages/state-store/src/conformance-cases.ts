@@ -29,6 +29,7 @@ const seen = (store: StateStore, id = 'a') =>
   store.read((reader) => ({
     row: reader.get('job', id),
     history: reader.history('job', id, 0, 100),
+    group: reader.groupHistory('group', 0, 100),
     due: reader.due(Infinity, 100),
     next: reader.nextDeadline(),
     pending: reader.pending(0, 100),
@@ -36,7 +37,7 @@ const seen = (store: StateStore, id = 'a') =>
 
 const writeEverything = (tx: Transaction, id: string, at: number): void => {
   tx.put(row(id, { version: at, data: { at } }))
-  tx.record({ kind: 'job', id, at, data: 'entry' })
+  tx.record({ kind: 'job', id, group: 'group', at, data: 'entry' })
   tx.deadline('job', id, at)
   tx.enqueue(effect(id, { bytes: Uint8Array.of(at) }))
 }
@@ -332,6 +333,7 @@ export const stateStoreCases: readonly ConformanceCase[] = [
       expect(ids(due)).toEqual(['b'])
       expect(ids(pending)).toEqual(['a', 'b'])
       expect(seen(store, 'b').history).toHaveLength(1)
+      expect(ids(seen(store).group)).toEqual(['b'])
     },
   },
   {
@@ -353,6 +355,64 @@ export const stateStoreCases: readonly ConformanceCase[] = [
         expect(reader.history('job', 'a', 0, 0)).toEqual([])
         expect(reader.history('shard', 'a', 0, 10)).toEqual([])
       })
+    },
+  },
+  {
+    name: 'merges the history of a group of objects in the order of its sequences, and keeps groups apart',
+    run({ open }) {
+      using store = open()
+      const record = (kind: string, id: string, group: string | undefined, at: number): number =>
+        store.transact((tx) => tx.record({ kind, id, ...(group !== undefined && { group }), at, data: { at } }))
+      const sequences = [
+        record('job', 'a', 'one', 10),
+        record('shard', 'a', 'one', 11),
+        record('job', 'b', 'two', 12),
+        record('job', 'a', undefined, 13),
+        record('shard', 'b', 'one', 9),
+        record('job', 'a', 'one', 14),
+      ] as const
+      store.read((reader) => {
+        expect(reader.groupHistory('one', 0, 10)).toEqual([
+          { sequence: sequences[0], kind: 'job', id: 'a', group: 'one', at: 10, data: { at: 10 } },
+          { sequence: sequences[1], kind: 'shard', id: 'a', group: 'one', at: 11, data: { at: 11 } },
+          { sequence: sequences[4], kind: 'shard', id: 'b', group: 'one', at: 9, data: { at: 9 } },
+          { sequence: sequences[5], kind: 'job', id: 'a', group: 'one', at: 14, data: { at: 14 } },
+        ])
+        expect(reader.groupHistory('one', sequences[1], 1).map(({ at }) => at)).toEqual([9])
+        expect(reader.groupHistory('one', sequences[2], 10).map(({ at }) => at)).toEqual([9, 14])
+        expect(reader.groupHistory('one', sequences[5], 10)).toEqual([])
+        expect(reader.groupHistory('one', 0, 0)).toEqual([])
+        expect(reader.groupHistory('two', -1, 10).map(({ at }) => at)).toEqual([12])
+        expect(reader.groupHistory('none', 0, 10)).toEqual([])
+        expect(reader.history('job', 'a', 0, 10).map(({ at, group }) => [at, group])).toEqual([
+          [10, 'one'],
+          [13, undefined],
+          [14, 'one'],
+        ])
+      })
+      store.transact((tx) => tx.remove('job', 'a'))
+      expect(store.read((reader) => reader.groupHistory('one', 0, 10).map(({ at }) => at))).toEqual([11, 9])
+    },
+  },
+  {
+    name: 'visits each entry of a large group once, page by page, while the objects that were read are dropped',
+    run({ open }) {
+      using store = open()
+      const objects = 3000
+      store.transact((tx) => {
+        for (let index = 0; index < objects; index += 1) tx.record({ kind: 'shard', id: `s${(index * 769) % objects}`, group: 'g', at: index, data: index })
+      })
+      const visited: number[] = []
+      for (let after = 0, pages = 0; pages < 40; pages += 1) {
+        const page = store.read((reader) => reader.groupHistory('g', after, 97))
+        if (page.length === 0) break
+        visited.push(...page.map(({ at }) => at))
+        after = page.at(-1)?.sequence as number
+        // What was read may go while the rest is still to be read.
+        store.transact((tx) => page.forEach(({ id }) => tx.remove('shard', id)))
+      }
+      expect(visited).toEqual(Array.from({ length: objects }, (_, index) => index))
+      expect(store.read((reader) => reader.groupHistory('g', 0, 10))).toEqual([])
     },
   },
   {
@@ -508,6 +568,9 @@ export const stateStoreCases: readonly ConformanceCase[] = [
         (tx) => tx.put(row('a', { open: 1 as unknown as boolean })),
         (tx) => tx.put(row('a', { state: null as unknown as string })),
         (tx) => tx.record({ kind: 'job', id: 'a', at: NaN, data: 1 }),
+        (tx) => tx.record({ kind: 'job', id: 'a', group: '', at: 1, data: 1 }),
+        (tx) => tx.groupHistory('g', 0.5, 1),
+        (tx) => tx.groupHistory('g', 0, -1),
         (tx) => tx.deadline('job', 'a', Infinity),
         (tx) => tx.enqueue(effect('a', { bytes: 'text' as unknown as Uint8Array })),
         (tx) => tx.list('job', { limit: -1 }),

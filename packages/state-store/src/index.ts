@@ -21,11 +21,12 @@ export interface Row {
   readonly data: Data
 }
 
-/** `sequence` is given by the store, rising over all entries. */
+/** `sequence` is given by the store, rising over all entries. `group` puts entries of several objects into one history besides: those of a job and of its parts. */
 export interface HistoryEntry {
   readonly sequence: number
   readonly kind: string
   readonly id: string
+  readonly group?: string
   readonly at: number
   readonly data: Data
 }
@@ -65,6 +66,8 @@ export interface Reader {
   list(kind: string, where: ListWhere): readonly Row[]
   /** Entries of one object with a higher sequence, oldest first. */
   history(kind: string, id: string, after: number, limit: number): readonly HistoryEntry[]
+  /** Entries of one group with a higher sequence, oldest first, whatever their objects; a page costs no more than the page. */
+  groupHistory(group: string, after: number, limit: number): readonly HistoryEntry[]
   /** Deadlines at or before `now`, earliest first. */
   due(now: number, limit: number): readonly Deadline[]
   nextDeadline(): number | undefined
@@ -77,7 +80,7 @@ export interface Transaction extends Reader {
   nested<T>(work: () => T): T
   /** Replaces the whole row. */
   put(row: Row): void
-  /** Drops the row, its history and its deadline. Effects that are pending stay: see `cancel`. */
+  /** Drops the row, its history (from its groups too) and its deadline. Effects that are pending stay: see `cancel`. */
   remove(kind: string, id: string): void
   /** Returns the entry's sequence. */
   record(entry: Omit<HistoryEntry, 'sequence'>): number

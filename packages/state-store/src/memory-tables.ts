@@ -24,6 +24,7 @@ interface KindTable {
 export interface Tables {
   readonly kinds: Map<string, KindTable>
   readonly history: Map<string, HistoryEntry[]>
+  readonly groups: Map<string, SortedList<HistoryEntry>>
   readonly deadlines: Map<string, Due>
   readonly dueOrder: SortedList<Due>
   readonly outbox: Map<number, OutboxEntry>
@@ -34,11 +35,13 @@ export interface Tables {
 }
 
 const compareDue = (a: Due, b: Due): number => a.at - b.at || compareKeys(a.key, b.key)
+const compareEntries = (a: HistoryEntry, b: HistoryEntry): number => a.sequence - b.sequence
 const compareIds = (a: number, b: number): number => a - b
 
 export const emptyTables = (): Tables => ({
   kinds: new Map(),
   history: new Map(),
+  groups: new Map(),
   deadlines: new Map(),
   dueOrder: sortedList(compareDue),
   outbox: new Map(),
@@ -48,7 +51,7 @@ export const emptyTables = (): Tables => ({
   outboxId: 0,
 })
 
-const cloneIndex = <K>(index: Map<K, SortedList<string>>): Map<K, SortedList<string>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
+const cloneIndex = <K, T>(index: Map<K, SortedList<T>>): Map<K, SortedList<T>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
 
 /** Entries and rows are frozen and shared; what holds them is copied. */
 export const cloneTables = (tables: Tables): Tables => ({
@@ -65,6 +68,7 @@ export const cloneTables = (tables: Tables): Tables => ({
     ]),
   ),
   history: new Map([...tables.history].map(([key, entries]) => [key, entries.slice()])),
+  groups: cloneIndex(tables.groups),
   deadlines: new Map(tables.deadlines),
   dueOrder: tables.dueOrder.clone(),
   outbox: new Map(tables.outbox),
@@ -139,6 +143,30 @@ export const listRows = (tables: Tables, kind: string, { parent, state, open, af
     if (found.length === limit) break
   }
   return found
+}
+
+/** A place in a group's history: nothing of an entry but its sequence is compared. */
+const place = (sequence: number): HistoryEntry => ({ sequence, kind: '', id: '', at: 0, data: null })
+
+export const groupEntries = (tables: Tables, group: string, after: number, limit: number): HistoryEntry[] => {
+  const found: HistoryEntry[] = []
+  if (limit === 0) return found
+  for (const entry of tables.groups.get(group)?.after(place(after)) ?? []) if (found.push(entry) === limit) break
+  return found
+}
+
+export const addToGroup = (tables: Tables, entry: HistoryEntry): void => {
+  if (entry.group === undefined) return
+  const entries = tables.groups.get(entry.group) ?? sortedList(compareEntries)
+  if (entries.size() === 0) tables.groups.set(entry.group, entries)
+  entries.add(entry)
+}
+
+export const takeFromGroup = (tables: Tables, entry: HistoryEntry): void => {
+  if (entry.group === undefined) return
+  const entries = tables.groups.get(entry.group)
+  entries?.delete(entry)
+  if (entries?.size() === 0) tables.groups.delete(entry.group)
 }
 
 export const setDue = (tables: Tables, key: string, due: Due | undefined): Due | undefined => {

@@ -11,7 +11,21 @@ import {
   refusePromise,
 } from './checked.ts'
 import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, type StateStore, StateStoreError, type Transaction } from './index.ts'
-import { addToOutbox, cloneTables, emptyTables, listRows, objectKey, rowOf, setDue, setRow, type Tables, takeFromOutbox } from './memory-tables.ts'
+import {
+  addToGroup,
+  addToOutbox,
+  cloneTables,
+  emptyTables,
+  groupEntries,
+  listRows,
+  objectKey,
+  rowOf,
+  setDue,
+  setRow,
+  type Tables,
+  takeFromGroup,
+  takeFromOutbox,
+} from './memory-tables.ts'
 
 const contents = new WeakMap<Snapshot, Tables>()
 
@@ -116,6 +130,12 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       }
       return entries.slice(low, low + limit)
     },
+    groupHistory(group, after, limit) {
+      usable('read')
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
+      return groupEntries(tables, group, after, limit)
+    },
     due(now, limit) {
       usable('read')
       checkedTime(now, 'now')
@@ -178,10 +198,12 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       const due = setDue(tables, key, undefined)
       const entries = tables.history.get(key)
       tables.history.delete(key)
+      for (const entry of entries ?? []) takeFromGroup(tables, entry)
       undo.push(() => {
         setRow(tables, kind, id, row)
         setDue(tables, key, due)
         if (entries) tables.history.set(key, entries)
+        for (const entry of entries ?? []) addToGroup(tables, entry)
       })
     },
     record(entry) {
@@ -194,8 +216,10 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       const added = Object.freeze({ sequence, ...kept })
       if (entries) entries.push(added)
       else tables.history.set(key, [added])
+      addToGroup(tables, added)
       undo.push(() => {
         tables.sequence = sequence - 1
+        takeFromGroup(tables, added)
         if (entries) entries.pop()
         else tables.history.delete(key)
       })

@@ -4,7 +4,7 @@ import { StateStoreError } from './errors.ts'
 /** "skrs": marks a file as a state store, so that somebody else's database is not taken for one. */
 const APPLICATION_ID = 0x736b7273
 /** Raise it with every change of the schema, and add the step from the version before. */
-const VERSION = 1
+const VERSION = 2
 
 const schema = `
   CREATE TABLE object (
@@ -16,9 +16,10 @@ const schema = `
   CREATE INDEX object_open ON object (kind, open, id);
 
   CREATE TABLE history (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, group_id TEXT, at REAL NOT NULL, data TEXT NOT NULL
   ) STRICT;
   CREATE INDEX history_object ON history (kind, id, sequence);
+  CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;
 
   CREATE TABLE deadline (kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;
   CREATE INDEX deadline_at ON deadline (at, kind, id);
@@ -29,9 +30,15 @@ const schema = `
   CREATE INDEX outbox_object ON outbox (kind, id);
 `
 
+/** From each earlier version to the one after it, version 1 first. */
+const steps: readonly string[] = [
+  `ALTER TABLE history ADD COLUMN group_id TEXT;
+   CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;`,
+]
+
 const pragma = (database: DatabaseSync, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]
 
-/** Takes the file for this process alone, checks that it is ours to use, and creates the tables in a new one. */
+/** Takes the file for this process alone, checks that it is ours to use, creates the tables in a new one, and brings those of an earlier version up to date. */
 export const prepareDatabase = (database: DatabaseSync, path: string, busyTimeout: number): void => {
   database.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
   // Set before the first access: the lock is then held until the file is closed, and WAL needs no shared memory beside it.
@@ -57,7 +64,9 @@ export const prepareDatabase = (database: DatabaseSync, path: string, busyTimeou
   if (fresh) {
     database.exec(schema)
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
-    database.exec(`PRAGMA user_version = ${VERSION}`)
+  } else {
+    for (const step of steps.slice(Math.max(0, version - 1))) database.exec(step)
   }
+  if (version !== VERSION) database.exec(`PRAGMA user_version = ${VERSION}`)
   database.exec('COMMIT')
 }

@@ -15,6 +15,7 @@ import {
 } from './checked.ts'
 import {
   type Data,
+  type HistoryEntry,
   type ListWhere,
   type OutboxEntry,
   type Reader,
@@ -75,6 +76,7 @@ interface Columns {
   open: number
   version: number
   data: string
+  group_id: string | null
   sequence: number
   outbox_id: number
   at: number
@@ -99,7 +101,8 @@ const statementsOf = (database: DatabaseSync) => {
     ),
     remove: database.prepare('DELETE FROM object WHERE kind = ? AND id = ?'),
     history: database.prepare('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
-    record: database.prepare('INSERT INTO history (kind, id, at, data) VALUES (?, ?, ?, ?)'),
+    groupHistory: database.prepare('SELECT * FROM history WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
+    record: database.prepare('INSERT INTO history (kind, id, group_id, at, data) VALUES (?, ?, ?, ?, ?)'),
     forget: database.prepare('DELETE FROM history WHERE kind = ? AND id = ?'),
     due: database.prepare('SELECT kind, id, at FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?'),
     nextDeadline: database.prepare('SELECT min(at) AS at FROM deadline'),
@@ -202,6 +205,11 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
     return { outboxId: outbox_id, kind, id, type, lane, data: parsed(data), ...(bytes === null ? {} : { bytes }) }
   }
 
+  const entryOf = (record: unknown): HistoryEntry => {
+    const { sequence, kind, id, group_id, at, data } = record as Columns
+    return { sequence, kind, id, ...(group_id === null ? {} : { group: group_id }), at, data: parsed(data) }
+  }
+
   const reader: Reader = {
     get(kind, id) {
       return query(() => {
@@ -216,12 +224,12 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
     history(kind, id, after, limit) {
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      return query(() =>
-        statements.history.all(kind, id, after, limit).map((record) => {
-          const entry = record as unknown as Columns
-          return { sequence: entry.sequence, kind: entry.kind, id: entry.id, at: entry.at, data: parsed(entry.data) }
-        }),
-      )
+      return query(() => statements.history.all(kind, id, after, limit).map(entryOf))
+    },
+    groupHistory(group, after, limit) {
+      checkedAfter(after, 'after')
+      checkedCount(limit, 'limit')
+      return query(() => statements.groupHistory.all(group, after, limit).map(entryOf))
     },
     due(now, limit) {
       checkedTime(now, 'now')
@@ -276,8 +284,8 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
       })
     },
     record(entry) {
-      const { kind, id, at, data } = checkedEntry(entry)
-      return write(() => Number(statements.record.run(kind, id, at, JSON.stringify(data)).lastInsertRowid))
+      const { kind, id, group, at, data } = checkedEntry(entry)
+      return write(() => Number(statements.record.run(kind, id, group ?? null, at, JSON.stringify(data)).lastInsertRowid))
     },
     deadline(kind, id, at) {
       checkedName(kind, 'kind')

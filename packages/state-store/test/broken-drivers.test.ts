@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ConformanceStores, stateStoreCases } from '../src/conformance.ts'
-import type { Reader, StateStore, Transaction } from '../src/index.ts'
+import type { HistoryEntry, Reader, StateStore, Transaction } from '../src/index.ts'
 import { memoryStores } from './stores.ts'
 
 // A conformance suite is worth what it catches: each of these drivers breaks one promise, and some case must fail on it.
@@ -55,6 +55,34 @@ const broken: Readonly<Record<string, ConformanceStores>> = {
   'a deadline is never cleared': breaking((tx) => ({ deadline: (kind, id, at) => at !== undefined && tx.deadline(kind, id, at) })),
   'history starts over': breaking((tx) => ({ history: (kind, id, _, limit) => tx.history(kind, id, 0, limit) })),
   'history in reverse': breaking((tx) => ({ history: (kind, id, after, limit) => tx.history(kind, id, after, limit).toReversed() })),
+  'the history of a group starts over': breaking((tx) => ({ groupHistory: (group, _, limit) => tx.groupHistory(group, 0, limit) })),
+  'the history of a group includes the entry to start after': breaking((tx) => ({
+    groupHistory: (group, after, limit) => tx.groupHistory(group, after - 1, limit),
+  })),
+  'the history of a group ignores the limit': breaking((tx) => ({ groupHistory: (group, after) => tx.groupHistory(group, after, 1e6) })),
+  'the history of a group is of one kind': breaking((tx) => ({
+    groupHistory: (group, after, limit) => tx.groupHistory(group, after, limit).filter(({ kind }) => kind === 'job'),
+  })),
+  'groups are one': breaking((tx) => ({
+    record: (entry) => tx.record({ ...entry, group: 'g' }),
+    groupHistory: (_, after, limit) => tx.groupHistory('g', after, limit),
+  })),
+  'groups are forgotten': breaking((tx) => ({ record: ({ group: _, ...entry }) => tx.record(entry) })),
+  'remove leaves the object in its group': (() => {
+    const keptBy = new WeakMap<Transaction['get'], HistoryEntry[]>()
+    const keptOf = ({ get }: Transaction): HistoryEntry[] => keptBy.get(get) ?? keptBy.set(get, []).get(get) ?? []
+    return breaking((tx) => ({
+      record: (entry) => {
+        const sequence = tx.record(entry)
+        keptOf(tx).push({ ...entry, sequence })
+        return sequence
+      },
+      groupHistory: (group, after, limit) =>
+        keptOf(tx)
+          .filter((entry) => entry.group === group && entry.sequence > after)
+          .slice(0, limit),
+    }))
+  })(),
   'remove keeps the row': breaking(() => ({ remove: () => {} })),
   'put merges with the row before': breaking((tx) => ({ put: (row) => tx.put({ ...tx.get(row.kind, row.id), ...row }) })),
   'put shares by kind': breaking((tx) => ({ put: (row) => tx.put({ ...row, kind: 'job' }) })),

@@ -9,6 +9,7 @@ const directory = temporaryDirectory()
 
 const kind = fc.constantFrom('job', 'shard')
 const id = fc.constantFrom('a', 'b', 'B', 'é', '\ue000', '😀', 'aa')
+const group = fc.constantFrom('g', 'h')
 const text = fc.constantFrom('x', 'y', '')
 const data = fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<Data>
 const at = fc.oneof(fc.integer({ min: -3, max: 12 }), fc.double({ min: 0, max: 10, noNaN: true }))
@@ -28,7 +29,7 @@ const write: fc.Arbitrary<Step> = fc.oneof(
       (tx) =>
         tx.remove(k, i),
   ),
-  fc.record({ kind, id, at, data }).map(
+  fc.record({ kind, id, group, at, data }, { requiredKeys: ['kind', 'id', 'at', 'data'] }).map(
     (entry): Step =>
       (tx) =>
         tx.record(entry),
@@ -71,6 +72,11 @@ const look: fc.Arbitrary<Step> = fc.oneof(
       (tx) =>
         tx.history(k, i, from, most),
   ),
+  fc.tuple(group, after, limit).map(
+    ([g, from, most]): Step =>
+      (tx) =>
+        tx.groupHistory(g, from, most),
+  ),
   fc.tuple(at, limit).map(
     ([now, most]): Step =>
       (tx) => [tx.due(now, most), tx.nextDeadline()],
@@ -108,6 +114,7 @@ const everything = (store: StateStore): unknown =>
       reader.list(k, { limit: 100 }),
       ...['a', 'b', 'B', 'é', '\ue000', '😀', 'aa'].map((i) => reader.history(k, i, 0, 100)),
     ]),
+    ...['g', 'h'].map((g) => reader.groupHistory(g, 0, 100)),
     reader.due(100, 100),
     reader.pending(0, 100),
   ])

@@ -113,6 +113,24 @@ test('a file of a newer version, of another program, or of no program is refused
   expect(() => sqliteStateStore({ path: directory })).toThrow(code('store-unavailable'))
 })
 
+test('a file of the version before history had groups is brought up to date, with what it held', () => {
+  const path = join(directory, 'older.db')
+  const first = sqliteStateStore({ path })
+  first.transact((tx) => tx.record({ kind: 'job', id: 'a', at: 1, data: 'kept' }))
+  first[Symbol.dispose]()
+  const database = new DatabaseSync(path)
+  database.exec('DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1')
+  database.close()
+  for (const times of [1, 2]) {
+    using store = sqliteStateStore({ path })
+    store.transact((tx) => tx.record({ kind: 'job', id: 'a', group: 'g', at: 2, data: 'new' }))
+    store.read((reader) => {
+      expect(reader.history('job', 'a', 0, 1).map(({ data }) => data)).toEqual(['kept'])
+      expect(reader.groupHistory('g', 0, 10)).toHaveLength(times)
+    })
+  }
+})
+
 test('damaged data is reported as such, and a failure inside a transaction undoes it whole although the work catches it', () => {
   const path = join(directory, 'damaged.db')
   const store = sqliteStateStore({ path })
@@ -153,5 +171,8 @@ test('pages of every kind of list come from an index, not from a sort or a scan'
   }
   expect(plan('SELECT kind, id, at FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?')).toContain('USING COVERING INDEX deadline_at')
   expect(plan('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?')).not.toContain('TEMP B-TREE')
+  const group = plan('SELECT * FROM history WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?')
+  expect(group).toContain('USING INDEX history_group')
+  expect(group).not.toContain('TEMP B-TREE')
   database.close()
 })

@@ -20,6 +20,10 @@ export interface Kind {
   /** The machine never reads the store: what it must know is handed to it, read in the same transaction. */
   facts(reader: Reader, id: string, row: Row | undefined, event: ObjectEvent): object
   parent(context: Data): string | undefined
+  /** The job whose history has its entries, besides its own. */
+  group?(context: Data): string | undefined
+  /** Its end is written down, so that it is forgotten, with all that belongs to it, once it was kept long enough. */
+  readonly forgotten?: true
   /** What the object holds in a state; absent = nothing, ever. */
   holds?(state: string, context: Data): Holding | undefined
   /** What to do about an event for an object that is final. */

@@ -1,10 +1,12 @@
 import type { Data, Row, StateStore, Transaction } from '@skrei/state-store'
+import { endedRow, longestResend } from './ended.ts'
 import type { KernelEvent, Output, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
-import { advance, type Kind, type Refused, type Step } from './machine.ts'
+import { advance, type Kind, type Step } from './machine.ts'
+import { type RecordContext, recordRefusal, recordTransition } from './record.ts'
 
 /** What a turn needs besides the store. */
-export interface TurnContext {
+export interface TurnContext extends RecordContext {
   readonly kinds: Readonly<Record<string, Kind>>
   /** The bytes of a message: fixed in the transaction that writes the outbox row. */
   readonly encode: (output: SendOutput) => Uint8Array
@@ -33,7 +35,7 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
         return true
       } catch (error) {
         context.fault(first, error)
-        recordFault(transaction, first, error, now)
+        recordFault(transaction, context, first, error, now)
         return false
       }
     }
@@ -50,10 +52,9 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
     return transitions
   })
 
-/** Only of an object that is there: what a stranger makes up leaves nothing. */
-const recordFault = (transaction: Transaction, { kind, id, event, actor }: KernelEvent, error: unknown, now: number): void => {
-  if (id === '' || transaction.get(kind, id) === undefined) return
-  transaction.record({ kind, id, at: now, data: { event: event.type, actor, fault: String(error).slice(0, 1000) } })
+const recordFault = (transaction: Transaction, context: TurnContext, event: KernelEvent, error: unknown, now: number): void => {
+  const kind = context.kinds[event.kind]
+  if (kind) recordRefusal(transaction, context, kind, transaction.get(event.kind, event.id), event, { fault: String(error).slice(0, 1000) }, now)
 }
 
 const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number): Transition[] => {
@@ -65,7 +66,9 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
     if (kind === undefined) throw new Error(`no machine for ${event.kind}`)
     const row = transaction.get(event.kind, event.id)
     const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
-    const freed = 'refused' in step ? refuse(transaction, event, step, now) : save(transaction, kind, row, event, step, now, transitions)
+    let freed = false
+    if ('refused' in step) recordRefusal(transaction, context, kind, row, event, { refused: step.refused }, now)
+    else freed = save(transaction, context, kind, row, event, step, now, transitions)
     const { kind: from, id: by } = event
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
@@ -79,6 +82,7 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
 /** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
 const save = (
   transaction: Transaction,
+  context: TurnContext,
   kind: Kind,
   before: Row | undefined,
   event: KernelEvent,
@@ -91,13 +95,8 @@ const save = (
   transaction.put({ kind: event.kind, id: event.id, ...(parent !== undefined && { parent }), state, open, version: (before?.version ?? 0) + 1, data })
   if (!open) transaction.deadline(event.kind, event.id, undefined)
   else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
-  if (state !== before?.state)
-    transaction.record({
-      kind: event.kind,
-      id: event.id,
-      at: now,
-      data: { event: event.event.type, actor: event.actor, from: before?.state ?? null, to: state },
-    })
+  if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
+  if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
   transitions.push({
     kind: event.kind,
     id: event.id,
@@ -113,13 +112,6 @@ const save = (
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data))
 }
 
-const refuse = (transaction: Transaction, event: KernelEvent, step: Refused, now: number): boolean => {
-  // An object that never was has no history: a stranger's message must not grow the store.
-  if (step.refused !== 'unknown-object')
-    transaction.record({ kind: event.kind, id: event.id, at: now, data: { event: event.event.type, actor: event.actor, refused: step.refused } })
-  return false
-}
-
 const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, context: TurnContext, now: number) => ({
   kind: event.kind,
   id: event.id,
@@ -127,7 +119,7 @@ const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, c
     ? {
         type: 'send',
         lane: `send ${output.to}`,
-        data: { to: output.to, message: output.type, dropAt: now + output.expires } as Data,
+        data: { to: output.to, message: output.type, dropAt: now + Math.min(output.expires, longestResend) } as Data,
         bytes: context.encode(output),
       }
     : { type: output.type, lane: `${event.kind} ${event.id}`, data: output.data }),

@@ -25,6 +25,8 @@ export interface RequesterWorld {
 /** Ids of shards sort by their index. */
 export const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
 
+export const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
+
 /** A list this short travels in the ask; a longer one is queried by whoever stages it. */
 const inlineFiles = 32
 const inlineBytes = 16_384
