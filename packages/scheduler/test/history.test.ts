@@ -2,7 +2,8 @@ import { cidOf } from '@skrei/job-spec'
 import { type AnyMessage, decodeMessage, encodeMessage, executionId } from '@skrei/protocol'
 import { expect, test } from 'vitest'
 import type { HistoryItem } from '../src/index.ts'
-import { createWorld, noopJob, type SimulatedNode, type World } from './world.ts'
+import { createSimulation, type SimulatedNode, type Simulation } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
 
 const everything = (node: SimulatedNode, job: string): readonly HistoryItem[] => node.scheduler.history(job, { limit: 100_000 })
 
@@ -20,7 +21,7 @@ const collect = (items: AsyncIterable<HistoryItem>, pause?: () => Promise<void>)
 }
 
 test('the history of a job is one list over the job, its shards and its executions, with time, cause and actor', async () => {
-  const world = await createWorld({ nodes: 3, requesterOnly: true })
+  const world = await createSimulation({ nodes: 3, requesterOnly: true })
   const requester = world.node(0)
   const other = await requester.scheduler.submit(noopJob())
   const job = await requester.scheduler.submit(noopJob({ sharding: { count: 4 } }))
@@ -55,7 +56,7 @@ test('the history of a job is one list over the job, its shards and its executio
 })
 
 test('a compute node has the history of each execution that it runs', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const job = await world.node(0).scheduler.submit(noopJob())
   await world.finish(world.node(0), job)
   await world.clock.advance(10_000)
@@ -77,7 +78,7 @@ test('a compute node has the history of each execution that it runs', async () =
 })
 
 test('a subscription replays, goes on live without a gap or a repetition, and ends with the job', async () => {
-  const world = await createWorld({ nodes: 3, requesterOnly: true })
+  const world = await createSimulation({ nodes: 3, requesterOnly: true })
   const requester = world.node(0)
   const job = await requester.scheduler.submit(noopJob({ sharding: { count: 100 }, engine: { type: 'noop', duration: 3000, files: {} } }))
   const early = collect(requester.scheduler.subscribe(job))
@@ -110,7 +111,7 @@ test('a subscription replays, goes on live without a gap or a repetition, and en
 })
 
 test('a subscription takes from the store what its reader takes from it, and no more than a page ahead', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const requester = world.node(0)
   const job = await requester.scheduler.submit(noopJob({ sharding: { count: 150 }, engine: { type: 'noop', duration: 10, files: {} } }))
   let entries = 0
@@ -140,7 +141,7 @@ test('a subscription takes from the store what its reader takes from it, and no 
 })
 
 test('a subscription ends with its signal, and rejects when the node stops or where there is no such job', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const requester = world.node(0)
   const job = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 60_000, files: {} } }))
   const controller = new AbortController()
@@ -157,7 +158,7 @@ test('a subscription ends with its signal, and rejects when the node stops or wh
 })
 
 test('whoever knows the last sequence goes on after a restart of the node where it was', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const requester = world.node(0)
   const job = await requester.scheduler.submit(noopJob({ sharding: { count: 6 }, engine: { type: 'noop', duration: 4000, files: {} }, retry: { attempts: 5 } }))
   const before = collect(requester.scheduler.subscribe(job))
@@ -175,7 +176,7 @@ test('whoever knows the last sequence goes on after a restart of the node where 
 })
 
 /** A peer that says what it likes, each time as if it had just been started: then nothing that it says is a repetition. */
-const peer = async (world: World, id: string) => {
+const peer = async (world: Simulation, id: string) => {
   const transport = world.network.join(id)
   await transport.start()
   const got: AnyMessage[] = []
@@ -197,7 +198,7 @@ const peer = async (world: World, id: string) => {
 }
 
 test('a party that repeats itself fills no history: so much is recorded, the rest is counted, and the change that counts is still recorded', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, settings: { refusals: 20 } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: { refusals: 20 } })
   const node = world.node(1)
   const evil = await peer(world, 'evil')
   const task = {
@@ -232,7 +233,7 @@ test('a party that repeats itself fills no history: so much is recorded, the res
 })
 
 test('a stranger leaves nothing in the history of a job, running or over', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const requester = world.node(0)
   const evil = await peer(world, 'evil')
   const job = await requester.scheduler.submit(noopJob())

@@ -5,7 +5,8 @@ import { memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import { expect, test } from 'vitest'
 import { endedRow, longestResend, shortestKeep } from '../src/kernel/ended.ts'
 import { forgetEnded } from '../src/retention.ts'
-import { createWorld, noopJob, type SimulatedNode } from './world.ts'
+import { createSimulation, type SimulatedNode } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
 
 const hour = 3_600_000
 const day = 24 * hour
@@ -20,7 +21,7 @@ const total = (counts: Readonly<Record<string, number>>): number => Object.value
 const nothing = Object.fromEntries(kinds.map((kind) => [kind, 0]))
 
 test('a job is kept for its time after its end, and then nothing is left of it, on either side', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, settings: { ...quiet, keepJobs: 3 * day } })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: { ...quiet, keepJobs: 3 * day } })
   const [requester, compute] = [world.node(0), world.node(1)]
   const job = await requester.scheduler.submit(noopJob({ sharding: { count: 5 } }))
   await world.finish(requester, job)
@@ -42,7 +43,7 @@ test('a job is kept for its time after its end, and then nothing is left of it, 
 })
 
 test('the store is as large after 1,000 short jobs as after the first day of them', async () => {
-  const world = await createWorld({ nodes: 1, settings: quiet })
+  const world = await createSimulation({ nodes: 1, settings: quiet })
   const node = world.node(0)
   const jobs: string[] = []
   const executions = new Set<string>()
@@ -62,7 +63,7 @@ test('the store is as large after 1,000 short jobs as after the first day of the
 }, 30_000)
 
 test('a job that runs for longer than jobs are kept is left alone while others go', async () => {
-  const world = await createWorld({ nodes: 1, settings: quiet })
+  const world = await createSimulation({ nodes: 1, settings: quiet })
   const node = world.node(0)
   const long = await node.scheduler.submit(
     noopJob({ engine: { type: 'noop', duration: 4 * day, files: { '/out/a': 'x' } }, timeouts: { execution: 5 * day, total: 6 * day } }),
@@ -80,7 +81,7 @@ test('a job that runs for longer than jobs are kept is left alone while others g
 })
 
 test('a large job goes in many small transactions, and a node that is killed in between goes on after its restart', async () => {
-  const world = await createWorld({ nodes: 1, settings: quiet })
+  const world = await createSimulation({ nodes: 1, settings: quiet })
   const node = world.node(0)
   const job = await node.scheduler.submit(
     noopJob({ inputs: [{ source: { type: 'inline', text: '400' }, path: '/in' }], sharding: { glob: '*' }, engine: { type: 'noop', duration: 1, files: {} } }),
@@ -186,7 +187,7 @@ test('whatever write it dies at, what is over goes whole and what is not stays w
 })
 
 test('an ask that is repeated is not run again, and an award of an execution that is forgotten is refused as unknown', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, settings: quiet })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: quiet })
   const node = world.node(1)
   const transport = world.network.join('peer')
   await transport.start()
@@ -233,7 +234,7 @@ test('an ask that is repeated is not run again, and an award of an execution tha
 })
 
 test('no message is sent later than what receivers remember allows, however long its sender would wait', async () => {
-  const world = await createWorld({ nodes: 2, requesterOnly: true, settings: quiet })
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: quiet })
   const [requester, node] = [world.node(0), world.node(1)]
   world.network.block(requester.id, node.id)
   const job = await requester.scheduler.submit(noopJob({ timeouts: { queue: 3 * day, total: 4 * day } }))
