@@ -50,6 +50,16 @@ export interface ComputeOptions {
   readonly executors: readonly Executor[]
   /** What executions may hold together: milli-CPU, bytes, bytes. */
   readonly capacity: Capacity
+  /**
+   * How much more than its CPU and memory executions may hold together: factors, 1 or more, default 1. For jobs that use less than they ask for; one that uses all of it takes it
+   * from others. A single task never gets more than the node has. Never of disk nor of devices.
+   */
+  readonly overSubscription?: { readonly cpu?: number; readonly memory?: number }
+  /**
+   * Which requesters share a share of the node while others wait, and how large it is beside others': pure, the same answer each time. Weight: above 0. Default: all are one
+   * group. Within a group requesters are equal.
+   */
+  readonly group?: (requester: string) => { readonly name: string; readonly weight: number }
   readonly labels?: Readonly<Record<string, string>>
   /** The operator's own rules over an ask: pure. */
   readonly policy?: (task: Task, requester: string) => readonly Refusal[]

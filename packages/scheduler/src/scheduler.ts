@@ -69,6 +69,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       settings,
       store,
       clock,
+      random: options.random,
       workspace,
       sources,
       publishers,
@@ -84,11 +85,13 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store,
     clock,
     context: {
-      kinds: createKinds({ network, self, settings, specs, directory, compute, heardAt: (node) => leases.heardAt(node), settledIn }),
+      kinds: createKinds({ network, self, settings, specs, directory, now: () => clock.now(), compute, heardAt: (node) => leases.heardAt(node), settledIn }),
       encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
       freed: (transaction) => compute?.freed(transaction) ?? [],
       refusals: settings.refusals,
       recorded: histories.recorded,
+      saved: (transition) => compute?.saved(transition) ?? false,
+      undone: () => compute?.undone(),
       report,
       fault: (event, error) =>
         logger.error('an event broke its machine', {
@@ -172,13 +175,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const onTransition = (transition: Transition): void => {
-    if (transition.kind === 'compute') {
-      if (compute?.noted(transition)) serveQueue()
-    }
     if (listeners.size > 0) tell(describe(transition))
   }
 
-  /** Lets waiting asks go on that fit into what is free now. */
+  /** Lets the first waiting ask go on that fits into what is free now: in the same turn, the others follow. */
   const serveQueue = (): void => {
     const events = compute === undefined ? [] : store.read(compute.freed)
     if (events.length > 0) void kernel.submit(events.map((event) => ({ ...event, actor: 'queue' }))).catch(report)

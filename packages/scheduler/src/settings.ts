@@ -28,18 +28,24 @@ export interface Settings {
   readonly stop: number
   /** How long a compute node keeps outputs without a word from the requester, at most. */
   readonly retention: number
-  /** Before nodes are asked again when none could bid. */
+  /** Before nodes are asked again when none could bid; as a compute node, what it tells those that it sends away, at least. */
   readonly retryAfter: number
+  /** As a requester, how long a node's `retryAfter` is honoured; as a compute node, how long it lets a requester wait, at most. */
+  readonly longestRetryAfter: number
   /** How many shards of a job are open at once. */
   readonly window: number
   /** How many asks wait at a compute node; one requester has half of it at most. */
   readonly queue: number
   /** How many bids of one requester a node holds capacity for, before they are awarded. */
   readonly reservations: number
+  /** What share of the node these bids may hold together while others wait; one is always allowed. */
+  readonly reservedShare: number
+  /** How many bids of one requester may come to nothing before it has to wait for more; an award makes up for `maxAsks` of them. */
+  readonly lapses: number
   /** How long an ask may wait here, whatever its requester says. */
   readonly longestQueue: number
-  /** How long a head of the queue waits before nobody may take of what it lacks. */
-  readonly patience: number
+  /** How often asks may be served before the one whose turn it is, taking of what it lacks; then nobody may until it is served. */
+  readonly bypasses: number
   /** How long a node's announcement holds. */
   readonly announcementTtl: number
   /** How long a job is kept after its end, with its shards, its executions and their history; a day at least, because messages about it may be on their way. */
@@ -69,11 +75,14 @@ export const defaultSettings: Settings = Object.freeze({
   stop: 60 * second,
   retention: 3600 * second,
   retryAfter: second,
+  longestRetryAfter: 60 * second,
   window: 64,
   queue: 10_000,
   reservations: 256,
+  reservedShare: 0.5,
+  lapses: 32,
   longestQueue: 3600 * second,
-  patience: 10 * second,
+  bypasses: 16,
   announcementTtl: 90 * second,
   keepJobs: 7 * 86_400 * second,
   keepExecutions: 2 * 86_400 * second,

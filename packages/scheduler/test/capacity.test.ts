@@ -2,12 +2,11 @@ import type { Task } from '@skrei/job-spec'
 import { memoryStateStore } from '@skrei/state-store/memory'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { allocate } from '../src/compute/capacity.ts'
-import { createAskQueue } from '../src/compute/queue.ts'
+import { allocate, freeOf, limitsOf } from '../src/compute/capacity.ts'
 import { moveLedger, readLedger } from '../src/kernel/ledger.ts'
 import type { Holding } from '../src/kernel/machine.ts'
 
-const capacity = { cpu: 4000, memory: 8000, disk: 10_000 }
+const capacity = limitsOf({ cpu: 4000, memory: 8000, disk: 10_000 })
 const devices = [
   { id: 'a', kind: 'gpu', vendor: 'nvidia', model: 'NVIDIA A100-SXM4-40GB', memory: 40e9 },
   { id: 'b', kind: 'gpu', vendor: 'nvidia', model: 'NVIDIA A100-SXM4-80GB', memory: 80e9 },
@@ -57,6 +56,22 @@ describe('allocate', () => {
   })
 })
 
+describe('over-subscription', () => {
+  const limits = limitsOf({ cpu: 4000, memory: 8000, disk: 10_000 }, { cpu: 1.5 })
+
+  test('together tasks get more than there is, one never does', () => {
+    expect(allocate(task({ cpu: 2000 }), limits, [], { ...empty, cpu: 4000 })).toEqual({ devices: [] })
+    expect(allocate(task({ cpu: 2001 }), limits, [], { ...empty, cpu: 4000 })).toEqual({ refusal: expect.objectContaining({ code: 'busy', available: 2000 }) })
+    expect(allocate(task({ cpu: 4001 }), limits, [], empty)).toEqual({ refusal: expect.objectContaining({ code: 'exceeds-node', available: 4000 }) })
+    expect(freeOf(limits, empty)).toEqual({ cpu: 4000, memory: 8000, disk: 10_000 })
+    expect(allocate(task({ memory: 1 }), limits, [], { ...empty, memory: 8000 })).toEqual({ refusal: expect.objectContaining({ code: 'busy' }) })
+  })
+
+  test.each([0.9, 0, -1, Number.NaN, Number.POSITIVE_INFINITY])('a factor of %s is refused', (cpu) => {
+    expect(() => limitsOf({ cpu: 1, memory: 1, disk: 1 }, { cpu })).toThrow('overSubscription.cpu')
+  })
+})
+
 test('the ledger is the sum of what is held, whatever comes and goes, and no device is held twice', () => {
   const holding = fc.option(fc.record({ cpu: fc.nat(1000), memory: fc.nat(1000), disk: fc.nat(1000), devices: fc.constant([] as readonly string[]) }), {
     nil: undefined,
@@ -79,38 +94,4 @@ test('the ledger is the sum of what is held, whatever comes and goes, and no dev
   store.transact((transaction) => moveLedger(transaction, 'x', undefined, gpu('a')))
   expect(() => store.transact((transaction) => moveLedger(transaction, 'y', undefined, gpu('b', 'a')))).toThrow('device a is held by x')
   expect(store.read(readLedger).devices).toEqual({ a: 'x' })
-})
-
-describe('the queue of asks', () => {
-  const first = (queue: ReturnType<typeof createAskQueue>, count: number): readonly string[] => [...queue.order()].slice(0, count)
-
-  test('requesters take turns: one with many asks does not starve another with one', () => {
-    const queue = createAskQueue()
-    for (let index = 0; index < 1000; index++) queue.add('greedy', `g${index}`, index)
-    queue.add('modest', 'm0', 1000)
-    expect(first(queue, 4)).toEqual(['g0', 'm0', 'g1', 'g2'])
-    queue.remove('greedy', 'g0', true)
-    expect(first(queue, 3)).toEqual(['m0', 'g1', 'g2'])
-  })
-
-  test('an ask that is withdrawn costs its requester no turn', () => {
-    const queue = createAskQueue()
-    for (const id of ['a0', 'a1']) queue.add('a', id, 1)
-    queue.add('b', 'b0', 2)
-    queue.remove('a', 'a0', false)
-    expect(first(queue, 2)).toEqual(['a1', 'b0'])
-  })
-
-  test('it counts, forgets and says since when its head waits', () => {
-    const queue = createAskQueue()
-    expect([queue.size, queue.head(), first(queue, 5)]).toEqual([0, undefined, []])
-    queue.add('r', 'a', 5)
-    queue.add('r', 'a', 5)
-    queue.add('r', 'b', 9)
-    expect([queue.size, queue.sizeOf('r'), queue.sizeOf('s'), queue.head()]).toEqual([2, 2, 0, { id: 'a', since: 5 }])
-    queue.remove('r', 'a', true)
-    queue.remove('r', 'a', true)
-    queue.remove('s', 'b', true)
-    expect([queue.size, queue.head(), first(queue, 5)]).toEqual([1, { id: 'b', since: 9 }, ['b']])
-  })
 })

@@ -36,7 +36,7 @@ export const watchInvariants = (world: Simulation): { checks: number; checkAll()
     }
     const ledger = (node.store.read((reader) => reader.get('ledger', 'node'))?.data ?? { cpu: 0, memory: 0, disk: 0 }) as unknown as Ledger
     for (const resource of resources) {
-      if (held[resource] > node.capacity[resource]) broken(node, 1, `${held[resource]} of ${resource} reserved, ${node.capacity[resource]} there is`)
+      if (held[resource] > node.limits[resource]) broken(node, 1, `${held[resource]} of ${resource} reserved, ${node.limits[resource]} there is`)
       if (held[resource] !== ledger[resource]) broken(node, 1, `the ledger says ${ledger[resource]} of ${resource}, the rows ${held[resource]}`)
     }
 
@@ -48,7 +48,7 @@ export const watchInvariants = (world: Simulation): { checks: number; checkAll()
       if (row === undefined || computeHolds(row.state, row.data as unknown as ComputeContext)?.cpu !== task.resources.cpu)
         broken(node, 2, `${id} runs without a reservation`)
     }
-    if (running.cpu > node.capacity.cpu || running.memory > node.capacity.memory) broken(node, 2, 'more runs than there is room for')
+    if (running.cpu > node.limits.cpu || running.memory > node.limits.memory) broken(node, 2, 'more runs than there is room for')
 
     for (const { id, state, data } of all('shard')) {
       const shard = data as unknown as ShardContext
@@ -56,6 +56,11 @@ export const watchInvariants = (world: Simulation): { checks: number; checkAll()
       const before = results.get(`${node.id} ${id}`)
       if (before !== undefined && before !== result) broken(node, 5, `the result of shard ${id} changed`)
       if (result !== undefined && state === 'completed') results.set(`${node.id} ${id}`, result)
+    }
+
+    for (const { id, data } of compute) {
+      const { bypassed = 0 } = data as unknown as ComputeContext
+      if (bypassed > world.bypasses) broken(node, 15, `${id} was bypassed ${bypassed} times`)
     }
 
     const deadlines = new Set(node.store.read((reader) => reader.due(Number.MAX_SAFE_INTEGER, everything)).map(({ kind, id }) => `${kind} ${id}`))

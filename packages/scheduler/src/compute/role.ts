@@ -1,7 +1,7 @@
 import type { Executor } from '@skrei/executor'
 import type { Device, FileEntry, Task } from '@skrei/job-spec'
 import { cidOf } from '@skrei/job-spec'
-import type { OutboxEntry, Reader, Row, StateStore } from '@skrei/state-store'
+import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
@@ -12,9 +12,9 @@ import type { Performer } from '../kernel/outbox.ts'
 import type { ComputeContext, ComputeFacts } from '../machines/compute-execution.ts'
 import type { ComputeOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
+import { createAdmission } from './admission.ts'
 import { assess } from './assess.ts'
-import { allocate, freeOf } from './capacity.ts'
-import { createAskQueue } from './queue.ts'
+import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
 
@@ -23,6 +23,8 @@ export interface ComputeWorld {
   readonly settings: Settings
   readonly store: StateStore
   readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
   readonly workspace: Workspace
   readonly sources: ReadonlyMap<string, Source>
   readonly publishers: ReadonlyMap<string, Publisher>
@@ -41,15 +43,15 @@ export interface ComputeRole {
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
   facts(reader: Reader, context: ComputeContext): ComputeFacts
-  /** Waiting asks that may go on with what is free now, in the order of service. */
+  /** The waiting ask, if any, that goes on with what is free now: one at a time, what it takes is then taken. */
   freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
-  /** Keeps the queue in step with rows. Returns whether an ask came to wait: something may be free already. */
-  noted(transition: Pick<Transition, 'id' | 'from' | 'to' | 'context'>): boolean
+  /** Told of every change within its turn; whether `freed` has something to say then. */
+  saved(transition: Transition): boolean
+  /** Some of those changes were undone. */
+  undone(): void
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'unpublish' | 'clean', Performer>>
 }
 
-/** How many waiting asks are looked at when capacity becomes free. */
-const looked = 2000
 /** How many shards' files are remembered between assess and stage. */
 const listsKept = 256
 
@@ -57,7 +59,9 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const { options, settings, store, workspace } = world
   const executors = new Map<string, Executor>(options.executors.map((executor) => [executor.engine, executor]))
   const secret = options.secret ?? (() => undefined)
-  const queue = createAskQueue()
+  const limits = limitsOf(options.capacity, options.overSubscription)
+  const now = (): number => world.clock.now()
+  const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -88,22 +92,9 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     return files
   }
 
-  /** What the ask that is served next lacks, once it has waited too long: until it is served, nobody may take of that. */
-  const spared = (reader: Reader): { readonly id: string; readonly resources: ReadonlySet<keyof Task['resources']> } | undefined => {
-    const head = queue.head()
-    if (head === undefined || world.clock.now() - head.since <= settings.patience) return undefined
-    const context = reader.get('compute', head.id)?.data as unknown as ComputeContext | undefined
-    const fit = context && allocate(context.task, options.capacity, devices, readLedger(reader))
-    return fit && 'refusal' in fit && fit.refusal.resource ? { id: head.id, resources: new Set([fit.refusal.resource]) } : undefined
-  }
-
-  const mayTake = (reader: Reader, id: string, { requester, task }: ComputeContext): boolean => {
-    const reserved = reader.list('compute', { parent: requester, state: 'reserved', open: true, limit: settings.reservations })
-    if (reserved.length >= settings.reservations) return false
-    const blocked = spared(reader)
-    if (blocked === undefined || blocked.id === id) return true
-    return ![...blocked.resources].some((resource) => (resource === 'gpu' ? task.resources.gpu.count > 0 : task.resources[resource] > 0))
-  }
+  /** When to ask again, for those who are sent away: not all at the same time. */
+  const retryAfter = (requester: string): number =>
+    Math.min(settings.longestRetryAfter, Math.max(settings.retryAfter, admission.pause(requester))) * (1 + world.random() / 2)
 
   const progressOf =
     (context: ComputeContext): Progress =>
@@ -119,54 +110,28 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       const inventories = await Promise.all([...executors.values()].map(async (executor) => ({ name: executor.engine, ...(await executor.inventory()) })))
       engines = inventories.map(({ name, version }) => ({ name, version }))
       devices = inventories.flatMap((inventory) => inventory.devices)
-      for (let after: string | undefined; ; ) {
-        const rows: readonly Row[] = store.read((reader) =>
-          reader.list('compute', { state: 'queued', open: true, ...(after !== undefined && { after }), limit: 500 }),
-        )
-        for (const { id, data } of rows) {
-          const context = data as unknown as ComputeContext
-          queue.add(context.requester, id, context.queuedAt ?? world.clock.now())
-        }
-        after = rows.at(-1)?.id
-        if (after === undefined) break
-      }
     },
     sweep: async () => {
       const isOpen = (id: string): boolean => store.read((reader) => reader.get('compute', id)?.open === true)
       for (const executor of executors.values()) for await (const id of executor.leftovers()) if (!isOpen(id)) await executor.remove(id)
       for await (const id of workspace.leftovers()) if (!isOpen(id)) await workspace.remove(id)
     },
-    free: (reader) => freeOf(options.capacity, readLedger(reader)),
+    free: (reader) => freeOf(limits, readLedger(reader)),
     facts: (reader, context) =>
       lazy<ComputeFacts>({
-        fit: () => allocate(context.task, options.capacity, devices, readLedger(reader)),
-        turn: () => mayTake(reader, context.id, context),
-        queueFull: () => queue.size >= settings.queue || queue.sizeOf(context.requester) >= settings.queue / 2,
-        free: () => freeOf(options.capacity, readLedger(reader)),
+        fit: () => allocate(context.task, limits, devices, readLedger(reader)),
+        turn: () => admission.turn(reader, context),
+        queueFull: () => admission.isFull(reader, context.requester),
+        paused: () => admission.pause(context.requester) > 0,
+        retryAfter: () => retryAfter(context.requester),
+        free: () => freeOf(limits, readLedger(reader)),
       }),
     freed: (reader) => {
-      const events: Pick<KernelEvent, 'kind' | 'id' | 'event'>[] = []
-      let seen = 0
-      for (const id of queue.order()) {
-        const { cpu, memory } = freeOf(options.capacity, readLedger(reader))
-        if (cpu <= 0 || memory <= 0 || seen++ >= looked) break
-        const row = reader.get('compute', id)
-        const context = row?.data as unknown as ComputeContext | undefined
-        if (row?.state === 'queued' && context && 'devices' in allocate(context.task, options.capacity, devices, readLedger(reader)))
-          events.push({ kind: 'compute', id, event: { type: 'capacity' } })
-      }
-      return events
+      const id = admission.next(reader)
+      return id === undefined ? [] : [{ kind: 'compute', id, event: { type: 'capacity' } }]
     },
-    noted: ({ id, from, to, context }) => {
-      const { requester, queuedAt } = context as unknown as ComputeContext
-      if (to === 'queued' && from !== 'queued') {
-        queue.add(requester, id, queuedAt ?? world.clock.now())
-        return true
-      }
-      if (from === 'queued' && to !== 'queued') queue.remove(requester, id, to === 'reserved')
-      // A reservation that was awarded makes room for another one of its requester.
-      return from === 'reserved' && queue.sizeOf(requester) > 0
-    },
+    saved: (transition) => transition.kind === 'compute' && admission.saved(transition),
+    undone: admission.undone,
     performers: {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)

@@ -45,6 +45,7 @@ export const createKernel = ({ store, clock, context }: { readonly store: StateS
       for (const transition of transitions) for (const listener of listeners) guarded(() => listener(transition))
       for (const listener of turnListeners) guarded(listener)
     } catch (error) {
+      context.undone?.()
       for (const { reject } of batch) reject(error)
     }
     arm()

@@ -12,6 +12,10 @@ export interface TurnContext extends RecordContext {
   readonly encode: (output: SendOutput) => Uint8Array
   /** Told in the same transaction that capacity has become free: what may go on now. */
   readonly freed: (transaction: Transaction) => readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
+  /** Told of every change in the transaction that writes it, for copies in memory; returns whether `freed` is to be asked. */
+  readonly saved?: (transition: Transition) => boolean
+  /** Something that `saved` was told of was undone: copies are to be read again. */
+  readonly undone?: () => void
   /** An event that broke the machine that got it: recorded and logged, the rest of the turn goes on. */
   readonly fault: (event: KernelEvent, error: unknown) => void
   /** Something else went wrong that must not stop the node. */
@@ -34,6 +38,7 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
         transitions.push(...transaction.nested(() => handle(transaction, context, first, now)))
         return true
       } catch (error) {
+        context.undone?.()
         context.fault(first, error)
         recordFault(transaction, context, first, error, now)
         return false
@@ -97,7 +102,7 @@ const save = (
   else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
   if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
   if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
-  transitions.push({
+  const transition: Transition = {
     kind: event.kind,
     id: event.id,
     at: now,
@@ -107,9 +112,11 @@ const save = (
     to: state,
     context: data,
     open,
-  })
-  if (kind.holds === undefined) return false
-  return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data))
+  }
+  transitions.push(transition)
+  const isFreed = context.saved?.(transition) ?? false
+  if (kind.holds === undefined) return isFreed
+  return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data)) || isFreed
 }
 
 const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, context: TurnContext, now: number) => ({

@@ -1,4 +1,4 @@
-import type { Failure, FileEntry, Reference, Refusal, Task } from '@skrei/job-spec'
+import { type Failure, type FileEntry, type Reference, type Refusal, refusals as refusalTable, type Task } from '@skrei/job-spec'
 import type { Terms } from '@skrei/protocol'
 import { assign, setup } from 'xstate'
 import type { ObjectEvent, Output } from '../kernel/event.ts'
@@ -17,6 +17,8 @@ export interface ComputeContext {
   readonly terms: Terms
   readonly times: { readonly assess: number; readonly bidTtl: number; readonly stage: number; readonly grace: number; readonly stop: number }
   readonly queuedAt?: number
+  /** How often others were served before it while it was its turn. */
+  readonly bypassed?: number
   readonly devices: readonly string[]
   readonly stagedBytes?: number
   /** The directories in the guest's root that the inputs lie in. */
@@ -31,8 +33,13 @@ export interface ComputeContext {
 /** What the node knows in the turn: whether the task fits now (and on which devices), ever, and whether its queue has room. */
 export interface ComputeFacts {
   readonly fit: { readonly devices: readonly string[] } | { readonly refusal: Refusal }
-  readonly turn: boolean
+  /** Whether it may take what fits, and which waiting ask it is served before then. */
+  readonly turn: { readonly may: boolean; readonly passes?: string }
   readonly queueFull: boolean
+  /** Its requester let too many bids lapse. */
+  readonly paused: boolean
+  /** When to ask again, jittered; milliseconds. */
+  readonly retryAfter: number
   readonly free: { readonly cpu: number; readonly memory: number; readonly disk: number }
 }
 
@@ -41,6 +48,7 @@ export type ComputeEvent = Enveloped<
   | { readonly type: 'ask'; readonly context: ComputeContext }
   | { readonly type: 'assessed'; readonly refusals: readonly Refusal[] }
   | { readonly type: 'capacity' }
+  | { readonly type: 'bypassed' }
   | { readonly type: 'award' }
   | { readonly type: 'release' }
   | { readonly type: 'staged'; readonly bytes: number; readonly tops: readonly string[] }
@@ -66,12 +74,21 @@ const sendRefused = (code: 'expired' | 'released' | 'stopped') =>
   emit(({ context }: Given) => [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code } }])
 const sendStopped = (phase: string) => emit(({ context }: Given) => [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase } }])
 
-const declined = (context: ComputeContext, refusals: readonly Refusal[], free?: ComputeFacts['free']): Output => ({
+const declined = (context: ComputeContext, refusals: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => ({
   ...toRequester(context),
   expires: context.terms.queue,
   type: 'decline',
-  body: { askId: context.askId, refusals: [...refusals], ...(free && { free }) },
+  body: { askId: context.askId, refusals: [...refusals], free, ...(!refusals.some(({ code }) => refusalTable[code].permanent) && { retryAfter }) },
 })
+
+/** Reserves: with the devices found, and to the account of the one that it is served before. */
+const taken = [
+  { type: 'allocate' as const, params: ({ event }: { readonly event: Extract<ComputeEvent, { type: 'assessed' | 'capacity' }> }) => event.known.fit },
+  emit(({ event }: { readonly event: Extract<ComputeEvent, { type: 'assessed' | 'capacity' }> }) => {
+    const { passes } = event.known.turn
+    return passes === undefined ? [] : [{ do: 'tell', kind: 'compute', id: passes, event: { type: 'bypassed' } }]
+  }),
+]
 
 export const computeExecutionMachine = setup({
   types: {} as { context: ComputeContext; events: ComputeEvent; input: ComputeContext; meta: StateMeta },
@@ -85,7 +102,21 @@ export const computeExecutionMachine = setup({
   context: ({ input }) => input,
   initial: 'new',
   states: {
-    new: { on: { ask: 'assessing' } },
+    new: {
+      on: {
+        ask: [
+          {
+            target: 'declined',
+            guard: ({ event }) => event.known.paused,
+            actions: {
+              type: 'emit',
+              params: ({ event }) => [declined(event.context, [{ code: 'busy', detail: 'too many of your bids came to nothing' }], event.known)],
+            },
+          },
+          'assessing',
+        ],
+      },
+    },
     assessing: {
       meta: by('compute', (context) => context.times.assess),
       entry: emit(() => [{ do: 'effect', type: 'assess', data: null }]),
@@ -94,19 +125,19 @@ export const computeExecutionMachine = setup({
           {
             target: 'declined',
             guard: ({ event }) => event.refusals.length > 0,
-            actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known.free)] },
+            actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known)] },
           },
           {
             target: 'reserved',
-            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
-            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn.may,
+            actions: taken,
           },
           {
             target: 'declined',
             guard: ({ event }) => 'refusal' in event.known.fit && event.known.fit.refusal.code === 'exceeds-node',
             actions: {
               type: 'emit',
-              params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known.free)],
+              params: ({ context, event }) => [declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [], event.known)],
             },
           },
           {
@@ -114,7 +145,7 @@ export const computeExecutionMachine = setup({
             guard: ({ event }) => event.known.queueFull,
             actions: {
               type: 'emit',
-              params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known.free)],
+              params: ({ context, event }) => [declined(context, [{ code: 'queue-full', detail: 'the queue of asks is full' }], event.known)],
             },
           },
           { target: 'queued', actions: assign({ queuedAt: ({ event }) => event.now }) },
@@ -126,7 +157,9 @@ export const computeExecutionMachine = setup({
           target: 'declined',
           actions: {
             type: 'emit',
-            params: ({ context }) => [declined(context, [{ code: 'assess-failed', detail: 'the sources or the engine did not answer in time' }])],
+            params: ({ context, event }) => [
+              declined(context, [{ code: 'assess-failed', detail: 'the sources or the engine did not answer in time' }], event.known),
+            ],
           },
         },
       },
@@ -138,11 +171,12 @@ export const computeExecutionMachine = setup({
         capacity: [
           {
             target: 'reserved',
-            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn,
-            actions: { type: 'allocate', params: ({ event }) => event.known.fit },
+            guard: ({ event }) => 'devices' in event.known.fit && event.known.turn.may,
+            actions: taken,
           },
           { actions: 'note' },
         ],
+        bypassed: { actions: assign({ bypassed: ({ context }) => (context.bypassed ?? 0) + 1 }) },
         release: 'released',
         stop: { target: 'released', actions: sendStopped('queued') },
         award: { target: 'released', actions: sendRefused('expired') },
@@ -151,11 +185,7 @@ export const computeExecutionMachine = setup({
           actions: {
             type: 'emit',
             params: ({ context, event }) => [
-              declined(
-                context,
-                'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }],
-                event.known.free,
-              ),
+              declined(context, 'refusal' in event.known.fit ? [event.known.fit.refusal] : [{ code: 'busy', detail: 'others are served first' }], event.known),
             ],
           },
         },

@@ -15,6 +15,12 @@ export interface Asked {
   readonly refusals?: readonly Refusal[]
 }
 
+export interface Resting {
+  readonly node: string
+  readonly until: number
+  readonly refusals: readonly Refusal[]
+}
+
 export interface ExecutionRecord {
   readonly id: string
   readonly node: string
@@ -36,6 +42,8 @@ export interface ShardContext {
   readonly asked: readonly Asked[]
   /** Nodes that said they never could, with their reasons; the latest 64. */
   readonly barred: readonly { readonly node: string; readonly refusals: readonly Refusal[] }[]
+  /** Nodes that said when to ask them again, and until then are not; the latest 64. */
+  readonly resting?: readonly Resting[]
   readonly executions: readonly ExecutionRecord[]
   readonly epoch: number
   readonly retry: { readonly attempts: number; readonly on: readonly FailureCode[]; readonly backoff: number; readonly perNode: number }
@@ -43,6 +51,7 @@ export interface ShardContext {
     readonly widen: number
     readonly bidWindow: number
     readonly retryAfter: number
+    readonly longestRetryAfter: number
     readonly maxAsks: number
     readonly execution: ExecutionContext['times']
   }
@@ -68,7 +77,7 @@ export type ShardEvent = Enveloped<
   ShardFacts,
   | { readonly type: 'open'; readonly context: ShardContext }
   | { readonly type: 'bid'; readonly node: string; readonly askId: string; readonly execution: string }
-  | { readonly type: 'decline'; readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] }
+  | { readonly type: 'decline'; readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[]; readonly retryAfter?: number }
   | {
       readonly type: 'execution-ended'
       readonly execution: string
@@ -122,11 +131,14 @@ const shortened = (refusals: readonly Refusal[]): readonly Refusal[] =>
   refusals.slice(0, 4).map((refusal) => ({ ...refusal, detail: refusal.detail.slice(0, 256) }))
 const withDecline = (
   context: ShardContext,
-  event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[] },
+  event: { readonly node: string; readonly askId: string; readonly refusals: readonly Refusal[]; readonly retryAfter?: number; readonly now: number },
 ): Partial<ShardContext> => {
   const refusals = shortened(event.refusals)
+  const others = (context.resting ?? []).filter(({ node, until }) => node !== event.node && until > event.now)
+  const until = event.now + Math.min(event.retryAfter ?? 0, context.times.longestRetryAfter)
   return {
     asked: context.asked.map((one) => (one.askId === event.askId ? { ...one, answer: 'declined', refusals } : one)),
+    ...(until > event.now && { resting: [...others, { node: event.node, until, refusals }].slice(-64) }),
     ...(refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
       barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals }].slice(-64),
     }),

@@ -18,6 +18,7 @@ export interface RequesterWorld {
   readonly settings: Settings
   readonly specs: Specs
   readonly directory: Directory
+  readonly now: () => number
   /** False while other nodes may be there that this one has not heard of yet. */
   readonly settledIn: () => boolean
 }
@@ -56,6 +57,7 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
     widen: settings.widen,
     bidWindow: settings.bidWindow,
     retryAfter: settings.retryAfter,
+    longestRetryAfter: settings.longestRetryAfter,
     maxAsks: settings.maxAsks,
     execution: {
       lease: settings.lease,
@@ -83,7 +85,7 @@ export const shardFacts = (world: RequesterWorld, reader: Reader, state: string,
   // A new round begins: whoever was asked in the last one may be asked again.
   const asked = state === 'placing' || state === 'choosing' ? shard.asked : []
   return lazy<ShardFacts>({
-    candidates: () => candidates(world, shard, asked, wanted, job, new Set(barred.map(({ node }) => node))),
+    candidates: () => candidates(world, shard, asked, wanted, job, new Set([...barred, ...restingNow(world, shard)].map(({ node }) => node))),
     hopeless: () => hopeless(world, wanted, barred),
     summary: () => summary(world, wanted, shard, barred),
     ask: () => askOf(world, reader, job, shard),
@@ -117,6 +119,9 @@ const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [
     ? [String(resolved.engine.module.type)]
     : []),
 ]
+
+/** Those who said "later": until then they are not asked. */
+const restingNow = ({ now }: RequesterWorld, { resting = [] }: ShardContext): readonly NodeRefusals[] => resting.filter(({ until }) => until > now())
 
 /** Those who said "never", the event's own answer included. */
 const barredWith = (shard: ShardContext, event: Readonly<Record<string, unknown>>): readonly NodeRefusals[] => {
@@ -179,7 +184,8 @@ const hopeless = (world: RequesterWorld, wanted: Wanted, barred: readonly NodeRe
 
 const summary = (world: RequesterWorld, wanted: Wanted, shard: ShardContext, barred: readonly NodeRefusals[]): string => {
   const { known, nodes } = refusalsOf(world, wanted, barred)
-  const busy = shard.asked.flatMap(({ node, refusals }) => (refusals && !nodes.some((one) => one.node === node) ? [{ node, refusals }] : []))
+  const answers = new Map([...restingNow(world, shard), ...shard.asked].map(({ node, refusals }) => [node, refusals]))
+  const busy = [...answers].flatMap(([node, refusals]) => (refusals && !nodes.some((one) => one.node === node) ? [{ node, refusals }] : []))
   return sumUp([...nodes, ...busy], known)
 }
 

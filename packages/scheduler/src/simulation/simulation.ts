@@ -2,9 +2,9 @@ import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
-import type { Logger, Scheduler, SchedulerEvent } from '../options.ts'
+import type { ComputeOptions, Logger, Scheduler, SchedulerEvent } from '../options.ts'
 import { createScheduler } from '../scheduler.ts'
-import type { Settings } from '../settings.ts'
+import { defaultSettings, type Settings } from '../settings.ts'
 import { type Interference, memoryPublisher, memoryWorkspace, numberedSource } from './fakes.ts'
 import { seededRandom } from './random.ts'
 
@@ -19,6 +19,8 @@ export interface Happened {
 export interface SimulatedNode {
   readonly id: string
   readonly capacity: Capacity
+  /** What executions may hold together. */
+  readonly limits: Capacity
   scheduler: Scheduler
   store: MemoryStateStore
   /** Executions that really run, with what they hold. */
@@ -36,6 +38,8 @@ export interface Simulation {
   readonly events: SchedulerEvent[]
   readonly errors: string[]
   readonly interference: Interference
+  /** Of every node's settings. */
+  readonly bypasses: number
   /** Called after every transition of every node. */
   onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
   node(index: number): SimulatedNode
@@ -50,6 +54,8 @@ export interface SimulationOptions {
   readonly link?: LinkFaults
   readonly capacity?: Partial<Capacity>
   readonly devices?: readonly Device[]
+  /** More of every node's compute options. */
+  readonly compute?: Partial<ComputeOptions>
   readonly labels?: (index: number) => Readonly<Record<string, string>>
   readonly engines?: (index: number) => readonly string[]
   readonly settings?: Partial<Settings>
@@ -86,6 +92,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     events,
     errors,
     interference,
+    bypasses: options.settings?.bypasses ?? defaultSettings.bypasses,
     onEvent: () => {},
     node: (index) => {
       const node = world.nodes[index]
@@ -143,6 +150,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
           executors: engines.map((engine) => fakeExecutor(engine, id)),
           capacity: { ...capacity, ...interference.capacity },
           labels: options.labels?.(index) ?? {},
+          ...options.compute,
         },
       }),
       settings: { lease: 3000, heartbeat: 1000, ...options.settings },
@@ -211,6 +219,8 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   const nodes = Array.from({ length: options.nodes }, (_, index) => {
     const id = `node-${String(index).padStart(4, '0')}`
     const capacity = { cpu: 4000, memory: 8192 * mebibyte, disk: 65_536 * mebibyte, ...options.capacity }
+    const { cpu = 1, memory = 1 } = options.compute?.overSubscription ?? {}
+    const limits = { ...capacity, cpu: capacity.cpu * cpu, memory: capacity.memory * memory }
     const running = new Map<string, Task>()
     const files = new Map<string, Record<string, string>>()
     let image: Snapshot | undefined
@@ -218,6 +228,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     const node: SimulatedNode = {
       id,
       capacity,
+      limits,
       ...built,
       running,
       up: false,
