@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { createAskQueue, type Group, type WaitingAsk } from '../src/compute/queue.ts'
 import { createReservations } from '../src/compute/reservations.ts'
 import { defaultSettings } from '../src/settings.ts'
+import { createSimulation, type Simulation, type SimulationOptions } from '../src/simulation/simulation.ts'
 import { quiet, watchInvariants } from './invariants.ts'
-import { createWorld, noopJob, type World } from './world.ts'
+import { noopJob } from './noop-job.ts'
 
 const all: Group = { name: 'all', weight: 1 }
 const resources = (cpu: number): Task['resources'] => ({ cpu, memory: 1, disk: 1, gpu: { count: 0 } })
@@ -202,10 +203,10 @@ describe('bids that come to nothing', () => {
 })
 
 /** Nodes 1 and 2 ask node 0, which alone has the engine. */
-const threeNodes = (options: Partial<Parameters<typeof createWorld>[0]> = {}): Promise<World> =>
-  createWorld({ nodes: 3, capacity: { cpu: 1000 }, engines: (index) => (index === 0 ? ['noop'] : ['other']), ...options })
+const threeNodes = (options: Partial<SimulationOptions> = {}): Promise<Simulation> =>
+  createSimulation({ nodes: 3, capacity: { cpu: 1000 }, engines: (index) => (index === 0 ? ['noop'] : ['other']), ...options })
 
-const states = (world: World, state: string) => world.node(0).store.read((reader) => reader.list('compute', { state, open: true, limit: 100_000 }))
+const states = (world: Simulation, state: string) => world.node(0).store.read((reader) => reader.list('compute', { state, open: true, limit: 100_000 }))
 
 describe('a node that many ask', () => {
   test('one requester with thousands of shards does not starve another with one', async () => {
