@@ -74,6 +74,16 @@ describe('the queue of asks', () => {
     expect(served(queue, 3)).toEqual(['b0', 'a2', 'b1'])
   })
 
+  test('who withdraws and asks again keeps what it was served', () => {
+    const queue = createAskQueue()
+    for (const id of ['a0', 'a1']) queue.add(ask('a', id, 0.5))
+    for (const id of ['b0', 'b1', 'b2']) queue.add(ask('b', id))
+    expect(served(queue, 1)).toEqual(['a0'])
+    queue.remove('a1')
+    queue.add(ask('a', 'a2', 0.5))
+    expect(served(queue, 4)).toEqual(['b0', 'b1', 'a2', 'b2'])
+  })
+
   test('of one requester, the first ask of every other shape is a choice too', () => {
     const queue = createAskQueue()
     for (const [id, cost] of [
@@ -292,6 +302,21 @@ describe('a node that many ask', () => {
     const taken = entries.filter(({ from, to }) => from === 'queued' && to === 'reserved').sort((one, other) => one.sequence - other.sequence)
     expect(taken).toHaveLength(2)
     expect(taken.map(({ at, sequence }) => [at, sequence])).toEqual(freed.slice(0, 2).map(({ at, sequence }) => [at, sequence + 1]))
+    await world.stop()
+  })
+
+  test('what was kept free for an ask that is withdrawn goes to the next at once', async () => {
+    const world = await threeNodes({ settings: { bypasses: 0 } })
+    const long = await world.node(1).scheduler.submit(noopJob({ resources: { cpu: 500 }, engine: { type: 'noop', duration: 60_000 } }))
+    await world.clock.advance(1000)
+    const large = await world.node(2).scheduler.submit(noopJob({ resources: { cpu: 1000 } }))
+    await world.clock.advance(1000)
+    const small = await world.node(1).scheduler.submit(noopJob({ resources: { cpu: 500 } }))
+    await world.clock.advance(5000)
+    expect(states(world, 'queued')).toHaveLength(2)
+    await world.node(2).scheduler.cancel(large)
+    expect(await world.finish(world.node(1), small, 10_000)).toBe('completed')
+    expect(world.node(1).scheduler.job(long)?.open).toBe(true)
     await world.stop()
   })
 
