@@ -1,8 +1,10 @@
-import { type Announcement, decodeAnnouncement, encodeAnnouncement, type Incarnation, ProtocolError } from '@skrei/protocol'
+import { type Announcement, encodeAnnouncement, type Incarnation, ProtocolError } from '@skrei/protocol'
 import type { StateStore } from '@skrei/state-store'
 import type { Clock, Transport } from '@skrei/transport'
 import type { ComputeRole } from './compute/role.ts'
+import { createAllowance } from './directory/allowance.ts'
 import type { Directory } from './directory/directory.ts'
+import { hear } from './directory/hear.ts'
 import type { Logger, SchedulerOptions } from './options.ts'
 import type { Settings } from './settings.ts'
 
@@ -20,18 +22,42 @@ export interface AnnounceWorld {
   readonly logger: Logger
 }
 
-/** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
-const farthest = 300_000
 /** Between two announcements for the sake of newcomers; milliseconds. */
 const welcomeEvery = 1000
+/** How long the signed form of this node's announcement is given to those who ask; milliseconds. */
+const signedFor = 1000
+/** Of gossip, whoever sends it: a signature costs a tenth of a millisecond to check. A whole small network at once, then as many as it renews. */
+const mostHeardAtOnce = 1024
+const mostHeardPerSecond = 64
 
-/** Tells others what this node is and has, and listens to what they say. */
-export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): void } => {
+export interface Announcer extends Disposable {
+  start(): void
+  /** This node's own announcement, signed; undefined where it runs nothing. */
+  own(): Uint8Array | undefined
+  /** Whether the network is small enough for everybody to tell everybody. */
+  gossips(): boolean
+}
+
+/** Tells others what this node is and has, and listens to what they say, while the network is small; in a larger one nodes are asked (directory/sampler.ts). */
+export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   const topic = `skrei/announcements/1/${world.network}`
   const stopping = new AbortController()
   let counter = 0
   let announcedAt = -Infinity
   let next: Disposable | undefined
+  let signed: { readonly bytes: Uint8Array; readonly at: number } | undefined
+  let counted: { readonly peers: number; readonly at: number } | undefined
+  const allowance = createAllowance({ clock: world.clock, burst: mostHeardAtOnce, perSecond: mostHeardPerSecond })
+  const hearing = { ...world, self: world.identity.nodeId }
+
+  /** Counting peers may take looking at each: once in a while is enough. */
+  const peers = (): number => {
+    const now = world.clock.now()
+    if (counted === undefined || now >= counted.at + world.settings.announcementTtl / 3) counted = { peers: world.transport.peers().length, at: now }
+    return counted.peers
+  }
+
+  const gossips = (): boolean => world.directory.size < world.settings.gossipBelow && peers() < world.settings.gossipBelow
 
   const own = (compute: ComputeRole): Announcement => {
     const { sources, publishers, capacity, devices, labels } = compute.offer()
@@ -52,14 +78,17 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
     }
   }
 
-  const publish = async (announcement: Announcement): Promise<void> => {
-    world.directory.note(announcement)
-    await world.transport.publish(topic, encodeAnnouncement(announcement, world.identity.sign))
+  const sign = (announcement: Announcement): Uint8Array => {
+    signed = { bytes: encodeAnnouncement(announcement, world.identity.sign), at: world.clock.now() }
+    return signed.bytes
   }
 
   const announce = (): void => {
     if (world.compute === undefined || stopping.signal.aborted) return
-    publish(own(world.compute)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    const announcement = own(world.compute)
+    world.directory.note(announcement)
+    if (gossips())
+      world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     announcedAt = world.clock.now()
     announceAt(announcedAt + world.settings.announcementTtl / 3)
   }
@@ -73,12 +102,11 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
   const welcome = (): void => announceAt(Math.max(world.clock.now(), announcedAt + welcomeEvery))
 
   const heard = (bytes: Uint8Array): void => {
-    const announcement = decodeAnnouncement(bytes, { network: world.network, check: world.check })
-    const isOwn = announcement.node === world.identity.nodeId
-    if (isOwn || Math.abs(announcement.issuedAt - world.clock.now()) > farthest) return
-    const isNew = world.directory.get(announcement.node)?.incarnation.counter !== announcement.incarnation.counter
-    world.directory.note(announcement)
-    if (isNew) welcome()
+    if (!gossips() || !allowance.take()) return
+    const before = world.directory.version
+    const announcement = hear(hearing, bytes)
+    // Somebody new, or who restarted, or has changed.
+    if (announcement !== undefined && world.directory.version !== before) welcome()
   }
 
   const listen = async (): Promise<void> => {
@@ -99,6 +127,11 @@ export const createAnnouncer = (world: AnnounceWorld): Disposable & { start(): v
       })
       announce()
     },
+    own: () => {
+      if (world.compute === undefined) return undefined
+      return signed !== undefined && world.clock.now() < signed.at + signedFor ? signed.bytes : sign(own(world.compute))
+    },
+    gossips,
     [Symbol.dispose]: () => {
       stopping.abort(new DOMException('the node is stopping', 'AbortError'))
       next?.[Symbol.dispose]()

@@ -1,3 +1,6 @@
+export { type Partitions, partitionsOf } from './directory/partitions.ts'
+export type { Ranker, RankingFacts } from './directory/ranker.ts'
+export { dataLocality, defaultRankers, freeCapacity, pastFailures, preferences, randomTieBreak } from './directory/rankers.ts'
 export type { KernelEvent, ObjectEvent, Transition } from './kernel/event.ts'
 export type * from './options.ts'
 export { createScheduler } from './scheduler.ts'

@@ -5,6 +5,8 @@ import type { StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock, Transport } from '@skrei/transport'
 import type { Assurance, Method } from '@skrei/verifier'
+import type { Partitions } from './directory/partitions.ts'
+import type { Ranker } from './directory/ranker.ts'
 import type { Transition } from './kernel/event.ts'
 import type { Settings } from './settings.ts'
 
@@ -42,6 +44,8 @@ export interface SchedulerOptions {
   readonly methods?: readonly Method[]
   /** Absent: the node runs nothing itself, it is a requester only. */
   readonly compute?: ComputeOptions
+  /** What decides which of the nodes that fit is asked first. Default: `defaultRankers`. */
+  readonly rankers?: readonly Ranker[]
   readonly settings?: Partial<Settings>
   readonly logger?: Logger
 }
@@ -188,4 +192,6 @@ export interface Scheduler extends AsyncDisposable {
   watch(listener: (event: SchedulerEvent) => void): Disposable
   /** The nodes that this one knows, itself included. */
   nodes(): readonly Announcement[]
+  /** Asks a random part of the network, 63 nodes at most, whom they see, and says whether it is split. Costs that many queries; takes `settings.widen` at most. */
+  partitions(options?: { readonly signal?: AbortSignal }): Promise<Partitions>
 }

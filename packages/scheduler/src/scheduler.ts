@@ -1,10 +1,16 @@
-import { canonicalBytes, taskSchema } from '@skrei/job-spec'
+import { canonicalBytes, failures as failureTable, taskSchema } from '@skrei/job-spec'
 import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
+import { createNodeFailures } from './directory/failures.ts'
+import { createFittings } from './directory/fitting.ts'
+import { defaultRankers } from './directory/rankers.ts'
+import { createSampler } from './directory/sampler.ts'
+import { serveSamples } from './directory/serve-samples.ts'
+import { survey } from './directory/survey.ts'
 import { createHistories } from './history.ts'
 import { createInbox } from './inbox.ts'
 import type { Transition } from './kernel/event.ts'
@@ -27,6 +33,8 @@ import { SubmitError } from './submit-error.ts'
 /** Of an ask, besides the task: its files, terms and envelope. */
 const roomForTheRest = 65_536
 
+const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
+
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 /** Puts a node together. Nothing happens before `start`. */
@@ -40,7 +48,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const methods = new Map((options.methods ?? [none]).map((method) => [method.name, method]))
   const listeners = new Set<(event: SchedulerEvent) => void>()
   const specs = createSpecs()
-  const directory = createDirectory({ clock, random: options.random })
+  const { random } = options
+  const directory = createDirectory({ clock, random })
+  const fittings = createFittings({ directory, random })
+  const failures = createNodeFailures({ clock })
   const stopping = new AbortController()
   const histories = createHistories(store, stopping.signal)
   let startedAt = clock.now()
@@ -78,14 +89,30 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })
 
-  /** Alone, or long enough here to have heard an announcement of everybody there is. */
-  const settledIn = (): boolean => transport.peers().length === 0 || clock.now() - startedAt > settings.announcementTtl / 3
+  const settledIn = (engine: string): boolean => {
+    const heardOfEverybody = announcer.gossips() && clock.now() - startedAt > settings.announcementTtl / 3
+    return heardOfEverybody || sampler.isSettled(engine) || transport.peers().length === 0
+  }
 
   const kernel = createKernel({
     store,
     clock,
     context: {
-      kinds: createKinds({ network, self, settings, specs, directory, now: () => clock.now(), compute, heardAt: (node) => leases.heardAt(node), settledIn }),
+      kinds: createKinds({
+        network,
+        self,
+        settings,
+        specs,
+        directory,
+        fittings,
+        rankers: options.rankers ?? defaultRankers,
+        failures,
+        random,
+        now: () => clock.now(),
+        compute,
+        heardAt: (node) => leases.heardAt(node),
+        settledIn,
+      }),
       encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
       freed: (transaction) => compute?.freed(transaction) ?? [],
       refusals: settings.refusals,
@@ -135,12 +162,35 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     logger,
   })
 
+  const sampler = createSampler({
+    network,
+    self,
+    check: options.check,
+    clock,
+    random,
+    transport,
+    directory,
+    patience: settings.widen,
+    target: settings.directoryTarget,
+    ttl: settings.announcementTtl,
+    gossips: () => announcer.gossips(),
+  })
+
+  /** What the directory learns from what happens: a shard looks for a node, an execution failed by its node's fault. */
+  const noticed = ({ kind, id, to, context }: Transition): void => {
+    const looking = kind === 'job' && to === 'planning' ? id : kind === 'shard' && (to === 'placing' || to === 'waiting') ? jobOf(id) : undefined
+    if (looking !== undefined) sampler.need(store.read((reader) => specs.get(reader, looking)).task.engine.type, to === 'waiting')
+    if (kind === 'execution' && (to === 'failed' || to === 'lost')) {
+      const { node, failure } = context as unknown as ExecutionContext
+      if (failure !== undefined && failureTable[failure.code].by === 'node') failures.note(node)
+    }
+  }
+
   /** Which job and shard an execution of this requester belongs to. */
   const placeOf = (execution: string): { readonly job: string; readonly shard: number } | undefined => {
     const context = store.read((reader) => reader.get('execution', execution))?.data as unknown as ExecutionContext | undefined
     if (context === undefined) return undefined
-    const cut = context.shardId.lastIndexOf('/')
-    return { job: context.shardId.slice(0, cut), shard: Number(context.shardId.slice(cut + 1)) }
+    return { job: jobOf(context.shardId), shard: Number(context.shardId.slice(context.shardId.lastIndexOf('/') + 1)) }
   }
 
   const describe = (transition: Transition): SchedulerEvent => {
@@ -175,6 +225,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const onTransition = (transition: Transition): void => {
+    noticed(transition)
     if (listeners.size > 0) tell(describe(transition))
   }
 
@@ -225,6 +276,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         applied()
       }),
       serveManifests(transport, store),
+      serveSamples({ network, clock, random, transport, directory, own: announcer.own }),
     )
     leases.start()
     announcer.start()
@@ -238,6 +290,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     stopping.abort(new DOMException('the node is stopping', 'AbortError'))
     kernel.stop()
     announcer[Symbol.dispose]()
+    sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
@@ -274,7 +327,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const id = options.jobId()
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, directory.all().length)
+      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
       requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
@@ -297,5 +350,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
     nodes: () => directory.all(),
+    partitions: ({ signal } = {}) =>
+      survey(
+        { network, self, clock, random, transport, directory, patience: settings.widen },
+        { signal: signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal },
+      ),
   }
 }

@@ -54,6 +54,10 @@ export interface Settings {
   readonly keepExecutions: number
   /** How many events that came to nothing are recorded in the history of one object; the rest is only counted. */
   readonly refusals: number
+  /** With fewer nodes than this, each announces itself to all; from then on nodes are found by asking random peers. 0: always. */
+  readonly gossipBelow: number
+  /** A requester that looks for nodes asks its peers for more while it knows fewer than this with the job's engine. */
+  readonly directoryTarget: number
 }
 
 const second = 1000
@@ -87,4 +91,6 @@ export const defaultSettings: Settings = Object.freeze({
   keepJobs: 7 * 86_400 * second,
   keepExecutions: 2 * 86_400 * second,
   refusals: 1000,
+  gossipBelow: 500,
+  directoryTarget: 64,
 })

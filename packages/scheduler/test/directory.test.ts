@@ -1,44 +1,11 @@
 import type { Announcement } from '@skrei/protocol'
 import { virtualClock } from '@skrei/transport/memory'
 import { describe, expect, test } from 'vitest'
-import { createDirectory } from '../src/directory/directory.ts'
-import { misfits, type Wanted } from '../src/directory/fit.ts'
-import { rank } from '../src/directory/rank.ts'
+import { createDirectory, perSource } from '../src/directory/directory.ts'
+import { misfits } from '../src/directory/fit.ts'
 import { sumUp } from '../src/directory/summary.ts'
 import { seededRandom } from '../src/simulation/index.ts'
-
-const announcement = (node: string, change: Partial<Announcement> = {}): Announcement => ({
-  network: 'test',
-  node,
-  incarnation: { counter: 1, id: '0'.repeat(16) },
-  counter: 1,
-  issuedAt: 0,
-  ttl: 1000,
-  engines: [{ name: 'noop', version: '1' }],
-  sources: ['inline'],
-  publishers: ['ipfs'],
-  capacity: { cpu: 1000, memory: 2 ** 30, disk: 2 ** 30 },
-  free: { cpu: 1000, memory: 2 ** 30, disk: 2 ** 30 },
-  devices: [],
-  labels: {},
-  ...change,
-})
-
-const wanted = (change: Partial<Wanted['task']['resources']> = {}, constraints: readonly string[] = []): Wanted => ({
-  task: {
-    specCid: 'b',
-    engine: { type: 'noop' },
-    env: {},
-    outputs: [],
-    resources: { cpu: 500, memory: 1024, disk: 1024, gpu: { count: 0 }, ...change },
-    limits: { stdout: 1, stderr: 1, files: 1 },
-    network: { mode: 'none' },
-    timeout: 1000,
-  },
-  constraints,
-  sources: ['inline'],
-  publisher: 'ipfs',
-})
+import { announcement, wanted } from './announcement.ts'
 
 const offer = (change: Partial<Announcement> = {}) => ({
   ...announcement('n', change),
@@ -55,18 +22,72 @@ describe('the directory', () => {
     expect(directory.all().map(({ labels }) => labels)).toEqual([{ v: 'restarted' }])
     await clock.advance(1001)
     expect(directory.all()).toEqual([])
-    for (let index = 0; index < 2000; index++) directory.note(announcement(`n${index}`))
+    for (let index = 0; index < 2000; index++) directory.note(announcement(`n${index}`), { bytes: new Uint8Array(1), via: `n${index}` })
     expect(directory.all()).toHaveLength(512)
   })
 
-  test('samples at random, each node once, and only those accepted', () => {
+  test('samples at random, each node once, and of one engine where one is asked for', () => {
     const directory = createDirectory({ clock: virtualClock(), random: seededRandom(2) })
-    for (let index = 0; index < 100; index++) directory.note(announcement(`n${index}`, { labels: { even: String(index % 2 === 0) } }))
-    const sample = directory.sample(20, ({ labels }) => labels['even'] === 'true').map(({ node }) => node)
+    const engines = (index: number) => [{ name: index % 2 === 0 ? 'even' : 'odd', version: '1' }]
+    for (let index = 0; index < 100; index++) directory.note(announcement(`n${index}`, { engines: engines(index) }))
+    const sample = directory.sample(20, 'even').map(({ node }) => node)
     expect(new Set(sample).size).toBe(20)
     expect(sample.every((node) => Number(node.slice(1)) % 2 === 0)).toBe(true)
-    expect(directory.sample(20, () => true).map(({ node }) => node)).not.toEqual(sample)
-    expect(directory.sample(1000, () => true)).toHaveLength(100)
+    expect(directory.sample(20, 'even').map(({ node }) => node)).not.toEqual(sample)
+    expect(directory.sample(1000)).toHaveLength(100)
+    expect([directory.count('even'), directory.count('none'), directory.sample(5, 'none')]).toEqual([50, 0, []])
+    directory.note(announcement('n0', { counter: 2, engines: engines(1) }))
+    expect([directory.count('even'), directory.count('odd')]).toEqual([49, 51])
+  })
+
+  test('is another one when a node comes, goes or changes, and not when one is renewed', async () => {
+    const clock = virtualClock()
+    const directory = createDirectory({ clock, random: seededRandom(3) })
+    directory.note(announcement('a', { ttl: 5000 }))
+    const versions = [directory.version]
+    directory.note(announcement('a', { ttl: 5000, counter: 2, free: { cpu: 0, memory: 0, disk: 0 } }))
+    expect(directory.version).toBe(versions[0])
+    directory.note(announcement('a', { ttl: 5000, counter: 3, labels: { now: 'other' } }))
+    versions.push(directory.version)
+    directory.note(announcement('b', { ttl: 1000 }))
+    versions.push(directory.version)
+    await clock.advance(2001)
+    versions.push(directory.version)
+    expect(new Set(versions).size).toBe(4)
+    expect([directory.size, directory.get('b')]).toEqual([1, undefined])
+  })
+
+  test('a peer that brings made-up nodes has a few places, renewing what others brought gains it none, and who spoke for itself stays', () => {
+    const directory = createDirectory({ clock: virtualClock(), random: seededRandom(4) })
+    const bytes = new Uint8Array(100)
+    const origin = (node: string): string => (Number(node.slice(1)) < 300 ? node : `peer${Number(node.slice(1)) % 8}`)
+    for (let index = 0; index < 512; index++) directory.note(announcement(`n${index}`), { bytes, via: origin(`n${index}`) })
+    for (let index = 0; index < 512; index++) directory.note(announcement(`n${index}`, { counter: 2 }), { bytes, via: 'liar' })
+    for (let index = 0; index < 10_000; index++) directory.note(announcement(`x${index}`), { bytes, via: 'liar' })
+    const nodes = directory.all().map(({ node }) => node)
+    expect(nodes).toHaveLength(512)
+    expect(nodes.filter((node) => node.startsWith('x'))).toHaveLength(perSource)
+    expect(nodes.filter((node) => node.startsWith('n') && Number(node.slice(1)) < 300)).toHaveLength(300)
+  })
+
+  test('gossip displaces nobody, and what is large leaves room for fewer', () => {
+    const directory = createDirectory({ clock: virtualClock(), random: seededRandom(5) })
+    for (let index = 0; index < 512; index++) directory.note(announcement(`n${index}`), { bytes: new Uint8Array(100) })
+    for (let index = 0; index < 1000; index++) expect(directory.note(announcement(`x${index}`), { bytes: new Uint8Array(100) })).toBe(false)
+    const heavy = createDirectory({ clock: virtualClock(), random: seededRandom(5) })
+    for (let index = 0; index < 512; index++) heavy.note(announcement(`n${index}`), { bytes: new Uint8Array(65_536) })
+    expect(heavy.size).toBe(128)
+  })
+
+  test('what is passed on dies out: at second hand it holds as long as its node said, counted from when it was said', async () => {
+    const clock = virtualClock({ start: 100_000 })
+    const directory = createDirectory({ clock, random: seededRandom(6) })
+    const bytes = new Uint8Array(100)
+    expect(directory.note(announcement('a', { issuedAt: 10_000, ttl: 10_000 }), { bytes, via: 'b' })).toBe(false)
+    expect(directory.note(announcement('a', { issuedAt: 10_000, ttl: 10_000 }), { bytes, via: 'a' })).toBe(true)
+    expect(directory.note(announcement('c', { issuedAt: 35_000, ttl: 10_000 }), { bytes, via: 'b' })).toBe(true)
+    await clock.advance(5000)
+    expect(directory.all().map(({ node }) => node)).toEqual(['a'])
   })
 })
 
@@ -81,16 +102,6 @@ test.each([
   [offer({ labels: { region: 'us', spot: 'yes' } }), wanted({}, ['region in (eu)', '!spot']), ['constraint', 'constraint']],
 ])('a node says all the reasons for which it could never run a task (%#)', (node, task, codes) => {
   expect(misfits(node, task).map(({ code }) => code)).toEqual(codes)
-})
-
-test('ranking puts nodes that failed last, preferences first, then free capacity', () => {
-  const nodes = [
-    announcement('failed'),
-    announcement('full', { free: { cpu: 100, memory: 2 ** 30, disk: 2 ** 30 } }),
-    announcement('free'),
-    announcement('preferred', { labels: { tier: 'gold' }, free: { cpu: 0, memory: 0, disk: 0 } }),
-  ]
-  expect(rank(nodes, { ...wanted(), prefer: ['tier=gold'], failed: ['failed'] }).map(({ node }) => node)).toEqual(['preferred', 'free', 'full', 'failed'])
 })
 
 test('refusals are summed up in one sentence with numbers', () => {

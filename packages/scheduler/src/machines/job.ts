@@ -24,6 +24,8 @@ export interface JobContext {
     readonly cancelled: number
   }
   readonly manifest?: string
+  /** Ids of nodes that hold inputs, as their sources said when the job was planned; 64 at most. A hint for ranking. */
+  readonly holders?: readonly string[]
   /** Why it will not complete, once that is known; without it a stopping job was cancelled. */
   readonly failure?: Failure
   readonly cancelled: boolean

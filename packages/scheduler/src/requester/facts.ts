@@ -1,9 +1,12 @@
 import type { FailureCode, FileEntry, RefusalCode } from '@skrei/job-spec'
-import { type Announcement, executionId } from '@skrei/protocol'
+import { executionId } from '@skrei/protocol'
 import type { Reader } from '@skrei/state-store'
+import { choose } from '../directory/choose.ts'
 import type { Directory } from '../directory/directory.ts'
-import { isPermanent, misfits, type Wanted } from '../directory/fit.ts'
-import { rank } from '../directory/rank.ts'
+import type { NodeFailures } from '../directory/failures.ts'
+import { isPermanent, type Wanted } from '../directory/fit.ts'
+import type { createFittings, Fitting } from '../directory/fitting.ts'
+import type { Ranker } from '../directory/ranker.ts'
 import { type NodeRefusals, sumUp } from '../directory/summary.ts'
 import { lazy } from '../kernel/lazy.ts'
 import type { JobContext, JobFacts } from '../machines/job.ts'
@@ -19,8 +22,12 @@ export interface RequesterWorld {
   readonly specs: Specs
   readonly directory: Directory
   readonly now: () => number
-  /** False while other nodes may be there that this one has not heard of yet. */
-  readonly settledIn: () => boolean
+  readonly fittings: ReturnType<typeof createFittings>
+  readonly rankers: readonly Ranker[]
+  readonly failures: NodeFailures
+  readonly random: () => number
+  /** False while other nodes with this engine may be there that this one has not heard of yet. */
+  readonly settledIn: (engine: string) => boolean
 }
 
 /** Ids of shards sort by their index. */
@@ -82,12 +89,24 @@ export const shardFacts = (world: RequesterWorld, reader: Reader, state: string,
     publisher: job.resolved.publishers[0]?.type ?? 'none',
   }
   const barred = barredWith(shard, event)
+  const fitting = (): Fitting => world.fittings.of(shard.jobId, wanted)
   // A new round begins: whoever was asked in the last one may be asked again.
   const asked = state === 'placing' || state === 'choosing' ? shard.asked : []
   return lazy<ShardFacts>({
-    candidates: () => candidates(world, shard, asked, wanted, job, new Set([...barred, ...restingNow(world, shard)].map(({ node }) => node))),
-    hopeless: () => hopeless(world, wanted, barred),
-    summary: () => summary(world, wanted, shard, barred),
+    candidates: () =>
+      candidates(
+        world,
+        reader,
+        fitting(),
+        shard,
+        asked,
+        wanted,
+        job,
+        new Set(barred.map(({ node }) => node)),
+        new Set(restingNow(world, shard).map(({ node }) => node)),
+      ),
+    hopeless: () => hopeless(world, fitting(), wanted, barred),
+    summary: () => summary(world, fitting(), shard, barred),
     ask: () => askOf(world, reader, job, shard),
   })
 }
@@ -127,66 +146,66 @@ const restingNow = ({ now }: RequesterWorld, { resting = [] }: ShardContext): re
 const barredWith = (shard: ShardContext, event: Readonly<Record<string, unknown>>): readonly NodeRefusals[] => {
   if (event['type'] !== 'decline') return shard.barred
   const { node, refusals } = event as unknown as NodeRefusals
-  return isPermanent(refusals) ? [...shard.barred, { node, refusals }] : shard.barred
+  return isPermanent(refusals) ? [...shard.barred.filter((one) => one.node !== node), { node, refusals }] : shard.barred
 }
 
 const candidates = (
   world: RequesterWorld,
+  reader: Reader,
+  fitting: Fitting,
   shard: ShardContext,
   alreadyAsked: readonly Asked[],
   wanted: Wanted,
   job: KnownJob,
   no: ReadonlySet<string>,
+  resting: ReadonlySet<string>,
 ): readonly Asked[] => {
-  const { settings, directory } = world
+  const { settings, directory, rankers, random } = world
   const asked = new Set(alreadyAsked.map(({ node }) => node))
   const room = Math.min(settings.asks, settings.maxAsks - asked.size)
   if (room <= 0) return []
   const failed = shard.executions.map(({ node }) => node)
   const used = (node: string): boolean => failed.filter((one) => one === node).length >= shard.retry.perNode
-  const fits = (announcement: Announcement): boolean =>
-    !asked.has(announcement.node) && !no.has(announcement.node) && misfits(offerOf(announcement), wanted).length === 0
-  // Never a node twice after it failed, unless nobody else is left.
-  let nodes = directory.sample(4 * room, (announcement) => fits(announcement) && !used(announcement.node))
-  if (nodes.length === 0 && asked.size === 0) nodes = directory.sample(4 * room, fits)
-  return rank(nodes, { ...wanted, prefer: job.resolved.prefer, failed })
-    .slice(0, room)
-    .map(({ node }, offset) => {
-      const askId = `${shard.id}/${shard.round + offset}`
-      return { node, askId, execution: executionId({ network: world.network, requester: world.self, compute: node, askId, index: shard.index }) }
-    })
+  const free = (node: string): boolean => !asked.has(node) && !no.has(node)
+  const fresh = (node: string): boolean => free(node) && !used(node)
+  const holders = new Set((reader.get('job', shard.jobId)?.data as unknown as JobContext | undefined)?.holders)
+  const facts = { ...wanted, prefer: job.resolved.prefer, failed, holders, failures: world.failures.recent, random }
+  const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept })
+  let nodes = chosen((node) => fresh(node) && !resting.has(node))
+  // Never a node twice after it failed, unless nobody else is left, be it for later; and that is known only once others were looked for.
+  if (nodes.length === 0 && asked.size === 0 && failed.length > 0 && chosen(fresh).length === 0 && world.settledIn(wanted.task.engine.type))
+    nodes = chosen((node) => free(node) && !resting.has(node))
+  return nodes.map((node, offset) => {
+    const askId = `${shard.id}/${shard.round + offset}`
+    return { node, askId, execution: executionId({ network: world.network, requester: world.self, compute: node, askId, index: shard.index }) }
+  })
 }
 
-const refusalsOf = (
-  { directory }: RequesterWorld,
-  wanted: Wanted,
-  barred: readonly NodeRefusals[],
-): { readonly known: number; readonly nodes: readonly NodeRefusals[] } => {
-  const all = directory.all()
-  const nodes = all.flatMap((announcement) => {
-    const said = barred.find(({ node }) => node === announcement.node)?.refusals ?? misfits(offerOf(announcement), wanted)
-    return said.length > 0 ? [{ node: announcement.node, refusals: said }] : []
-  })
-  return { known: all.length, nodes }
+/** Everybody who could never, by what they announced or by what they said. */
+const nevers = (fitting: Fitting, barred: readonly NodeRefusals[]): readonly NodeRefusals[] => {
+  const said = barred.filter(({ node }) => fitting.fits.has(node))
+  const own = new Map(barred.map(({ node, refusals }) => [node, refusals]))
+  return [...fitting.never().map(({ node, refusals }) => ({ node, refusals: own.get(node) ?? refusals })), ...said]
 }
 
 /** What all nodes refuse for the sake of the input is the input's failure, not the network's. */
 const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input-too-large': 'source-too-large', 'source-forbidden': 'source-forbidden' }
 
-const hopeless = (world: RequesterWorld, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
-  const { known, nodes } = refusalsOf(world, wanted, barred)
-  if (known === 0 || nodes.length < known || !world.settledIn()) return undefined
+const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
+  // Asked at every decline: the sum over all nodes is made only where each of them said no.
+  const refused = barred.reduce((count, { node }) => count + (fitting.fits.has(node) ? 1 : 0), 0)
+  if (fitting.known === 0 || refused < fitting.fits.size || !world.settledIn(wanted.task.engine.type)) return undefined
+  const nodes = nevers(fitting, barred)
   const codes = new Set(nodes.flatMap(({ refusals }) => refusals.map(({ code }) => code)))
   const [only] = codes
   const code = (codes.size === 1 && only !== undefined && inputCodes[only]) || 'no-node'
-  return { code, detail: code === 'no-node' ? sumUp(nodes, known) : (nodes[0]?.refusals[0]?.detail ?? sumUp(nodes, known)) }
+  return { code, detail: code === 'no-node' ? sumUp(nodes, fitting.known) : (nodes[0]?.refusals[0]?.detail ?? sumUp(nodes, fitting.known)) }
 }
 
-const summary = (world: RequesterWorld, wanted: Wanted, shard: ShardContext, barred: readonly NodeRefusals[]): string => {
-  const { known, nodes } = refusalsOf(world, wanted, barred)
+const summary = (world: RequesterWorld, fitting: Fitting, shard: ShardContext, barred: readonly NodeRefusals[]): string => {
+  const nodes = nevers(fitting, barred)
+  const never = new Set(nodes.map(({ node }) => node))
   const answers = new Map([...restingNow(world, shard), ...shard.asked].map(({ node, refusals }) => [node, refusals]))
-  const busy = [...answers].flatMap(([node, refusals]) => (refusals && !nodes.some((one) => one.node === node) ? [{ node, refusals }] : []))
-  return sumUp([...nodes, ...busy], known)
+  const busy = [...answers].flatMap(([node, refusals]) => (refusals && !never.has(node) ? [{ node, refusals }] : []))
+  return sumUp([...nodes, ...busy], fitting.known)
 }
-
-const offerOf = (announcement: Announcement) => ({ ...announcement, engines: announcement.engines.map(({ name }) => name) })

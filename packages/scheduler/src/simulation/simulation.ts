@@ -2,6 +2,7 @@ import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
+import type { Ranker } from '../directory/ranker.ts'
 import type { ComputeOptions, Logger, Scheduler, SchedulerEvent } from '../options.ts'
 import { createScheduler } from '../scheduler.ts'
 import { defaultSettings, type Settings } from '../settings.ts'
@@ -59,6 +60,8 @@ export interface SimulationOptions {
   readonly labels?: (index: number) => Readonly<Record<string, string>>
   readonly engines?: (index: number) => readonly string[]
   readonly settings?: Partial<Settings>
+  /** Default: the scheduler's own. */
+  readonly rankers?: readonly Ranker[]
   /** Node 0 runs nothing itself. */
   readonly requesterOnly?: boolean
   /** When a send without an answer fails; milliseconds. Default 1000. */
@@ -153,6 +156,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
           ...options.compute,
         },
       }),
+      ...(options.rankers && { rankers: options.rankers }),
       settings: { lease: 3000, heartbeat: 1000, ...options.settings },
       logger: logger(id),
     })

@@ -1,0 +1,35 @@
+import { type Announcement, type Check, decodeAnnouncement } from '@skrei/protocol'
+import type { Clock } from '@skrei/transport'
+import type { Directory } from './directory.ts'
+
+export interface HearWorld {
+  readonly network: string
+  readonly self: string
+  readonly check: Check
+  readonly clock: Clock
+  readonly directory: Directory
+}
+
+/** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
+const farthest = 300_000
+
+/**
+ * Takes an announcement from wherever it came, by gossip or in a peer's answer: checked the same way. Returns what is new and kept.
+ * Throws the `ProtocolError` of one that is not what it should be.
+ */
+export const hear = ({ network, self, check, clock, directory }: HearWorld, bytes: Uint8Array, via?: string): Announcement | undefined => {
+  let repeated = false
+  const announcement = decodeAnnouncement(bytes, {
+    network,
+    // The same bytes were checked when they came first.
+    check: (node, signed, signature) => {
+      repeated = isSame(directory.get(node)?.bytes, bytes)
+      return repeated || check(node, signed, signature)
+    },
+  })
+  if (repeated || announcement.node === self || Math.abs(announcement.issuedAt - clock.now()) > farthest) return undefined
+  return directory.note(announcement, { bytes, ...(via !== undefined && { via }) }) ? announcement : undefined
+}
+
+const isSame = (one: Uint8Array | undefined, other: Uint8Array): boolean =>
+  one !== undefined && one.length === other.length && one.every((byte, place) => byte === other[place])

@@ -1,0 +1,61 @@
+import { decodeSampleRequest, encodeSampleHead, frame, maxNamedPeers, maxSampleBytes, ProtocolError, type SampleRequest, sampleProtocol } from '@skrei/protocol'
+import type { Clock, Transport } from '@skrei/transport'
+import { createAllowance } from './allowance.ts'
+import type { Directory } from './directory.ts'
+import { createPool } from './pool.ts'
+
+export interface ServeSamplesWorld {
+  readonly network: string
+  readonly clock: Clock
+  readonly random: () => number
+  readonly transport: Transport
+  readonly directory: Directory
+  /** This node's own announcement, signed; absent where it runs nothing. */
+  readonly own: () => Uint8Array | undefined
+}
+
+/** Whoever asks too often gets the head alone. */
+const mostAtOnce = 256
+const mostPerSecond = 64
+
+/** Answers whoever asks with a few of the announcements that this node holds, its own first. Costs this node nothing else: it need not look for others itself. */
+export const serveSamples = ({ network, clock, random, transport, directory, own }: ServeSamplesWorld): Disposable => {
+  const allowance = createAllowance({ clock, burst: mostAtOnce, perSecond: mostPerSecond })
+
+  const sampled = (from: string, { most, engine }: SampleRequest): readonly Uint8Array[] => {
+    const mine = own()
+    const others = directory.sample(most, engine).flatMap(({ node, bytes }) => (bytes === undefined || node === from ? [] : [bytes]))
+    return [...(mine === undefined ? [] : [mine]), ...others].slice(0, most)
+  }
+
+  return transport.serve(sampleProtocol, async function* (from, body) {
+    const request = read(body, network)
+    if (request === undefined) return
+    const connected = transport.peers().flatMap(({ id, connected: is }) => (is ? [id] : []))
+    const peers = createPool(random, connected)
+    const head = encodeSampleHead({
+      network,
+      peers: peers.size,
+      some: peers.draw(maxNamedPeers, maxNamedPeers + 1, (id) => id !== from),
+      sees: [...new Set(request.about)].filter((id) => peers.has(id)),
+    })
+    yield frame(head)
+    if (request.most === 0 || !allowance.take()) return
+    let bytes = 4 + head.length
+    for (const announcement of sampled(from, request)) {
+      bytes += 4 + announcement.length
+      if (bytes > maxSampleBytes) return
+      yield frame(announcement)
+    }
+  })
+}
+
+/** A request that is none has no answer. */
+const read = (body: Uint8Array, network: string): SampleRequest | undefined => {
+  try {
+    return decodeSampleRequest(body, { network })
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined
+    throw error
+  }
+}
