@@ -53,7 +53,8 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   /** Counting peers may take looking at each: once in a while is enough. */
   const peers = (): number => {
     const now = world.clock.now()
-    if (counted === undefined || now >= counted.at + world.settings.announcementTtl / 3) counted = { peers: world.transport.peers().length, at: now }
+    const holds = world.settings.announcementTtl * (counted !== undefined && counted.peers >= world.settings.gossipBelow ? 4 : 1 / 3)
+    if (counted === undefined || now >= counted.at + holds) counted = { peers: world.transport.peers().length, at: now }
     return counted.peers
   }
 

@@ -39,8 +39,11 @@ const requester = async ({ clock, network }: { readonly clock: VirtualClock; rea
   const directory = createDirectory({ clock, random })
   let checks = 0
   const check = (): boolean => ++checks > 0
+  const report = (error: unknown): never => {
+    throw error
+  }
   const world = { network: 'test', self: 'requester', check, clock, random, transport, directory, patience: 5000, target: 64, ttl: 90_000 }
-  const sampler = createSampler({ ...world, gossips: () => gossips })
+  const sampler = createSampler({ ...world, gossips: () => gossips, report })
   return { directory, sampler, transport, queries: () => network.counters('requester').queries, checks: () => checks }
 }
 

@@ -16,6 +16,7 @@ export interface SamplerWorld extends HearWorld {
   readonly ttl: number
   /** Whether nodes announce themselves to all: then only an urgent need is a reason to ask. */
   readonly gossips: () => boolean
+  readonly report: (error: unknown) => void
 }
 
 /** Fills the directory by asking random peers for what they hold. It asks nobody while nobody needs nodes: a node that only computes spends nothing. */
@@ -88,7 +89,7 @@ export const createSampler = (world: SamplerWorld): Sampler => {
     try {
       hear(world, bytes, via)
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
+      if (!(error instanceof ProtocolError)) world.report(error)
     }
   }
 
