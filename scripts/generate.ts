@@ -2,9 +2,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorsPage } from './errors-page.ts'
+import { machinesPage } from './machines-page.ts'
 
 const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
+  'docs/machines.md': machinesPage,
 }
 
 const root = process.cwd()
