@@ -152,7 +152,7 @@ const meanings: Readonly<Record<string, string>> = {
   ttl: 'for how long the bid is firm, milliseconds',
   refusals: 'all reasons, not only the first',
   free: 'what is free at the node now',
-  retryAfter: 'when to ask again, milliseconds',
+  retryAfter: 'in how many milliseconds to ask this node again',
   'refused.code': 'which',
   'open-refused.code': 'which',
   'finished.digest': 'of the result: [the digest](#the-digest-of-a-result); a success has one',
@@ -351,6 +351,8 @@ const noticed = {
   maxAsks: 'how many may have been asked at a time',
   widen: 'without a bid for this long, more are asked',
   bidWindow: 'after a bid, how long a better-ranked node may still answer',
+  retryAfter: 'the shortest `retryAfter` of a decline; as a requester, before nodes are asked again when none could bid',
+  longestRetryAfter: 'the longest `retryAfter`, and how long a requester keeps to one',
   announcementTtl: 'how long an announcement holds; it is renewed after a third of it',
 } as const satisfies Partial<Record<keyof Settings, string>>
 
