@@ -14,7 +14,7 @@ const steps: readonly Step[] = [
   { name: 'manifests', command: ['node', 'scripts/check-manifests.ts'] },
   { name: 'types', command: ['turbo', 'run', 'check:types', '--continue', '--output-logs=errors-only'] },
   { name: 'unused', command: ['knip', '--no-config-hints'] },
-  { name: 'generated', command: ['node', 'scripts/generate.ts', '--check'] },
+  { name: 'generated', command: ['node', '--conditions=@skrei/source', 'scripts/generate.ts', '--check'] },
   { name: 'changeset', command: ['node', 'scripts/check-changeset.ts'] },
   { name: 'packages', command: ['turbo', 'run', 'check:package', '--continue', '--output-logs=errors-only'] },
   { name: 'readmes', command: ['node', 'scripts/check-readmes.ts'] },

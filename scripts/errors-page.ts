@@ -4,15 +4,9 @@ import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
 import { submitErrors } from '../packages/scheduler/src/submit-error.ts'
 import { verifierErrors } from '../packages/verifier/src/error.ts'
+import { code, paragraphs, table } from './markdown.ts'
 
 const charged: Readonly<Record<string, string>> = { job: 'the job', input: 'its input', node: 'the node', network: 'the network', verdict: 'verification' }
-
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
-
-const table = (columns: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [columns, columns.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n')
-
-const code = (name: string): string => `\`${name}\``
 
 const causes = (kinds: Readonly<Record<string, { readonly cause: string; readonly remedy: string }>>): string =>
   table(
@@ -77,12 +71,10 @@ const sections: readonly Section[] = [
   },
 ]
 
-export const errorsPage = (): string => {
-  const paragraphs = [
+export const errorsPage = (): string =>
+  paragraphs([
     '# Errors',
     '<!-- Generated from the code tables by `pnpm generate`: change those, not this page. -->',
     'Branch on codes: they stay. Messages and details are for people and may change.',
     ...sections.flatMap((section) => [`## ${section.title}`, section.about, section.table]),
-  ]
-  return `${paragraphs.join('\n\n')}\n`
-}
+  ])

@@ -2,9 +2,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorsPage } from './errors-page.ts'
+import { machinesPage } from './machines-page.ts'
+import { protocolPage } from './protocol-page.ts'
 
 const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
+  'docs/machines.md': machinesPage,
+  'docs/protocol.md': protocolPage,
 }
 
 const root = process.cwd()

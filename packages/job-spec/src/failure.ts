@@ -197,6 +197,12 @@ export const refusals = {
   'secret-unknown': { permanent: true, cause: 'The node does not hold a secret that the task names.', remedy: 'Give the node the secret.' },
   'task-unsupported': { permanent: true, cause: 'The engine does not support a field of the task.', remedy: 'Remove the field that the detail names.' },
   policy: { permanent: true, cause: "The node's own policy refuses the task.", remedy: 'Ask its operator, or use another node.' },
+  'protocol-unsupported': {
+    permanent: true,
+    cause:
+      "The node did not take the requester's ask: it speaks another version of the protocol, runs nothing, or finds the message at fault. The detail has its code.",
+    remedy: 'Run the same release of skrei on both nodes, in the same network.',
+  },
   'queue-full': { permanent: false, cause: "The node's queue of asks is full.", remedy: 'Wait: the requester asks again.' },
   'assess-failed': {
     permanent: false,

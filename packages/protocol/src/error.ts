@@ -22,6 +22,10 @@ export const protocolErrors = {
     cause: 'A message has a type that this node does not know.',
     remedy: 'Run the same release of skrei on both nodes.',
   },
+  'unsupported-message': {
+    cause: 'A message that this node knows, but has no part for: an ask to a node that runs nothing, a message of a verification that it does not do.',
+    remedy: 'Ask another node.',
+  },
   'wrong-network': {
     cause: 'A message belongs to another network.',
     remedy: 'Give both nodes the same network name, or keep them apart.',
@@ -33,6 +37,10 @@ export const protocolErrors = {
   'wrong-sender': {
     cause: 'A message names another sender than the node that its channel proves.',
     remedy: 'Nothing: it was forged or replayed, and changed nothing.',
+  },
+  'duplicate-identity': {
+    cause: 'Two nodes run with one key at a time, or a node went on from a copy of its state.',
+    remedy: 'Stop one of the two. A node whose state was copied needs a key of its own.',
   },
   'bad-signature': {
     cause: 'A message that must be signed has no signature, or one that its sender did not make over these bytes.',

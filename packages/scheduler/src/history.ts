@@ -83,7 +83,7 @@ export const createHistories = (store: StateStore, stopping: AbortSignal): Histo
 const jobItems = (reader: Reader, jobId: string, after: number, limit: number): readonly HistoryItem[] =>
   reader.groupHistory(jobId, after, limit).map((entry) => itemOf(reader, entry))
 
-/** What the kernel writes: a change of state, or an event that came to nothing. */
+/** What the kernel writes: a change of state, an event that came to nothing, or a message that was refused. */
 interface Recorded {
   readonly event: string
   readonly actor: string
@@ -91,14 +91,16 @@ interface Recorded {
   readonly to?: string
   readonly refused?: 'final' | 'not-accepted'
   readonly fault?: string
+  readonly undeliverable?: { readonly message: string; readonly code: string; readonly reason: string }
   /** How many had come to nothing with this one: the last that was recorded. */
   readonly last?: number
 }
 
 const itemOf = (reader: Reader, { sequence, at, kind, id, data }: HistoryEntry): HistoryItem => {
-  const { event, actor, from, to, refused, fault, last } = data as unknown as Recorded
+  const { event, actor, from, to, refused, fault, undeliverable, last } = data as unknown as Recorded
   const head = { sequence, at, kind: kind as HistoryItem['kind'], id, ...placeOf(reader, kind, id), event, actor }
   if (to !== undefined) return { ...head, ...(typeof from === 'string' && { from }), to }
+  if (undeliverable !== undefined) return { ...head, undeliverable }
   const more = last === undefined ? 0 : refusalsOf(reader, kind, id) - last
   return { ...head, ...(refused !== undefined ? { refused } : { fault: fault ?? '' }), ...(more > 0 && { more }) }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type AnyMessage, admit, decodeMessage, executionId, type Incarnation, ProtocolError, slotKey, slotOf } from '@skrei/protocol'
 import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
+import type { Rejection } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import type { ExecutionContext } from './machines/execution.ts'
@@ -21,14 +22,22 @@ export interface InboxWorld {
 
 export interface Inbox {
   /**
-   * The events that a frame of messages stands for. What is malformed, repeated or not the sender's to say stands for none. `applied` is called
-   * once they are durable: only then are their slots filled.
+   * The events that a frame of messages stands for. What is repeated or not the sender's to say stands for none; what cannot be understood or is not
+   * for this node is among the `rejections`, with a code. `applied` is called once they are durable: only then are their slots filled.
    */
-  read(from: string, frame: readonly Uint8Array[]): { readonly events: readonly KernelEvent[]; readonly applied: () => void }
+  read(
+    from: string,
+    frame: readonly Uint8Array[],
+  ): { readonly events: readonly KernelEvent[]; readonly rejections: readonly Rejection[]; readonly applied: () => void }
 }
 
 /** How many filled slots are remembered, to tell repetition from equivocation. */
 const slotsKept = 20_000
+/** Of one frame: an honest sender has fewer messages in one. */
+const mostRejections = 1024
+const longestReason = 256
+/** Messages of a verification: no method of this release asks for them. */
+const unserved: ReadonlySet<string> = new Set(['commit', 'receipt', 'open', 'open-refused', 'reveal', 'abstain'])
 
 /** From bytes to events: the only place where what a peer says enters the node. */
 export const createInbox = (world: InboxWorld): Inbox => {
@@ -50,37 +59,46 @@ export const createInbox = (world: InboxWorld): Inbox => {
     return before === content || ofThisIncarnation
   }
 
-  const decode = (from: string, bytes: Uint8Array): AnyMessage | undefined => {
-    try {
-      return decodeMessage(bytes, { network: world.network, self: world.self, from, check: world.check })
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      world.logger.warn('a message was refused', { from, code: error.code, reason: error.message })
-      return undefined
-    }
+  /** The message, for this node and something that it does; or a ProtocolError, whose code goes back to the sender. */
+  const decode = (from: string, bytes: Uint8Array): AnyMessage => {
+    const message = decodeMessage(bytes, { network: world.network, self: world.self, from, check: world.check })
+    if (unserved.has(message.type) || (message.type === 'ask' && !world.computes))
+      throw new ProtocolError('unsupported-message', `this node takes no ${message.type}`)
+    return message
   }
 
   return {
     read: (from, frame) => {
       const events: KernelEvent[] = []
       const filled: [string, string][] = []
-      for (const bytes of frame) {
+      const take = (bytes: Uint8Array): void => {
         const message = decode(from, bytes)
-        if (message === undefined) continue
         const key = slotKey(slotOf(message))
         const content = `${message.incarnation.counter} ${createHash('sha256').update(bytes).digest('base64')}`
         const peer = admitted(world, from, message.incarnation)
-        if (peer === 'refused' || repeated(message, key, content)) continue
+        if (repeated(message, key, content)) return
         const event = world.store.read((reader) => eventOf(world, reader, message))
         if (event === undefined) {
           world.logger.debug('a message concerns nothing of the sender', { from, type: message.type })
-          continue
+          return
         }
         filled.push([key, content])
         events.push({ ...event, actor: from, ...(peer !== 'known' && { records: [peer] }) })
       }
+      const rejections: Rejection[] = []
+      frame.forEach((bytes, index) => {
+        try {
+          take(bytes)
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error
+          if (rejections.length < mostRejections) rejections.push({ index, code: error.code, reason: error.message.slice(0, longestReason) })
+        }
+      })
+      const [first] = rejections
+      if (first) world.logger.warn('messages were refused', { from, messages: rejections.length, code: first.code, reason: first.reason })
       return {
         events,
+        rejections,
         applied: () => {
           for (const [key, content] of filled) fill(key, content)
         },
@@ -93,13 +111,12 @@ export const createInbox = (world: InboxWorld): Inbox => {
  * A peer that restarted is written down; one that is at once two is refused (PROTOCOL.md rule 6). A message of an older incarnation is not: its bytes were
  * fixed before the restart, and it is re-sent as it was (rule 5).
  */
-const admitted = (world: InboxWorld, from: string, seen: Incarnation): 'known' | 'refused' | Row => {
+const admitted = (world: InboxWorld, from: string, seen: Incarnation): 'known' | Row => {
   const row = world.store.read((reader) => reader.get('peer', from))
   const admission = admit(row?.data as unknown as Incarnation | undefined, seen)
   if (admission === 'same' || admission === 'stale') return 'known'
   if (admission === 'new') return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
-  world.logger.warn('a message of another incarnation was refused', { from, code: admission })
-  return 'refused'
+  throw new ProtocolError('duplicate-identity', `two nodes speak as ${from}, both in their start number ${seen.counter}`)
 }
 
 type Addressed = Pick<KernelEvent, 'kind' | 'id' | 'event'>
@@ -108,7 +125,6 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
   const { from, body, type } = message
   switch (type) {
     case 'ask': {
-      if (!world.computes) return undefined
       const id = executionId({ network: world.network, requester: from, compute: world.self, askId: message.body.askId, index: message.body.shard.index })
       return { kind: 'compute', id, event: { type: 'ask', context: computeContext(world.settings, id, from, message.body) } }
     }
@@ -146,7 +162,6 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
       return { kind: 'execution', id: execution, event: { ...body, type } as ObjectEvent }
     }
     default:
-      // Commit, open and reveal: no method of this release asks for them.
       return undefined
   }
 }

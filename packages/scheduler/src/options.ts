@@ -160,6 +160,10 @@ export type HistoryItem = {
       readonly fault: string
       readonly more?: number
     }
+  | {
+      /** A node (`actor`) refused this message of the object, with its code: it is not sent again. */
+      readonly undeliverable: { readonly message: string; readonly code: string; readonly reason: string }
+    }
 )
 
 /** A node's requester and compute roles over one state store. */

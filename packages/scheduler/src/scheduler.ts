@@ -29,6 +29,7 @@ import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
 import { SubmitError } from './submit-error.ts'
+import { undeliverable } from './undeliverable.ts'
 
 /** Of an ask, besides the task: its files, terms and envelope. */
 const roomForTheRest = 65_536
@@ -260,6 +261,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       transport,
       random: options.random,
       performers: { ...requesterPerformers({ store, specs, sources, publishers, workspace }), ...compute?.performers },
+      rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
       interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
       report,
       failed: (entry: OutboxEntry, error) => {
@@ -273,9 +275,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
-        const { events, applied } = inbox.read(from, frame)
+        const { events, rejections, applied } = inbox.read(from, frame)
         await kernel.submit(events)
         applied()
+        return rejections
       }),
       serveManifests(transport, store),
       serveSamples({ network, clock, random, transport, directory, own: announcer.own }),

@@ -170,6 +170,38 @@ export const transportCases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'brings back to the sender what the handler refused, by its index, and nothing where it refused nothing',
+    async run({ a, b }) {
+      b.receive(async (_, messages) =>
+        messages.flatMap(([first], index) => (first === 0 ? [{ index, code: 'bad-message', reason: `message ${index} is bad` }] : [])),
+      )
+      expect(await a.send(b.self, [bytes(1), bytes(0), bytes(2), bytes(0)], {})).toEqual([
+        { index: 1, code: 'bad-message', reason: 'message 1 is bad' },
+        { index: 3, code: 'bad-message', reason: 'message 3 is bad' },
+      ])
+      expect(await a.send(b.self, [bytes(1)], {})).toEqual([])
+      a.receive(async () => {})
+      expect(await b.send(a.self, [bytes(0)], {})).toEqual([])
+      expect(await b.send(b.self, [bytes(0)], {})).toEqual([{ index: 0, code: 'bad-message', reason: 'message 0 is bad' }])
+    },
+  },
+  {
+    name: 'bounds what a handler refused: one for each message that was sent, texts cut to their lengths',
+    async run({ a, b }) {
+      b.receive(async () => [
+        { index: 2, code: 'none', reason: 'no such message' },
+        { index: -1, code: 'none', reason: 'no such message' },
+        { index: 1, code: 'c'.repeat(100), reason: 'r'.repeat(1000) },
+        { index: 0, code: 'first', reason: '' },
+        { index: 0, code: 'second', reason: '' },
+      ])
+      expect(await a.send(b.self, [bytes(1), bytes(2)], {})).toEqual([
+        { index: 0, code: 'first', reason: '' },
+        { index: 1, code: 'c'.repeat(64), reason: 'r'.repeat(256) },
+      ])
+    },
+  },
+  {
     name: 'has one receive handler at a time; without one a send fails',
     async run({ a, b }) {
       expect(await failure(a.send(b.self, [bytes(1)], {}))).toMatchObject({ name: 'TransportError', code: 'no-handler' })

@@ -1,3 +1,7 @@
+import type { Rejection } from './rejection.ts'
+
+export { boundedRejections, type Rejection } from './rejection.ts'
+
 export interface AbortOptions {
   readonly signal?: AbortSignal
 }
@@ -20,10 +24,17 @@ export interface PeerView {
 export interface Transport extends AsyncDisposable {
   readonly self: string
   start(options?: AbortOptions): Promise<void>
-  /** Resolves once the peer's handler has: it has durably applied the messages. Messages of one call arrive together and in order. A node may send to itself. */
-  send(to: string, messages: readonly Uint8Array[], options: AbortOptions): Promise<void>
-  /** One handler at a time. It must be idempotent: a message may arrive twice. Sends to a node without a handler fail. */
-  receive(handler: (from: string, messages: readonly Uint8Array[]) => Promise<void>): Disposable
+  /**
+   * Resolves once the peer's handler has, with the messages that it refused; `[]`: it has durably applied them all. A refused one need not be sent
+   * again, the others of the call are applied. Messages of one call arrive together and in order. A node may send to itself.
+   */
+  send(to: string, messages: readonly Uint8Array[], options: AbortOptions): Promise<readonly Rejection[]>
+  /**
+   * One handler at a time. It must be idempotent: a message may arrive twice. It resolves with the messages that it refuses, or with nothing; what it
+   * resolves with reaches the sender as {@link boundedRejections} gives it. When it rejects, the whole send fails as `refused`, and may be tried again.
+   * Sends to a node without a handler fail.
+   */
+  receive(handler: (from: string, messages: readonly Uint8Array[]) => Promise<readonly Rejection[]> | Promise<void>): Disposable
   /** May be lost: heartbeats, progress. */
   hint(to: string, bytes: Uint8Array): void
   onHint(handler: (from: string, bytes: Uint8Array) => void): Disposable

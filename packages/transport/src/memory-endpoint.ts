@@ -1,4 +1,4 @@
-import { type Clock, type PeerView, type Transport, TransportError, type TransportErrorCode } from './index.ts'
+import { boundedRejections, type Clock, type PeerView, type Rejection, type Transport, TransportError, type TransportErrorCode } from './index.ts'
 import type { Faults } from './memory-link.ts'
 import type { NetworkCounters, PacketType } from './memory-packet.ts'
 import { type ChunkStream, chunkStream } from './memory-stream.ts'
@@ -30,12 +30,15 @@ export interface Endpoint {
   readonly transport: Transport
   readonly state: 'new' | 'started' | 'closed' | 'crashed'
   crash(): void
-  arriveSend(from: Endpoint, messages: readonly Uint8Array[], answer: (code?: TransportErrorCode, cause?: unknown) => void): void
+  arriveSend(from: Endpoint, messages: readonly Uint8Array[], answer: (answer: Answer) => void): void
   arriveHint(from: Endpoint, bytes: Uint8Array): void
   arriveQuery(from: Endpoint, protocol: string, body: Uint8Array, query: Query): void
   arriveTopic(topic: string, bytes: Uint8Array): void
   hears(topic: string): boolean
 }
+
+/** What becomes of a send: applied but for what was rejected, or failed. */
+type Answer = { readonly rejections: readonly Rejection[] } | { readonly code: TransportErrorCode; readonly cause?: unknown }
 
 /** A query under way, seen from both ends. */
 interface Query {
@@ -81,7 +84,7 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
     return found
   }
 
-  const send = (to: string, messages: readonly Uint8Array[], signal: AbortSignal | undefined): Promise<void> =>
+  const send = (to: string, messages: readonly Uint8Array[], signal: AbortSignal | undefined): Promise<readonly Rejection[]> =>
     new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const target = peer(to)
@@ -94,16 +97,16 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       counters.messages += copies.length
       const sentAt = wire.clock.now()
 
-      const settle = (error?: unknown): void => {
+      const settle = (end: () => void): void => {
         if (!outstanding.delete(entry)) return
         entry.forget()
-        if (error === undefined) resolve()
-        else reject(error)
+        end()
       }
-      const cancel = wire.expire(() => settle(failure('unreachable', to)))
-      const onAbort = (): void => settle(signal?.reason)
+      const fail = (error: unknown): void => settle(() => reject(error))
+      const cancel = wire.expire(() => fail(failure('unreachable', to)))
+      const onAbort = (): void => fail(signal?.reason)
       const entry = {
-        fail: () => settle(failure('unreachable', to, 'this transport was disposed before the answer came')),
+        fail: () => fail(failure('unreachable', to, 'this transport was disposed before the answer came')),
         forget: () => {
           cancel()
           signal?.removeEventListener('abort', onAbort)
@@ -114,10 +117,11 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       // Each of two arrivals has its own: the handler may do with it what it likes.
       const repeats = wire.faultsOf(self, to).duplication > 0
       wire.carry(endpoint, target, 'send', bytes, () => {
-        target.arriveSend(endpoint, repeats ? copies.map(copyOf) : copies, (code, cause) => {
+        target.arriveSend(endpoint, repeats ? copies.map(copyOf) : copies, (answer) => {
           wire.carry(target, endpoint, 'answer', 0, () => {
             roundTrips.set(to, wire.clock.now() - sentAt)
-            settle(code && failure(code, to, undefined, cause))
+            if ('code' in answer) fail(failure(answer.code, to, undefined, answer.cause))
+            else settle(() => resolve(boundedRejections(answer.rejections, copies.length)))
           })
         })
       })
@@ -235,16 +239,17 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       stop('crashed')
     },
     arriveSend(from, messages, answer) {
-      if (state !== 'started') return answer('unreachable')
-      if (!receiver) return answer('no-handler')
+      if (state !== 'started') return answer({ code: 'unreachable' })
+      if (!receiver) return answer({ code: 'no-handler' })
       const failed = (error: unknown): void => {
         if (state === 'crashed') return
         wire.fault(error, self, 'receive')
-        answer('refused', error)
+        answer({ code: 'refused', cause: error })
       }
       try {
-        receiver(from.self, messages).then(() => {
-          if (state !== 'crashed') answer()
+        const handled = receiver(from.self, messages) as Promise<readonly Rejection[] | undefined>
+        handled.then((rejections = []) => {
+          if (state !== 'crashed') answer({ rejections })
         }, failed)
       } catch (error) {
         failed(error)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ConformanceNodes, transportCases } from '../src/conformance.ts'
-import type { Transport } from '../src/index.ts'
+import type { Rejection, Transport } from '../src/index.ts'
 import { capabilities, memoryNodes } from './nodes.ts'
 
 // A conformance suite is worth what it catches: each of these drivers breaks one promise, and some case must fail on it (or never end).
@@ -13,18 +13,17 @@ const breaking = (change: Break) => async (): Promise<ConformanceNodes> => {
   return { ...nodes, a: broken(nodes.a), b: broken(nodes.b), idle: broken(nodes.idle) }
 }
 
-const swallow = (work: Promise<unknown>, codes: readonly string[]): Promise<void> =>
-  work.then(
-    () => {},
-    (error: { code?: string }) => {
-      if (!codes.includes(error.code ?? '')) throw error
-    },
-  )
+const swallow = (work: Promise<readonly Rejection[]>, codes: readonly string[]): Promise<readonly Rejection[]> =>
+  work.catch((error: { code?: string }) => {
+    if (!codes.includes(error.code ?? '')) throw error
+    return []
+  })
 
 const broken: Readonly<Record<string, Break>> = {
   'send does not wait for the handler': (t) => ({
     send: async (...args) => {
       void t.send(...args).catch(() => {})
+      return []
     },
   }),
   'send says nothing of a failed handler': (t) => ({ send: (...args) => swallow(t.send(...args), ['refused']) }),
@@ -36,10 +35,20 @@ const broken: Readonly<Record<string, Break>> = {
   'send ignores the signal': (t) => ({ send: (to, messages) => t.send(to, messages, {}) }),
   'messages of a send arrive one by one': (t) => ({
     send: async (to, messages, options) => {
-      for (const message of messages) await t.send(to, [message], options)
+      const rejections: Rejection[] = []
+      for (const [index, message] of messages.entries())
+        rejections.push(...(await t.send(to, [message], options)).map((rejection) => ({ ...rejection, index })))
+      return rejections
     },
   }),
   'messages of a send arrive in reverse': (t) => ({ send: (to, messages, options) => t.send(to, messages.toReversed(), options) }),
+  'send drops what was refused': (t) => ({ send: (...args) => t.send(...args).then(() => []) }),
+  'what a handler refuses is dropped': (t) => ({ receive: (handler) => t.receive(async (...args) => void (await handler(...args))) }),
+  'every refusal is of the first message': (t) => ({
+    send: async (...args) => (await t.send(...args)).map((rejection) => ({ ...rejection, index: 0 })),
+  }),
+  'only the first refusal comes back': (t) => ({ send: async (...args) => (await t.send(...args)).slice(0, 1) }),
+  'reasons are lost': (t) => ({ send: async (...args) => (await t.send(...args)).map((rejection) => ({ ...rejection, reason: '' })) }),
   'empty messages are dropped': (t) => ({
     send: (to, messages, options) =>
       t.send(

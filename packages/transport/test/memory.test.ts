@@ -341,7 +341,7 @@ test('a thousand nodes with a hundred thousand packets take one process', async 
     })
   }
   const message = new Uint8Array(200)
-  const sends: Promise<void>[] = []
+  const sends: Promise<unknown>[] = []
   for (let round = 0; round < 50; round += 1) {
     for (const [index, node] of all.entries()) sends.push(node.send(`n${(index * 31 + round) % 1000}`, [message], {}))
     await clock.advance(1)

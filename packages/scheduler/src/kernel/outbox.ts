@@ -1,5 +1,5 @@
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
-import { type Clock, type Transport, TransportError } from '@skrei/transport'
+import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 
@@ -21,6 +21,8 @@ export interface OutboxOptions {
   readonly interrupting: ReadonlySet<string>
   /** What an effect that threw comes to; undefined: it is tried again. */
   readonly failed: (entry: OutboxEntry, error: unknown) => ObjectEvent | undefined
+  /** What it means that the peer refused a message for good. */
+  readonly rejected: (entry: OutboxEntry, rejection: Rejection) => readonly KernelEvent[]
   /** What went wrong and stops nothing. */
   readonly report: (error: unknown) => void
 }
@@ -126,13 +128,13 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       const frame = frameOf(lane.entries, most)
       const to = frame[0] === undefined ? '' : send(frame[0]).to
       try {
-        await transport.send(
+        const rejections = await transport.send(
           to,
           frame.map((entry) => entry.bytes ?? new Uint8Array()),
           { signal: stopping.signal },
         )
         lane.entries.splice(0, frame.length)
-        await settle(frame, [])
+        await settle(frame, rejectedOf(frame, rejections))
         return
       } catch (error) {
         if (stopping.signal.aborted) return
@@ -149,6 +151,13 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       }
     }
   }
+
+  /** A peer that refuses a message will refuse it again: it is not resent, and its object is told. */
+  const rejectedOf = (frame: readonly OutboxEntry[], rejections: readonly Rejection[]): readonly KernelEvent[] =>
+    boundedRejections(rejections, frame.length).flatMap((rejection) => {
+      const entry = frame[rejection.index]
+      return entry === undefined ? [] : options.rejected(entry, rejection)
+    })
 
   const frameOf = (entries: readonly OutboxEntry[], most: number): readonly OutboxEntry[] => {
     let bytes = 0

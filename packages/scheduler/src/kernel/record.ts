@@ -40,6 +40,20 @@ export const recordRefusal = (
   write(transaction, context, kind, id, row.data, { event: event.type, actor, ...what, ...(count === context.refusals && { last: count }) }, now)
 }
 
+/** A message of the object that its receiver refused: no machine decides on it, history has it. One for each message, and those are the object's own. */
+export const recordUndeliverable = (
+  transaction: Transaction,
+  context: RecordContext,
+  kind: Kind,
+  row: Row | undefined,
+  { id, event, actor }: KernelEvent,
+  now: number,
+): void => {
+  if (row === undefined) return
+  const [message, code, reason] = [String(event['message']), String(event['code']), String(event['reason'])]
+  write(transaction, context, kind, id, row.data, { event: event.type, actor, undeliverable: { message, code, reason } }, now)
+}
+
 /** How many events of an object came to nothing, recorded or not. */
 export const refusalsOf = (reader: Pick<Transaction, 'get'>, kind: string, id: string): number => reader.get('refusals', `${kind} ${id}`)?.version ?? 0
 

@@ -3,7 +3,7 @@ import { endedRow, longestResend } from './ended.ts'
 import type { KernelEvent, Output, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
 import { advance, type Kind, type Step } from './machine.ts'
-import { type RecordContext, recordRefusal, recordTransition } from './record.ts'
+import { type RecordContext, recordRefusal, recordTransition, recordUndeliverable } from './record.ts'
 
 /** What a turn needs besides the store. */
 export interface TurnContext extends RecordContext {
@@ -70,6 +70,10 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
     const kind = context.kinds[event.kind]
     if (kind === undefined) throw new Error(`no machine for ${event.kind}`)
     const row = transaction.get(event.kind, event.id)
+    if (event.event.type === 'undeliverable') {
+      recordUndeliverable(transaction, context, kind, row, event, now)
+      continue
+    }
     const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
     let freed = false
     if ('refused' in step) recordRefusal(transaction, context, kind, row, event, { refused: step.refused }, now)
