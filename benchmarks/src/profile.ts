@@ -15,7 +15,10 @@ const shown = 40
 const packageOf = (url: string): string => {
   const own = /\/((?:packages|apps|benchmarks)(?:\/(?!src\/)[^/]+)?)\//.exec(url)?.[1]
   if (own !== undefined && !url.includes('/node_modules/')) return own
-  const installed = url.split('/node_modules/').at(-1)?.match(/^(?:@[^/]+\/)?[^/]+/)?.[0]
+  const installed = url
+    .split('/node_modules/')
+    .at(-1)
+    ?.match(/^(?:@[^/]+\/)?[^/]+/)?.[0]
   return url.includes('/node_modules/') ? (installed ?? url) : url.startsWith('node:') ? url : url === '' ? '(engine)' : url
 }
 

@@ -1,8 +1,7 @@
 import { spread } from './spread.ts'
 import type { Samples, Suite } from './suite.ts'
 
-const text = (value: number): string =>
-  Number.isInteger(value) || Math.abs(value) >= 1000 ? value.toFixed(0) : Number(value.toPrecision(4)).toString()
+const text = (value: number): string => (Number.isInteger(value) || Math.abs(value) >= 1000 ? value.toFixed(0) : Number(value.toPrecision(4)).toString())
 
 /** A table for people: the median of each figure, and its smallest and largest value. */
 export const table = ({ name, about, figures }: Suite, samples: Samples): string => {

@@ -28,6 +28,7 @@ export const runSuite = async ({ name, figures }: Suite, { flags = [], ...option
   const given = samples
   const wrong = Object.keys(figures).filter((figure) => !given[figure]?.length || !given[figure].every(Number.isFinite))
   const unknown = Object.keys(given).filter((figure) => !(figure in figures))
-  if (wrong.length + unknown.length > 0) throw new Error(`suite ${name}: no figures ${wrong.join(', ') || '-'}; unannounced figures ${unknown.join(', ') || '-'}`)
+  if (wrong.length + unknown.length > 0)
+    throw new Error(`suite ${name}: no figures ${wrong.join(', ') || '-'}; unannounced figures ${unknown.join(', ') || '-'}`)
   return given
 }

@@ -24,3 +24,7 @@ export interface Suite {
   readonly repeat?: number
   run(run: SuiteRun): Promise<Samples>
 }
+
+/** What was measured round by round, as samples. */
+export const samplesOf = (rounds: readonly Readonly<Record<string, number>>[]): Samples =>
+  Object.fromEntries(Object.keys(rounds[0] ?? {}).map((figure) => [figure, rounds.map((round) => round[figure] ?? Number.NaN)]))

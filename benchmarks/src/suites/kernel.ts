@@ -5,6 +5,7 @@ import { noopExecutor } from '@skrei/executor/noop'
 import type { JobSpec } from '@skrei/job-spec'
 import { checkSignature, createIdentity } from '@skrei/protocol'
 import { createScheduler, type Scheduler } from '@skrei/scheduler'
+import type { StateStore } from '@skrei/state-store'
 import { sqliteStateStore } from '@skrei/state-store/sqlite'
 import { inlineSource } from '@skrei/storage/inline'
 import { localWorkspace } from '@skrei/storage/local'
@@ -12,7 +13,7 @@ import { type MemoryNetwork, memoryNetwork } from '@skrei/transport/memory'
 import { systemClock } from '@skrei/transport/system-clock'
 import { measure } from '../measure.ts'
 import { mean, quantile } from '../spread.ts'
-import type { Suite } from '../suite.ts'
+import { type Suite, samplesOf } from '../suite.ts'
 import { withTemporaryFolder } from '../temporary.ts'
 
 const nodeCount = 3
@@ -29,10 +30,21 @@ const job: JobSpec = {
 const clock = systemClock()
 
 /** A whole node: its own key, its own store on disk with a durable commit for every turn. */
-const startNode = async (network: MemoryNetwork, folder: string): Promise<Scheduler & { readonly close: () => Promise<void> }> => {
+const startNode = async (
+  network: MemoryNetwork,
+  folder: string,
+): Promise<Scheduler & { readonly commits: () => number; readonly close: () => Promise<void> }> => {
   await mkdir(folder)
   const identity = createIdentity()
-  const store = sqliteStateStore({ path: join(folder, 'state.sqlite') })
+  const sqlite = sqliteStateStore({ path: join(folder, 'state.sqlite') })
+  let commits = 0
+  const store: StateStore = {
+    ...sqlite,
+    transact: (work) => {
+      commits++
+      return sqlite.transact(work)
+    },
+  }
   const transport = network.join(identity.nodeId)
   const scheduler = createScheduler({
     network: 'benchmark',
@@ -55,7 +67,7 @@ const startNode = async (network: MemoryNetwork, folder: string): Promise<Schedu
     await transport[Symbol.asyncDispose]()
     store[Symbol.dispose]()
   }
-  return { ...scheduler, close }
+  return { ...scheduler, commits: () => commits, close }
 }
 
 /** Keeps `concurrency` jobs under way until all are done. Returns each job's milliseconds from its submission to its end. */
@@ -84,34 +96,43 @@ const once = (jobs: number) =>
       if (requester === undefined) throw new Error('no node')
       while (nodes.some((node) => node.nodes().length < nodeCount)) await new Promise((resolve) => setTimeout(resolve, 10))
       await runJobs(requester, Math.min(200, jobs))
-      return await measure(() => runJobs(requester, jobs))
+      const commits = (): number => nodes.reduce((sum, node) => sum + node.commits(), 0)
+      const before = commits()
+      const measured = await measure(() => runJobs(requester, jobs))
+      return { ...measured, commits: commits() - before }
     } finally {
       for (const node of nodes) await node.close()
     }
   })
 
+const figures = {
+  cpuMsPerJob: 'ms of CPU a job, all three nodes together',
+  jobsPerSecond: 'jobs a second of wall time',
+  commitsPerJob: 'durable commits a job, all three nodes together',
+  meanMs: 'ms from submission to the end, mean',
+  p50Ms: 'ms from submission to the end, median',
+  p99Ms: 'ms from submission to the end, 99th percentile',
+}
+
 export const suite: Suite = {
   name: 'kernel',
   about: 'Noop jobs, ten at a time, on three nodes over the memory transport, each with its SQLite store on disk: what a job costs that computes nothing.',
-  figures: {
-    cpuMsPerJob: 'ms of CPU a job, all three nodes together',
-    jobsPerSecond: 'jobs a second of wall time',
-    meanMs: 'ms from submission to the end, mean',
-    p50Ms: 'ms from submission to the end, median',
-    p99Ms: 'ms from submission to the end, 99th percentile',
-  },
+  figures,
   run: async ({ full, smallest, repeat, note }) => {
     const jobs = full ? 10_000 : smallest ? 30 : 1000
-    const samples = { cpuMsPerJob: [] as number[], jobsPerSecond: [] as number[], meanMs: [] as number[], p50Ms: [] as number[], p99Ms: [] as number[] }
+    const rounds: Readonly<Record<keyof typeof figures, number>>[] = []
     for (let round = 1; round <= repeat; round++) {
-      const { value: durations, wallMs, cpuMs } = await once(jobs)
+      const { value: durations, wallMs, cpuMs, commits } = await once(jobs)
       note(`round ${round} of ${repeat}: ${jobs} jobs in ${(wallMs / 1000).toFixed(1)} s`)
-      samples.cpuMsPerJob.push(cpuMs / jobs)
-      samples.jobsPerSecond.push((jobs * 1000) / wallMs)
-      samples.meanMs.push(mean(durations))
-      samples.p50Ms.push(quantile(durations, 0.5))
-      samples.p99Ms.push(quantile(durations, 0.99))
+      rounds.push({
+        cpuMsPerJob: cpuMs / jobs,
+        jobsPerSecond: (jobs * 1000) / wallMs,
+        commitsPerJob: commits / jobs,
+        meanMs: mean(durations),
+        p50Ms: quantile(durations, 0.5),
+        p99Ms: quantile(durations, 0.99),
+      })
     }
-    return samples
+    return samplesOf(rounds)
   },
 }
