@@ -29,16 +29,20 @@ export interface KillsOutcome {
 }
 
 const entry = fileURLToPath(new URL('./node-process.ts', import.meta.url))
-/** Milliseconds: within the first a node starts; the second is how long it works before it is killed, at most. */
+/** Milliseconds within which a node starts. */
 const starting = 800
-const working = 1500
+/** How much a node works before it is killed, at most; then, for how many milliseconds it goes on. Counted in work, because machines differ. */
+const mostTransitions = 400
+const longestDelay = 30
+/** A node that does not come so far is killed all the same. */
+const longestWork = 60_000
 /** How long processes that lost their node may take to notice. */
 const grace = 10_000
 const longestFinish = 180_000
 
 /** In a session of its own, which its guests inherit: they are found after its death. */
-const startNode = (folder: string, ...mode: string[]): ChildProcess & { readonly pid: number } => {
-  const child = fork(entry, [folder, ...mode], { detached: true, execArgv: ['--conditions=@skrei/source', '--no-warnings'], stdio: ['ignore', 2, 2, 'ipc'] })
+const startNode = (folder: string, mode: string): ChildProcess & { readonly pid: number } => {
+  const child = fork(entry, [folder, mode], { detached: true, execArgv: ['--conditions=@skrei/source', '--no-warnings'], stdio: ['ignore', 2, 2, 'ipc'] })
   if (child.pid === undefined) throw new Error('the node could not be started')
   return Object.assign(child, { pid: child.pid })
 }
@@ -77,13 +81,14 @@ export const killAgainAndAgain = async ({ kills, folder, random, note }: KillsOp
   }
 
   const killOnce = async (when: string): Promise<void> => {
-    const node = startNode(folder)
+    const transitions = 1 + Math.floor(random() * mostTransitions)
+    const node = startNode(folder, String(transitions))
     const ended = once(node, 'exit') as Promise<[code: number | null, signal: string | null]>
     try {
       if (random() < 0.25) await Promise.race([pause(random() * starting), ended])
       else {
-        await Promise.race([once(node, 'message'), ended])
-        await Promise.race([pause(random() * working), ended])
+        await Promise.race([once(node, 'message'), ended, pause(longestWork, undefined, { ref: false })])
+        await Promise.race([pause(random() * longestDelay), ended])
       }
     } finally {
       node.kill('SIGKILL')

@@ -21,7 +21,7 @@ export const readCopy = <T>(folder: string, work: (reader: Reader) => T): T | un
 
 const page = 500
 
-export function* rowsOf(reader: Reader, kind: string, where: { readonly open?: boolean } = {}): Generator<Row> {
+function* rowsOf(reader: Reader, kind: string, where: { readonly open?: boolean } = {}): Generator<Row> {
   for (let after: string | undefined; ; ) {
     const rows = reader.list(kind, { ...where, ...(after !== undefined && { after }), limit: page })
     yield* rows

@@ -1,5 +1,6 @@
 // A node that is killed: takes up what its home holds, and keeps jobs coming; with the argument `finish` it submits nothing, waits until
-// everything has ended, and ends itself. `node-process.ts <home> [finish]`
+// everything has ended, and ends itself. Its parent is told when it has made as many transitions as the parent asked for.
+// `node-process.ts <home> <transitions>|finish`
 import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -70,8 +71,11 @@ const scheduler = createScheduler({
   logger: { debug: () => {}, info: () => {}, warn: () => {}, error: (message, fields) => appendLine(home.wrong, `${message} ${JSON.stringify(fields)}`) },
 })
 
+let transitions = 0
+scheduler.watch(({ type }) => {
+  if (type === 'transition' && ++transitions === Number(mode)) process.send?.('enough')
+})
 await scheduler.start()
-process.send?.('started')
 
 /** Nothing to do, nothing under way, nothing held. */
 const isQuiet = (): boolean =>

@@ -11,7 +11,7 @@ import { inlineSource } from '@skrei/storage/inline'
 import { localWorkspace } from '@skrei/storage/local'
 import { type MemoryNetwork, memoryNetwork } from '@skrei/transport/memory'
 import { systemClock } from '@skrei/transport/system-clock'
-import { measure } from '../measure.ts'
+import { measure, peakRssMiB } from '../measure.ts'
 import { mean, quantile } from '../spread.ts'
 import { type Suite, samplesOf } from '../suite.ts'
 import { withTemporaryFolder } from '../temporary.ts'
@@ -112,6 +112,7 @@ const figures = {
   meanMs: 'ms from submission to the end, mean',
   p50Ms: 'ms from submission to the end, median',
   p99Ms: 'ms from submission to the end, 99th percentile',
+  rssMiB: 'the most memory that the process held so far, MiB',
 }
 
 export const suite: Suite = {
@@ -131,6 +132,7 @@ export const suite: Suite = {
         meanMs: mean(durations),
         p50Ms: quantile(durations, 0.5),
         p99Ms: quantile(durations, 0.99),
+        rssMiB: peakRssMiB(),
       })
     }
     return samplesOf(rounds)
