@@ -60,6 +60,7 @@ const survivors = async (session: number): Promise<readonly number[]> => {
  * starts. Each time its store is compared with what it was before. In the end the node may finish.
  */
 export const killAgainAndAgain = async ({ kills, folder, random, note }: KillsOptions): Promise<KillsOutcome> => {
+  if (process.platform !== 'linux') throw new Error('what a killed node leaves running is found in the process table of Linux: run this on Linux')
   const home = homeOf(folder)
   const doubleResults: string[] = []
   const processesLeft: string[] = []
