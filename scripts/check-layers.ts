@@ -110,6 +110,12 @@ const rules: readonly IRegularForbiddenRuleType[] = [
     from: { path: '^(?:packages|apps|benchmarks)/' },
     to: { path: '^examples/' },
   },
+  {
+    name: 'nothing-imports-a-benchmark',
+    comment: 'benchmarks measure; nothing imports them.',
+    from: { path: '^(?:packages|apps|examples)/' },
+    to: { path: '^benchmarks/' },
+  },
 ]
 
 /** Entry points that also load where there is no Node: neither they nor what they import from their own package may import a module of Node. */

@@ -53,6 +53,7 @@ const violations = [
   ['portable-entry', 'packages/api/src/hidden.ts', "import 'node:fs'"],
   ['nothing-imports-an-app', 'packages/scheduler/src/app.ts', "import '@skrei/node'"],
   ['nothing-imports-an-example', 'apps/node/src/bad.ts', "import '@skrei/example-first'"],
+  ['nothing-imports-a-benchmark', 'apps/node/src/measured.ts', "import '@skrei/benchmarks'"],
   ['no-cycles', 'packages/executor/src/circle.ts', "import './noop.ts'"],
 ] as const
 
@@ -178,12 +179,13 @@ const floorOf = (directory: string): string => {
   const name = directory.replace(/^packages\//, '')
   if (directory.startsWith('apps/')) return 'app'
   if (directory.startsWith('examples/')) return 'example'
+  if (directory === 'benchmarks') return 'benchmarks'
   if (/^(transport|executor|storage|state-store)$/.test(name)) return 'contract'
   if (/^(transport|executor|storage|state-store)-/.test(name)) return 'driver'
   return name
 }
 
-test.each(globSync('{packages,apps,examples}/*/', { cwd: repository }).sort())('%s carries the tag of its floor', (directory) => {
+test.each(globSync(['{packages,apps,examples}/*/', 'benchmarks'], { cwd: repository }).sort())('%s carries the tag of its floor', (directory) => {
   const { tags } = JSON.parse(readFileSync(join(repository, directory, 'turbo.json'), 'utf8')) as { tags: readonly string[] }
   expect(tags).toEqual([floorOf(directory)])
 })

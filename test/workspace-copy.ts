@@ -55,6 +55,7 @@ export const workspaceCopy = (): WorkspaceCopy => {
   for (const [name, { tag, entries = [] }] of Object.entries(floors)) addPackage(`packages/${name}`, `@skrei/${name}`, tag, entries)
   addPackage('apps/node', '@skrei/node', 'app', [])
   addPackage('examples/01-first', '@skrei/example-first', 'example', [])
+  addPackage('benchmarks', '@skrei/benchmarks', 'benchmarks', [])
 
   return {
     root,

@@ -1,0 +1,58 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { withTemporaryFolder } from './temporary.ts'
+
+/** What `node --cpu-prof` writes: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
+interface CpuProfile {
+  readonly nodes: readonly { readonly id: number; readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number } }[]
+  readonly samples: readonly number[]
+  /** Microseconds before each sample. */
+  readonly timeDeltas: readonly number[]
+}
+
+const shown = 40
+
+const packageOf = (url: string): string => {
+  const own = /\/((?:packages|apps|benchmarks)(?:\/(?!src\/)[^/]+)?)\//.exec(url)?.[1]
+  if (own !== undefined && !url.includes('/node_modules/')) return own
+  const installed = url
+    .split('/node_modules/')
+    .at(-1)
+    ?.match(/^(?:@[^/]+\/)?[^/]+/)?.[0]
+  return url.includes('/node_modules/') ? (installed ?? url) : url.startsWith('node:') ? url : url === '' ? '(engine)' : url
+}
+
+const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1).padStart(5)} %`
+
+/** Self time by package and by function, without the time in which nothing ran. */
+const selfTimes = ({ nodes, samples, timeDeltas }: CpuProfile): string => {
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const packages = new Map<string, number>()
+  const functions = new Map<string, number>()
+  let all = 0
+  samples.forEach((id, index) => {
+    const frame = frames.get(id)
+    if (frame === undefined || frame.functionName === '(idle)') return
+    const time = timeDeltas[index] ?? 0
+    const place = packageOf(frame.url)
+    const file = frame.url.split('/').at(-1) ?? ''
+    const name = `${frame.functionName || '(anonymous)'}  ${place}${file && place !== frame.url ? ` ${file}:${frame.lineNumber + 1}` : ''}`
+    all += time
+    packages.set(place, (packages.get(place) ?? 0) + time)
+    functions.set(name, (functions.get(name) ?? 0) + time)
+  })
+  const lines = (times: ReadonlyMap<string, number>): string[] =>
+    [...times]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, shown)
+      .map(([name, time]) => `  ${percent(time, all)}  ${name}`)
+  return [`${(all / 1e6).toFixed(1)} s on the main thread`, 'by package', ...lines(packages), 'by function', ...lines(functions)].join('\n')
+}
+
+/** Runs something with flags that make Node write a profile, and prints to standard error where its time went. */
+export const withProfile = <T>(run: (flags: readonly string[]) => Promise<T>): Promise<T> =>
+  withTemporaryFolder(async (folder) => {
+    const result = await run(['--cpu-prof', `--cpu-prof-dir=${folder}`])
+    for (const file of globSync('*.cpuprofile', { cwd: folder })) console.error(selfTimes(JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile))
+    return result
+  })

@@ -1,0 +1,39 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { loadSuite, suiteNames } from '../src/load-suites.ts'
+
+const bench = (...args: string[]) =>
+  promisify(execFile)(process.execPath, ['--conditions=@skrei/source', 'src/main.ts', ...args], { cwd: join(import.meta.dirname, '..') })
+
+/** Suites that read the process table of Linux. */
+const linuxOnly = ['kills']
+const onAnySystem = suiteNames().filter((name) => !linuxOnly.includes(name))
+
+const givesItsFigures = async (name: string): Promise<void> => {
+  const { stdout } = await bench(name, '--smallest', '--repeat', '1', '--json')
+  const last = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { suite: string; figures: Record<string, number> }
+  const { figures } = await loadSuite(name)
+  expect(last.suite).toBe(name)
+  expect(Object.keys(last.figures)).toEqual(Object.keys(figures))
+  for (const [figure, value] of Object.entries(last.figures)) expect(Number.isFinite(value), figure).toBe(true)
+}
+
+const title = 'the suite %s gives each of its figures, at its smallest size'
+test.each(onAnySystem)(title, { timeout: 300_000 }, givesItsFigures)
+test.skipIf(process.platform !== 'linux').each(linuxOnly)(title, { timeout: 300_000 }, givesItsFigures)
+
+/** Whoever compares over time reads figures by these names. */
+const published: Readonly<Record<string, readonly string[]>> = {
+  kernel: ['cpuMsPerJob', 'jobsPerSecond'],
+  kills: ['kills', 'jobsLost', 'doubleResults', 'processesLeft'],
+}
+
+test.each(Object.entries(published))('the figures of %s keep their names', async (name, figures) => {
+  expect(Object.keys((await loadSuite(name)).figures)).toEqual(expect.arrayContaining([...figures]))
+})
+
+test('a suite that is not there is refused with the list of those that are', async () => {
+  await expect(bench('nothing')).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining(`Suites: ${suiteNames().join(', ')}`) })
+})
