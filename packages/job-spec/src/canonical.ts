@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
-import { CID } from 'multiformats/cid'
-import { create } from 'multiformats/hashes/digest'
+import { base32 } from 'multiformats/bases/base32'
+import { encodePlain } from './canonical-plain.ts'
 import type { JobSpec } from './job.ts'
 
-const sha256Code = 0x12
-const dagCborCode = 0x71
+/** CIDv1, dag-cbor, sha2-256, 32 bytes: https://github.com/multiformats/cid */
+const cidPrefix = Uint8Array.of(0x01, 0x71, 0x12, 0x20)
 
 /** Bytes or a value that have no canonical form. */
 export class NotCanonicalError extends Error {
@@ -43,6 +43,8 @@ const assertWellFormed = (value: unknown): void => {
  */
 export const canonicalBytes = (value: unknown): Uint8Array => {
   try {
+    const plain = encodePlain(value)
+    if (plain !== undefined) return plain
     assertWellFormed(value)
     return encode(value)
   } catch (error) {
@@ -72,8 +74,7 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
 }
 
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string =>
-  CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
+export const cidOf = (value: unknown): string => base32.encode(Buffer.concat([cidPrefix, hash('sha256', canonicalBytes(value), 'buffer')]))
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)
