@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
-import { base32 } from 'multiformats/bases/base32'
 import { encodePlain } from './canonical-plain.ts'
 import type { JobSpec } from './job.ts'
 
@@ -73,8 +72,27 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
   return value
 }
 
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/** The prefix and a digest of 32 bytes in RFC 4648 base32, lower case, no padding. */
+const base32 = (digest: Uint8Array): string => {
+  let text = ''
+  let bits = 0
+  let held = 0
+  const push = (byte: number): void => {
+    held = ((held << 8) | byte) & 0xfff
+    for (bits += 8; bits >= 5; ) {
+      bits -= 5
+      text += alphabet[(held >> bits) & 31]
+    }
+  }
+  for (let index = 0; index < cidPrefix.length; index++) push(cidPrefix[index] as number)
+  for (let index = 0; index < digest.length; index++) push(digest[index] as number)
+  return bits > 0 ? text + alphabet[(held << (5 - bits)) & 31] : text
+}
+
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string => base32.encode(Buffer.concat([cidPrefix, hash('sha256', canonicalBytes(value), 'buffer')]))
+export const cidOf = (value: unknown): string => `b${base32(hash('sha256', canonicalBytes(value), 'buffer'))}`
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

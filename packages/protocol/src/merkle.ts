@@ -1,11 +1,25 @@
 import { hash } from 'node:crypto'
 
 // RFC 6962 section 2.1 (the same as RFC 9162 section 2.1): the two prefixes keep a leaf from passing for an inner node.
-const leafPrefix = Uint8Array.of(0)
-const nodePrefix = Uint8Array.of(1)
+const leafPrefix = 0
+const nodePrefix = 1
 
-const leafHash = (leaf: Uint8Array): Uint8Array => hash('sha256', Buffer.concat([leafPrefix, leaf]), 'buffer')
-const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array => hash('sha256', Buffer.concat([nodePrefix, left, right]), 'buffer')
+/** What is hashed is put together here, where it fits: a tree of a million leaves hashes two million times. */
+const scratch = Buffer.alloc(257)
+
+const leafHash = (leaf: Uint8Array): Uint8Array => {
+  const bytes = leaf.length < scratch.length ? scratch.subarray(0, leaf.length + 1) : Buffer.alloc(leaf.length + 1)
+  bytes[0] = leafPrefix
+  bytes.set(leaf, 1)
+  return hash('sha256', bytes, 'buffer')
+}
+const node = scratch.subarray(0, 65)
+const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array => {
+  node[0] = nodePrefix
+  node.set(left, 1)
+  node.set(right, 33)
+  return hash('sha256', node, 'buffer')
+}
 const emptyRoot = (): Uint8Array => hash('sha256', new Uint8Array(), 'buffer')
 
 const equal = (left: Uint8Array, right: Uint8Array): boolean => left.length === right.length && left.every((byte, index) => byte === right[index])

@@ -73,7 +73,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       workspace,
       sources,
       publishers,
-      queryManifest: (requester, job, index, { signal }) => queryManifest(transport, requester, job, index, { signal }),
+      queryManifest: (requester, shard, { signal }) => queryManifest(transport, requester, shard, { signal }),
       progress: (context, _phase, done, total) =>
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })

@@ -1,6 +1,5 @@
 import type { Executor } from '@skrei/executor'
 import type { Device, FileEntry, Task } from '@skrei/job-spec'
-import { cidOf } from '@skrei/job-spec'
 import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
@@ -28,8 +27,12 @@ export interface ComputeWorld {
   readonly workspace: Workspace
   readonly sources: ReadonlyMap<string, Source>
   readonly publishers: ReadonlyMap<string, Publisher>
-  /** The files of a shard that did not fit into its ask. */
-  readonly queryManifest: (requester: string, job: string, index: number, options: { readonly signal: AbortSignal }) => Promise<readonly FileEntry[]>
+  /** The files of a shard that did not fit into its ask, a part at a time. */
+  readonly queryManifest: (
+    requester: string,
+    shard: { readonly job: string; readonly index: number; readonly manifest: string },
+    options: { readonly signal: AbortSignal },
+  ) => AsyncIterable<readonly FileEntry[]>
   readonly progress: (context: ComputeContext, phase: 'staging' | 'running', done: number, total: number | undefined) => void
 }
 
@@ -52,8 +55,8 @@ export interface ComputeRole {
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'unpublish' | 'clean', Performer>>
 }
 
-/** How many shards' files are remembered between assess and stage. */
-const listsKept = 256
+/** Of how many shards the first files are remembered, should they be assessed again. */
+const listsKept = 64
 
 export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const { options, settings, store, workspace } = world
@@ -80,16 +83,23 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     return row.data as unknown as ComputeContext
   }
 
+  /** The first part of a shard's list, which an assessment looks at. */
   const lists = new Map<string, readonly FileEntry[]>()
-  const filesOf = async (context: ComputeContext, signal: AbortSignal): Promise<readonly FileEntry[]> => {
-    const known = context.shard.files ?? lists.get(context.id)
+  const partsOf = (context: ComputeContext, signal: AbortSignal): AsyncIterable<readonly FileEntry[]> | Iterable<readonly FileEntry[]> => {
+    if (context.shard.files !== undefined) return [context.shard.files]
+    const { job, shard } = context
+    return world.queryManifest(context.requester, { job, index: shard.index, manifest: shard.manifest }, { signal })
+  }
+  const firstOf = async (context: ComputeContext, signal: AbortSignal): Promise<readonly FileEntry[]> => {
+    const known = lists.get(context.id)
     if (known !== undefined) return known
-    const files = await world.queryManifest(context.requester, context.job, context.shard.index, { signal })
-    if (cidOf(files) !== context.shard.manifest) throw new Error('the files that the requester named are not those of the manifest')
-    lists.set(context.id, files)
-    const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
-    if (oldest !== undefined) lists.delete(oldest)
-    return files
+    for await (const files of partsOf(context, signal)) {
+      lists.set(context.id, files)
+      const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
+      if (oldest !== undefined) lists.delete(oldest)
+      return files
+    }
+    return []
   }
 
   /** When to ask again, for those who are sent away: not all at the same time. */
@@ -135,7 +145,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     performers: {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const files = await filesOf(context, signal)
+        const files = await firstOf(context, signal)
         const secretOf = (name: string) => secret(name, context.requester)
         const refusals = await assess(
           { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: secretOf },
@@ -147,9 +157,8 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       },
       stage: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const files = await filesOf(context, signal)
-        const bytes = await stage(context, files, { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
-        return { type: 'staged', bytes, tops: [...new Set(files.map(({ path }) => path.slice(0, path.indexOf('/'))))] }
+        const staged = await stage(context, partsOf(context, signal), { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
+        return { type: 'staged', ...staged }
       },
       run: async (entry, { signal }) => {
         const context = contextOf(entry)

@@ -30,7 +30,7 @@ export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<
       const planned = await plan(id, resolved, sources, (records) => report([{ kind: 'job', id, event: { type: 'planning' }, actor: 'plan', records }]), {
         signal,
       })
-      return { type: 'planned', ...planned }
+      return { type: 'planned', total: planned.total, manifest: planned.manifest }
     },
     /** Interrupts the plan, by being in its lane. */
     abort: () => Promise.resolve(undefined),
