@@ -4,8 +4,8 @@ import { encode } from '@ipld/dag-cbor'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { canonicalBytes, cidOf, decodeCanonical, type JobSpec, printJob, readJob, resolve, specCid, taskOf, taskSchema } from '../src/index.ts'
 import { encodePlain } from '../src/canonical-plain.ts'
+import { canonicalBytes, cidOf, decodeCanonical, type JobSpec, printJob, readJob, resolve, specCid, taskOf, taskSchema } from '../src/index.ts'
 import { arbitraryJob } from './arbitrary-job.ts'
 
 const read = (text: string): JobSpec => {

@@ -55,10 +55,8 @@ export const merkleTree = (): MerkleTree => {
     },
     root: () =>
       new Uint8Array(
-        waiting.reduce<Uint8Array | undefined>(
-          (right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)),
-          undefined,
-        ) ?? emptyRoot(),
+        waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
+          emptyRoot(),
       ),
   }
 }

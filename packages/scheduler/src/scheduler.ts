@@ -206,7 +206,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       clock,
       transport,
       random: options.random,
-      performers: { ...requesterPerformers({ store, specs, sources, publishers, workspace }), ...compute?.performers },
+      performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
       interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
       report,
       failed: (entry: OutboxEntry, error) => {

@@ -94,7 +94,12 @@ const askOf = ({ settings }: RequesterWorld, reader: Reader, job: KnownJob, shar
   if (manifest === undefined || row === undefined) throw new Error(`shard ${shard.id} has no manifest`)
   return {
     task: job.task,
-    shard: { index: shard.index, count: row.shards.total, manifest: manifest.cid, ...(manifest.files !== undefined && manifest.lists === undefined && { files: [...manifest.files] }) },
+    shard: {
+      index: shard.index,
+      count: row.shards.total,
+      manifest: manifest.cid,
+      ...(manifest.files !== undefined && manifest.lists === undefined && { files: [...manifest.files] }),
+    },
     terms: {
       queue: shard.queue,
       lease: settings.lease,

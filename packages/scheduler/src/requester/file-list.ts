@@ -80,7 +80,13 @@ export const fileListBuilder = (keep: (cid: string, node: ListNode) => void): Fi
 export const concatenated = (one: FileList, other: FileList): FileList & { readonly lists?: readonly [string, string] } => {
   if (one.files !== undefined && other.files !== undefined) {
     const files = [...one.files, ...other.files]
-    if (isShort(files.length, files.reduce((sum, file) => sum + weightOf(file), 0))) return { cid: cidOf(files), files }
+    if (
+      isShort(
+        files.length,
+        files.reduce((sum, file) => sum + weightOf(file), 0),
+      )
+    )
+      return { cid: cidOf(files), files }
   }
   const lists = [one.cid, other.cid] as const
   return { cid: cidOf({ lists }), lists }

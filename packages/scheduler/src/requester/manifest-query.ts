@@ -14,7 +14,15 @@ const longestNode = 8 * 2 ** 20
 
 const wantedSchema = z.strictObject({ job: z.string().max(256), index: z.int().min(0), list: z.string().max(128).exactOptional() })
 const cid = z.string().max(128)
-const nodeSchema = z.union([z.array(fileEntrySchema).max(filesPerNode), z.strictObject({ lists: z.array(cid).min(1).max(listsPerNode + 1) })])
+const nodeSchema = z.union([
+  z.array(fileEntrySchema).max(filesPerNode),
+  z.strictObject({
+    lists: z
+      .array(cid)
+      .min(1)
+      .max(listsPerNode + 1),
+  }),
+])
 
 /** Answers a node that was asked to run a shard, and nobody else, with one node of the shard's list: one JSON document. Changes nothing. */
 export const serveManifests = (transport: Transport, store: StateStore): Disposable =>

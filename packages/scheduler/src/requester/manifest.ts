@@ -20,8 +20,8 @@ export interface Counted extends Planned {
 }
 
 /** Rows are written when there are this many, or as many characters of them. */
-const rowsPerPart = 256
-const charactersPerPart = 2 ** 20
+const rowsPerPart = 64
+const charactersPerPart = 2 ** 18
 const firstFiles = 32
 
 /**
