@@ -1,5 +1,6 @@
 export type { KernelEvent, ObjectEvent, Transition } from './kernel/event.ts'
 export type * from './options.ts'
+export type * from './plan.ts'
 export { createScheduler } from './scheduler.ts'
 export { defaultSettings, type Settings } from './settings.ts'
 export { SubmitError, type SubmitErrorCode, submitErrors } from './submit-error.ts'

@@ -3,6 +3,7 @@ import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from 
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
+import { serveAssessments } from './assess-query.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createHistories } from './history.ts'
@@ -16,6 +17,7 @@ import type { ExecutionContext } from './machines/execution.ts'
 import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
+import { dryRun } from './requester/dry-run.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
@@ -225,6 +227,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         applied()
       }),
       serveManifests(transport, store),
+      ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
     )
     leases.start()
     announcer.start()
@@ -279,6 +282,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
       return id
+    },
+    plan: async (spec, { signal } = {}) => {
+      if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
+      const known = specs.resolve(spec)
+      checkSubmittable(spec, known.resolved, methods, directory.all().length)
+      requireSendable(known)
+      const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
+      ending.throwIfAborted()
+      return await dryRun(known, { transport, clock, directory, sources, within: settings.assess }, { signal: ending })
     },
     cancel: async (jobId) => {
       if (store.read((reader) => reader.get('job', jobId))?.open === true)

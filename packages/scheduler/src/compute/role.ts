@@ -1,5 +1,5 @@
 import type { Executor } from '@skrei/executor'
-import type { Device, FileEntry, Task } from '@skrei/job-spec'
+import type { Capacity, Device, FileEntry, Refusal, Task } from '@skrei/job-spec'
 import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
@@ -12,7 +12,7 @@ import type { ComputeContext, ComputeFacts } from '../machines/compute-execution
 import type { ComputeOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
-import { assess } from './assess.ts'
+import { type Assessed, assess } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
@@ -45,6 +45,10 @@ export interface ComputeRole {
   offer(): NodeOffer
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
+  /** Why the node would not run it; whether it has room now is not looked at. */
+  assess(asked: Assessed, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]>
+  /** What a task would find here now. */
+  standing(task: Task): { readonly lacks?: Refusal; readonly free: Capacity; readonly queued: number }
   facts(reader: Reader, context: ComputeContext): ComputeFacts
   /** The waiting ask, if any, that goes on with what is free now: one at a time, what it takes is then taken. */
   freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
@@ -113,8 +117,22 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
 
   const executorOf = (task: Task): Executor | undefined => executors.get(task.engine.type)
 
+  const assessHere: ComputeRole['assess'] = (asked, files, { signal }) =>
+    assess(
+      { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: (name) => secret(name, asked.requester) },
+      asked,
+      files,
+      { signal },
+    )
+
   return {
     offer,
+    assess: assessHere,
+    standing: (task) => {
+      const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
+      const fit = allocate(task, limits, devices, ledger)
+      return { ...('refusal' in fit && { lacks: fit.refusal }), free: freeOf(limits, ledger), queued }
+    },
     engines: () => engines,
     start: async () => {
       const inventories = await Promise.all([...executors.values()].map(async (executor) => ({ name: executor.engine, ...(await executor.inventory()) })))
@@ -146,13 +164,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)
         const files = await firstOf(context, signal)
-        const secretOf = (name: string) => secret(name, context.requester)
-        const refusals = await assess(
-          { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: secretOf },
-          context,
-          files,
-          { signal },
-        )
+        const refusals = await assessHere(context, files, { signal })
         return { type: 'assessed', refusals }
       },
       stage: async (entry, { signal }) => {
