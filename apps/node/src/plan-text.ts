@@ -15,7 +15,9 @@ export const planText = (plan: JobPlan, error: Problem | null, stream: NodeJS.Wr
   const head = heads[outcome]
   return [
     `${style([head.colour, 'bold'], head.text)}  ${oneLine(plan.name)}${input === undefined ? '' : `, ${inputText(input)}`}`,
-    ...(error === null ? [] : [`  ${style('bold', error.code)}`, `  ${oneLine(error.message)}`, ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`])]),
+    ...(error === null
+      ? []
+      : [`  ${style('bold', error.code)}`, `  ${oneLine(error.message)}`, ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`])]),
     ...table(nodes.slice(0, shownNodes).map(nodeRow), style),
     ...(nodes.length > shownNodes ? [`  ${style('dim', `and ${count(nodes.length - shownNodes, 'more node')}`)}`] : []),
     ...(known > nodes.length && nodes.length > 0 ? [`  ${style('dim', `${nodes.length} of ${count(known, 'known node')} were asked`)}`] : []),
@@ -48,11 +50,16 @@ const nodeRow = ({ node, answer, refusals, free, queued }: PlannedNode): readonl
   oneLine(node),
   answers[answer],
   refusals.length > 0
-    ? refusals.map(({ code, detail }) => `${code}: ${oneLine(detail)}`).join('; ')
+    ? refusals.map(reason).join('; ')
     : free === undefined
       ? ''
       : `free: ${free.cpu / 1000} CPU, ${bytes(free.memory)} memory, ${bytes(free.disk)} disk${queued === undefined || queued === 0 ? '' : `; ${count(queued, 'ask')} waiting`}`,
 ]
+
+const reason = ({ code, detail, resource, wanted, available }: PlannedNode['refusals'][number]): string =>
+  (resource === 'memory' || resource === 'disk') && wanted !== undefined && available !== undefined
+    ? `${code}: ${bytes(wanted)} of ${resource} asked, ${bytes(available)} ${code === 'busy' ? 'free' : 'there'}`
+    : `${code}: ${oneLine(detail)}`
 
 /** Neighbours that go to the same node share a line: `shards 0 to 3`. */
 const shardRows = (first: readonly PlannedShard[], total: number): readonly (readonly string[])[] => {

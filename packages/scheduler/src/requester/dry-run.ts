@@ -68,7 +68,10 @@ const wishOf = ({ resolved, task }: KnownJob, files: readonly FileEntry[]): Wish
 const longestFiles = 128 * 1024
 const fitting = (room: number): ((file: FileEntry) => boolean) => {
   let used = 0
-  return (file) => (used += JSON.stringify(file).length) <= room
+  return (file) => {
+    used += JSON.stringify(file).length
+    return used <= room
+  }
 }
 
 const assessAll = async (
@@ -120,7 +123,14 @@ const inOrder = (answers: ReadonlyMap<string, Assessment | undefined>, sample: r
     return answer !== undefined && 'free' in answer ? { ...announcement, free: { ...announcement.free, ...answer.free } } : announcement
   })
   const { task, resolved } = job
-  const wanted = { task, constraints: resolved.constraints, sources: [], publisher: resolved.publishers[0]?.type ?? 'none', prefer: resolved.prefer, failed: [] }
+  const wanted = {
+    task,
+    constraints: resolved.constraints,
+    sources: [],
+    publisher: resolved.publishers[0]?.type ?? 'none',
+    prefer: resolved.prefer,
+    failed: [],
+  }
   return rank(current, wanted)
     .map(({ node }) => plannedNode(node, answers.get(node)))
     .sort((one, other) => order[one.answer] - order[other.answer])
@@ -138,9 +148,7 @@ const placed = ({ task }: KnownJob, able: readonly PlannedNode[], total: number)
     const { cpu, memory, disk } = place.free
     // Whether further devices are free is not known from here: a job that wants some takes all that the node said it has.
     place.free =
-      task.resources.gpu.count > 0
-        ? undefined
-        : { cpu: cpu - task.resources.cpu, memory: memory - task.resources.memory, disk: disk - task.resources.disk }
+      task.resources.gpu.count > 0 ? undefined : { cpu: cpu - task.resources.cpu, memory: memory - task.resources.memory, disk: disk - task.resources.disk }
     return { index, node: able[at]?.node ?? '', waits: false }
   })
 }

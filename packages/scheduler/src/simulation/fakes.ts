@@ -97,7 +97,7 @@ export const memoryPublisher = (
   },
   compose: async (_id, entries) => {
     const content: Record<string, string> = {}
-    for await (const { path, content: part } of entries) content[path] = part instanceof Uint8Array ? new TextDecoder().decode(part) : (part.cid ?? '')
+    for await (const { path, content: part } of entries) content[path] = await textOf(part)
     const cid = cidOf(content)
     blobs.set(cid, content)
     return { type, cid } satisfies Reference
@@ -111,3 +111,12 @@ export const memoryPublisher = (
     return Promise.resolve()
   },
 })
+
+const textOf = async (part: Reference | Uint8Array | AsyncIterable<Uint8Array>): Promise<string> => {
+  if (part instanceof Uint8Array) return new TextDecoder().decode(part)
+  if (!(Symbol.asyncIterator in part)) return part.cid ?? ''
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of part) text += decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}
