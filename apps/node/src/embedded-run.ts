@@ -46,7 +46,7 @@ export const runEmbedded = async (given: EmbeddedRun): Promise<Outcome> => {
 }
 
 /** A locked folder of this process's own, gone at the end; what dead processes left goes first. Faults leave their log behind. */
-const inRunFolder = async (home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<Outcome>): Promise<Outcome> => {
+export const inRunFolder = async <T>(home: Home, interrupt: Interrupts, work: (folder: RunFolder, log: RunLog) => Promise<T>): Promise<T> => {
   const folder = takeRunFolder(home)
   const log = runLog(home, folder)
   try {
@@ -77,7 +77,7 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
   }
   using events = jobEvents(scheduler, emit)
   interrupt.first.throwIfAborted()
-  const jobId = await submit(node, job)
+  const jobId = await orRefused(job, scheduler.submit(job.spec))
   onSubmit(jobId)
   emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
   events.submitted(jobId)
@@ -104,9 +104,9 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
 }
 
 /** A job that no network of this kind could run is refused here, with what to change. */
-const submit = async ({ scheduler }: EmbeddedNode, job: JobFile): Promise<string> => {
+export const orRefused = async <T>(job: JobFile, submitting: Promise<T>): Promise<T> => {
   try {
-    return await scheduler.submit(job.spec)
+    return await submitting
   } catch (error) {
     if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
     const { code, message, path } = error

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { failures } from '@skrei/job-spec'
+import { type FailureCode, failures } from '@skrei/job-spec'
 import type { JobResult, JobView, ShardResult } from '@skrei/scheduler'
 import { type ExitCode, exitCodes } from './cli-errors.ts'
 import type { ResultError } from './job-events.ts'
@@ -23,7 +23,7 @@ export const jobError = async (
   const shard = job.state === 'failed' ? culprit(result?.shards ?? [], failure.code) : undefined
   const stderr = shard === undefined ? '' : printable(await tailOf(join(directory, 'shards', String(shard.index), 'stderr'), tailBytes)).trimEnd()
   const { by, cause } = failures[failure.code]
-  const remedy = remedies[failure.code] ?? failures[failure.code].remedy
+  const remedy = remedyOf(failure.code)
   const log = by === 'node' ? keepLog() : undefined
   return {
     code: failure.code,
@@ -34,6 +34,9 @@ export const jobError = async (
     ...(stderr !== '' && { stderr }),
   }
 }
+
+/** What to do about a failure. */
+export const remedyOf = (code: FailureCode): string => remedies[code] ?? failures[code].remedy
 
 // What helps on an embedded node, which its user operates.
 const remedies: Readonly<Partial<Record<string, string>>> = {

@@ -61,9 +61,15 @@ program
   .description('run a job on a node in this process and fetch its result')
   .argument('FILE', 'the job file, YAML or JSON; - reads standard input')
   .option('--output <dir>', 'put the result into this new or empty directory (default: SKREI_HOME/results/JOB)')
+  .addOption(new Option('--plan', 'say what would run where, and what not and why; run nothing').conflicts('output'))
   .addOption(json())
   .option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses')
-  .action(async (file: string, options: { readonly output?: string; readonly json?: true; readonly allowPrivateAddresses?: true }) => {
+  .action(async (file: string, options: { readonly output?: string; readonly plan?: true; readonly json?: true; readonly allowPrivateAddresses?: true }) => {
+    if (options.plan) {
+      const { plan } = await import('./commands/plan.ts')
+      process.exitCode = await plan(file, options)
+      return
+    }
     const { run } = await import('./commands/run.ts')
     process.exitCode = await run(file, options)
   })

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
-import { CID } from 'multiformats/cid'
-import { create } from 'multiformats/hashes/digest'
+import { encodePlain } from './canonical-plain.ts'
 import type { JobSpec } from './job.ts'
 
-const sha256Code = 0x12
-const dagCborCode = 0x71
+/** CIDv1, dag-cbor, sha2-256, 32 bytes: https://github.com/multiformats/cid */
+const cidPrefix = Uint8Array.of(0x01, 0x71, 0x12, 0x20)
 
 /** Bytes or a value that have no canonical form. */
 export class NotCanonicalError extends Error {
@@ -43,6 +42,8 @@ const assertWellFormed = (value: unknown): void => {
  */
 export const canonicalBytes = (value: unknown): Uint8Array => {
   try {
+    const plain = encodePlain(value)
+    if (plain !== undefined) return plain
     assertWellFormed(value)
     return encode(value)
   } catch (error) {
@@ -71,9 +72,27 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
   return value
 }
 
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/** The prefix and a digest of 32 bytes in RFC 4648 base32, lower case, no padding. */
+const base32 = (digest: Uint8Array): string => {
+  let text = ''
+  let bits = 0
+  let held = 0
+  const push = (byte: number): void => {
+    held = ((held << 8) | byte) & 0xfff
+    for (bits += 8; bits >= 5; ) {
+      bits -= 5
+      text += alphabet[(held >> bits) & 31]
+    }
+  }
+  for (let index = 0; index < cidPrefix.length; index++) push(cidPrefix[index] as number)
+  for (let index = 0; index < digest.length; index++) push(digest[index] as number)
+  return bits > 0 ? text + alphabet[(held << (5 - bits)) & 31] : text
+}
+
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string =>
-  CID.createV1(dagCborCode, create(sha256Code, createHash('sha256').update(canonicalBytes(value)).digest())).toString()
+export const cidOf = (value: unknown): string => `b${base32(hash('sha256', canonicalBytes(value), 'buffer'))}`
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import { encode } from '@ipld/dag-cbor'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { encodePlain } from '../src/canonical-plain.ts'
 import { canonicalBytes, cidOf, decodeCanonical, type JobSpec, printJob, readJob, resolve, specCid, taskOf, taskSchema } from '../src/index.ts'
 import { arbitraryJob } from './arbitrary-job.ts'
 
@@ -147,4 +149,44 @@ test('hostile bytes are refused in linear time and bounded depth', () => {
     }),
     { numRuns: 800 },
   )
+})
+
+test('the fast encoder gives the bytes of the general one, or none', () => {
+  const text = fc.oneof(fc.string({ unit: 'binary-ascii', maxLength: 300 }), fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', '/', '', '\ufeffx'))
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      text,
+      fc.maxSafeInteger(),
+      fc.integer({ min: -70_000, max: 70_000 }),
+      fc.double(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.constant(undefined),
+      fc.uint8Array({ maxLength: 4 }),
+      fc.array(tie('value'), { maxLength: 30 }),
+      fc.dictionary(text, tie('value'), { maxKeys: 30 }),
+    ),
+  }))
+  let fast = 0
+  fc.assert(
+    fc.property(value, (given) => {
+      const plain = encodePlain(given)
+      if (plain === undefined) return
+      fast++
+      expect(Buffer.from(plain).equals(encode(given))).toBe(true)
+    }),
+    { numRuns: 2000 },
+  )
+  expect(fast).toBeGreaterThan(200)
+  // Too large for its buffer, or encoding while it encodes: not its business.
+  expect(encodePlain('x'.repeat(70_000))).toBeUndefined()
+  expect(encodePlain(Array(70_000).fill(0))).toBeUndefined()
+  const reentrant = {
+    a: 'x',
+    get b() {
+      return Buffer.from(canonicalBytes('inner')).toString('hex')
+    },
+  }
+  expect(Buffer.from(canonicalBytes(reentrant)).equals(encode({ ...reentrant }))).toBe(true)
 })

@@ -1,13 +1,26 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 // RFC 6962 section 2.1 (the same as RFC 9162 section 2.1): the two prefixes keep a leaf from passing for an inner node.
-const leafPrefix = Uint8Array.of(0)
-const nodePrefix = Uint8Array.of(1)
+const leafPrefix = 0
+const nodePrefix = 1
 
-const leafHash = (leaf: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(leafPrefix).update(leaf).digest())
-const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(nodePrefix).update(left).update(right).digest())
-const emptyRoot = (): Uint8Array => new Uint8Array(createHash('sha256').digest())
+/** What is hashed is put together here, where it fits: a tree of a million leaves hashes two million times. */
+const scratch = Buffer.alloc(257)
+
+const leafHash = (leaf: Uint8Array): Uint8Array => {
+  const bytes = leaf.length < scratch.length ? scratch.subarray(0, leaf.length + 1) : Buffer.alloc(leaf.length + 1)
+  bytes[0] = leafPrefix
+  bytes.set(leaf, 1)
+  return hash('sha256', bytes, 'buffer')
+}
+const node = scratch.subarray(0, 65)
+const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array => {
+  node[0] = nodePrefix
+  node.set(left, 1)
+  node.set(right, 33)
+  return hash('sha256', node, 'buffer')
+}
+const emptyRoot = (): Uint8Array => hash('sha256', new Uint8Array(), 'buffer')
 
 const equal = (left: Uint8Array, right: Uint8Array): boolean => left.length === right.length && left.every((byte, index) => byte === right[index])
 
@@ -30,19 +43,21 @@ export const merkleTree = (): MerkleTree => {
       return size
     },
     add: (leaf) => {
-      let hash = leafHash(leaf)
+      let reached = leafHash(leaf)
       let height = 0
       for (let left = waiting[height]; left !== undefined; left = waiting[height]) {
-        hash = nodeHash(left, hash)
+        reached = nodeHash(left, reached)
         waiting[height] = undefined
         height += 1
       }
-      waiting[height] = hash
+      waiting[height] = reached
       size += 1
     },
     root: () =>
-      waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
-      emptyRoot(),
+      new Uint8Array(
+        waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
+          emptyRoot(),
+      ),
   }
 }
 
@@ -90,18 +105,18 @@ export const checkInclusion = ({ leaf, index, size, proof, root }: Inclusion): b
   // `position` and `last` may exceed 32 bits: division, not shifts.
   let position = index
   let last = size - 1
-  let hash = leafHash(leaf)
+  let reached = leafHash(leaf)
   for (const sibling of proof) {
     if (last === 0 || sibling.length !== 32) return false
     if (position % 2 === 1 || position === last) {
-      hash = nodeHash(sibling, hash)
+      reached = nodeHash(sibling, reached)
       while (position % 2 === 0 && position > 0) {
         position /= 2
         last = Math.floor(last / 2)
       }
-    } else hash = nodeHash(hash, sibling)
+    } else reached = nodeHash(reached, sibling)
     position = Math.floor(position / 2)
     last = Math.floor(last / 2)
   }
-  return last === 0 && equal(hash, root)
+  return last === 0 && equal(reached, root)
 }

@@ -8,6 +8,7 @@ import type { Assurance, Method } from '@skrei/verifier'
 import type { Partitions } from './directory/partitions.ts'
 import type { Ranker } from './directory/ranker.ts'
 import type { Transition } from './kernel/event.ts'
+import type { JobPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
 
 /** Four methods; libraries never write to the console. */
@@ -175,6 +176,11 @@ export interface Scheduler extends AsyncDisposable {
   stop(): Promise<void>
   /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run. */
   submit(spec: JobSpec): Promise<string>
+  /**
+   * What the job would come to now: lists its inputs and asks nodes what they would say. Nothing is submitted, written or reserved, on any node. Rejects with a `SubmitError`
+   * like `submit`.
+   */
+  plan(spec: JobSpec, options?: { readonly signal?: AbortSignal }): Promise<JobPlan>
   /** Asks for the job to be cancelled; it is once every execution is stopped. No-op on a final job. */
   cancel(jobId: string): Promise<void>
   job(jobId: string): JobView | undefined

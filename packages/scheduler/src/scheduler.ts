@@ -3,6 +3,7 @@ import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from 
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
+import { serveAssessments } from './assess-query.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
@@ -22,6 +23,7 @@ import type { ExecutionContext } from './machines/execution.ts'
 import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
+import { dryRun } from './requester/dry-run.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
@@ -35,6 +37,10 @@ import { undeliverable } from './undeliverable.ts'
 const roomForTheRest = 65_536
 
 const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
+
+/** How often, and how many milliseconds apart, a dry run looks whether a node was found. */
+const mostLooks = 40
+const lookEvery = 250
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -85,7 +91,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       workspace,
       sources,
       publishers,
-      queryManifest: (requester, job, index, { signal }) => queryManifest(transport, requester, job, index, { signal }),
+      queryManifest: (requester, shard, { signal }) => queryManifest(transport, requester, shard, { signal }),
       progress: (context, _phase, done, total) =>
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })
@@ -93,6 +99,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const settledIn = (engine: string): boolean => {
     const heardOfEverybody = announcer.gossips() && clock.now() - startedAt > settings.announcementTtl / 3
     return heardOfEverybody || sampler.isSettled(engine) || transport.peers().length === 0
+  }
+
+  /** A node that was not in need of others yet knows nobody where nodes do not announce themselves to all: it asks for them, for a while. */
+  const lookAround = async (engine: string, signal: AbortSignal): Promise<void> => {
+    for (let looks = 0; looks < mostLooks && directory.count(engine) < 1 && !settledIn(engine); looks++) {
+      sampler.need(engine, true)
+      await new Promise<void>((resolve) => clock.at(clock.now() + lookEvery, resolve))
+      signal.throwIfAborted()
+    }
   }
 
   const kernel = createKernel({
@@ -260,7 +275,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       clock,
       transport,
       random: options.random,
-      performers: { ...requesterPerformers({ store, specs, sources, publishers, workspace }), ...compute?.performers },
+      performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
       rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
       interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
       report,
@@ -282,6 +297,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       }),
       serveManifests(transport, store),
       serveSamples({ network, clock, random, transport, directory, own: announcer.own }),
+      ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
     )
     leases.start()
     announcer.start()
@@ -337,6 +353,17 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
       return id
+    },
+    plan: async (spec, { signal } = {}) => {
+      if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
+      const known = specs.resolve(spec)
+      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
+      requireSendable(known)
+      const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
+      ending.throwIfAborted()
+      await lookAround(known.task.engine.type, ending)
+      const world = { transport, clock, directory, sources, rankers: options.rankers ?? defaultRankers, failures: failures.recent, random: options.random }
+      return await dryRun(known, { ...world, within: settings.assess }, { signal: ending })
     },
     cancel: async (jobId) => {
       if (store.read((reader) => reader.get('job', jobId))?.open === true)

@@ -2,7 +2,8 @@ import { cidOf, type FileEntry, type InputSpec, type ResolvedJob, resolve } from
 import { memoryStateStore } from '@skrei/state-store/memory'
 import type { Source } from '@skrei/storage'
 import { describe, expect, test } from 'vitest'
-import { plan, readManifest } from '../src/requester/manifest.ts'
+import { plan } from '../src/requester/manifest.ts'
+import { readManifest } from '../src/requester/manifest-rows.ts'
 import { noopJob } from './noop-job.ts'
 
 /** Files by the URL that names their listing. */
@@ -36,7 +37,7 @@ const planned = async (change: Partial<ResolvedJob>): Promise<{ total: number; m
   const shards = Array.from({ length: total }, (_, index) => {
     const shard = store.read((reader) => readManifest(reader, 'job', index))
     expect(shard?.cid).toBe(cidOf(shard?.files))
-    return shard?.files.map(({ path }) => path) ?? []
+    return shard?.files?.map(({ path }) => path) ?? []
   })
   return { total, manifest, shards }
 }

@@ -7,7 +7,7 @@ import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-b
 
 interface CompositionEntry {
   readonly path: string
-  readonly content: Reference | Uint8Array
+  readonly content: Reference | Uint8Array | AsyncIterable<Uint8Array>
 }
 
 /** A directory that is being put together; a `Map`, since names are anybody's text. */
@@ -23,8 +23,9 @@ const segmentsOf = (path: string): string[] => {
   return segments
 }
 
-const storeContent = async (content: Reference | Uint8Array, options: BuildOptions): Promise<Stored> => {
+const storeContent = async (content: CompositionEntry['content'], options: BuildOptions): Promise<Stored> => {
   if (content instanceof Uint8Array) return options.node.addFile([content], options.signal)
+  if (Symbol.asyncIterator in content) return options.node.addFile(content, options.signal)
   if (content.type !== 'ipfs' || content.cid === undefined)
     throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
   // Only the root block is read: it says how much hangs from it, which the links of a directory record.

@@ -35,10 +35,15 @@ export interface Publisher {
   /** Publishes the plain files of a directory; idempotent on `id`: the same reference again, whatever the directory holds by then. */
   publish(id: string, directory: string, options: AbortOptions): Promise<Reference>
   /**
-   * Makes one directory out of published parts (a reference stands for its whole directory) and small files, moving no data where it can.
+   * Makes one directory out of published parts (a reference stands for its whole directory) and files, moving no data where it can. A file's bytes come at once or as a
+   * stream, which is read once.
    * Paths are relative and arrive in any order; one that is not plain, or is there twice, is an error. Idempotent on `id` like `publish`.
    */
-  compose(id: string, entries: AsyncIterable<{ readonly path: string; readonly content: Reference | Uint8Array }>, options: AbortOptions): Promise<Reference>
+  compose(
+    id: string,
+    entries: AsyncIterable<{ readonly path: string; readonly content: Reference | Uint8Array | AsyncIterable<Uint8Array> }>,
+    options: AbortOptions,
+  ): Promise<Reference>
   /**
    * Writes what was published into the existing, empty directory `into`; yields bytes so far, never falling. References come from other
    * nodes: one that names anything but a publication is an error.

@@ -214,7 +214,7 @@ const brokenPublishers: readonly [string, string, (publisher: Publisher, root: s
     }),
   ],
   [
-    'compose makes one directory of published parts and bytes, in any order',
+    'compose makes one directory of published parts, bytes and streams of bytes, in any order',
     'forgets bytes after the first reference',
     (publisher) => ({
       compose: (id, entries, options) =>

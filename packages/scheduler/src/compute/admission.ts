@@ -31,6 +31,8 @@ export interface Admission {
   /** The ask that is served next, if anything fits. */
   next(reader: Reader): string | undefined
   isFull(reader: Reader, requester: string): boolean
+  /** How many asks wait. */
+  queued(reader: Reader): number
   /** For how long this requester gets no bid. */
   pause(requester: string): number
 }
@@ -142,6 +144,10 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
     isFull: (reader, requester) => {
       refresh(reader)
       return queue.size >= settings.queue || queue.sizeOf(requester) >= settings.queue / 2
+    },
+    queued: (reader) => {
+      refresh(reader)
+      return queue.size
     },
     pause: reservations.pause,
   }

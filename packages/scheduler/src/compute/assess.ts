@@ -12,13 +12,20 @@ export interface AssessWorld {
   readonly secret: (name: string) => string | undefined
 }
 
+/** What is asked about, and by whom. */
+export interface Assessed {
+  readonly task: Task
+  readonly requester: string
+  readonly terms: Pick<ComputeContext['terms'], 'constraints' | 'publishers' | 'verification'>
+}
+
 /** At most this many sources of a shard are looked at before a bid; the rest is found out when staged. */
 const looked = 64
 
 /** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
 export const assess = async (
   world: AssessWorld,
-  context: ComputeContext,
+  context: Assessed,
   files: readonly FileEntry[],
   options: { readonly signal: AbortSignal },
 ): Promise<readonly Refusal[]> => {

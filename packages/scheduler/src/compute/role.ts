@@ -1,6 +1,5 @@
 import type { Executor } from '@skrei/executor'
-import type { Device, FileEntry, Task } from '@skrei/job-spec'
-import { cidOf } from '@skrei/job-spec'
+import type { Capacity, Device, FileEntry, Refusal, Task } from '@skrei/job-spec'
 import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
@@ -13,7 +12,7 @@ import type { ComputeContext, ComputeFacts } from '../machines/compute-execution
 import type { ComputeOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
-import { assess } from './assess.ts'
+import { type Assessed, assess } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
@@ -28,8 +27,12 @@ export interface ComputeWorld {
   readonly workspace: Workspace
   readonly sources: ReadonlyMap<string, Source>
   readonly publishers: ReadonlyMap<string, Publisher>
-  /** The files of a shard that did not fit into its ask. */
-  readonly queryManifest: (requester: string, job: string, index: number, options: { readonly signal: AbortSignal }) => Promise<readonly FileEntry[]>
+  /** The files of a shard that did not fit into its ask, a part at a time. */
+  readonly queryManifest: (
+    requester: string,
+    shard: { readonly job: string; readonly index: number; readonly manifest: string },
+    options: { readonly signal: AbortSignal },
+  ) => AsyncIterable<readonly FileEntry[]>
   readonly progress: (context: ComputeContext, phase: 'staging' | 'running', done: number, total: number | undefined) => void
 }
 
@@ -42,6 +45,10 @@ export interface ComputeRole {
   offer(): NodeOffer
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
+  /** Why the node would not run it; whether it has room now is not looked at. */
+  assess(asked: Assessed, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]>
+  /** What a task would find here now. */
+  standing(task: Task): { readonly lacks?: Refusal; readonly free: Capacity; readonly queued: number }
   facts(reader: Reader, context: ComputeContext): ComputeFacts
   /** The waiting ask, if any, that goes on with what is free now: one at a time, what it takes is then taken. */
   freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
@@ -52,8 +59,8 @@ export interface ComputeRole {
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'unpublish' | 'clean', Performer>>
 }
 
-/** How many shards' files are remembered between assess and stage. */
-const listsKept = 256
+/** Of how many shards the first files are remembered, should they be assessed again. */
+const listsKept = 64
 
 export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const { options, settings, store, workspace } = world
@@ -80,16 +87,23 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     return row.data as unknown as ComputeContext
   }
 
+  /** The first part of a shard's list, which an assessment looks at. */
   const lists = new Map<string, readonly FileEntry[]>()
-  const filesOf = async (context: ComputeContext, signal: AbortSignal): Promise<readonly FileEntry[]> => {
-    const known = context.shard.files ?? lists.get(context.id)
+  const partsOf = (context: ComputeContext, signal: AbortSignal): AsyncIterable<readonly FileEntry[]> | Iterable<readonly FileEntry[]> => {
+    if (context.shard.files !== undefined) return [context.shard.files]
+    const { job, shard } = context
+    return world.queryManifest(context.requester, { job, index: shard.index, manifest: shard.manifest }, { signal })
+  }
+  const firstOf = async (context: ComputeContext, signal: AbortSignal): Promise<readonly FileEntry[]> => {
+    const known = lists.get(context.id)
     if (known !== undefined) return known
-    const files = await world.queryManifest(context.requester, context.job, context.shard.index, { signal })
-    if (cidOf(files) !== context.shard.manifest) throw new Error('the files that the requester named are not those of the manifest')
-    lists.set(context.id, files)
-    const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
-    if (oldest !== undefined) lists.delete(oldest)
-    return files
+    for await (const files of partsOf(context, signal)) {
+      lists.set(context.id, files)
+      const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
+      if (oldest !== undefined) lists.delete(oldest)
+      return files
+    }
+    return []
   }
 
   /** When to ask again, for those who are sent away: not all at the same time. */
@@ -103,8 +117,22 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
 
   const executorOf = (task: Task): Executor | undefined => executors.get(task.engine.type)
 
+  const assessHere: ComputeRole['assess'] = (asked, files, { signal }) =>
+    assess(
+      { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: (name) => secret(name, asked.requester) },
+      asked,
+      files,
+      { signal },
+    )
+
   return {
     offer,
+    assess: assessHere,
+    standing: (task) => {
+      const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
+      const fit = allocate(task, limits, devices, ledger)
+      return { ...('refusal' in fit && { lacks: fit.refusal }), free: freeOf(limits, ledger), queued }
+    },
     engines: () => engines,
     start: async () => {
       const inventories = await Promise.all([...executors.values()].map(async (executor) => ({ name: executor.engine, ...(await executor.inventory()) })))
@@ -135,21 +163,14 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     performers: {
       assess: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const files = await filesOf(context, signal)
-        const secretOf = (name: string) => secret(name, context.requester)
-        const refusals = await assess(
-          { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: secretOf },
-          context,
-          files,
-          { signal },
-        )
+        const files = await firstOf(context, signal)
+        const refusals = await assessHere(context, files, { signal })
         return { type: 'assessed', refusals }
       },
       stage: async (entry, { signal }) => {
         const context = contextOf(entry)
-        const files = await filesOf(context, signal)
-        const bytes = await stage(context, files, { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
-        return { type: 'staged', bytes, tops: [...new Set(files.map(({ path }) => path.slice(0, path.indexOf('/'))))] }
+        const staged = await stage(context, partsOf(context, signal), { workspace, sources: world.sources, progress: progressOf(context) }, { signal })
+        return { type: 'staged', ...staged }
       },
       run: async (entry, { signal }) => {
         const context = contextOf(entry)

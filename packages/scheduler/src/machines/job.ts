@@ -42,7 +42,7 @@ export type JobEvent = Enveloped<
   JobFacts,
   | { readonly type: 'submit'; readonly context: JobContext }
   | { readonly type: 'planning' }
-  | { readonly type: 'planned'; readonly total: number; readonly manifest: string }
+  | { readonly type: 'planned'; readonly total: number; readonly manifest: string; readonly holders?: readonly string[] }
   | { readonly type: 'plan-failed'; readonly failure: Failure }
   | { readonly type: 'shard-ended'; readonly index: number; readonly outcome: 'completed' | 'failed' | 'cancelled'; readonly failure?: Failure }
   | { readonly type: 'composed'; readonly reference: Reference }
@@ -106,7 +106,11 @@ export const jobMachine = setup({
         planning: { actions: 'note' },
         planned: {
           target: 'running',
-          actions: assign({ manifest: ({ event }) => event.manifest, shards: ({ context, event }) => ({ ...context.shards, total: event.total }) }),
+          actions: assign(({ context, event }) => ({
+            manifest: event.manifest,
+            shards: { ...context.shards, total: event.total },
+            ...(event.holders && { holders: event.holders }),
+          })),
         },
         'plan-failed': { target: 'composing', actions: { type: 'fail', params: ({ event }) => event.failure } },
         cancel: { target: 'composing', actions: [assign({ cancelled: true }), emit(() => [{ do: 'effect', type: 'abort', data: null }])] },

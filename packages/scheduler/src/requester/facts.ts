@@ -1,4 +1,4 @@
-import type { FailureCode, FileEntry, RefusalCode } from '@skrei/job-spec'
+import type { FailureCode, RefusalCode } from '@skrei/job-spec'
 import { executionId } from '@skrei/protocol'
 import type { Reader } from '@skrei/state-store'
 import { choose } from '../directory/choose.ts'
@@ -12,7 +12,7 @@ import { lazy } from '../kernel/lazy.ts'
 import type { JobContext, JobFacts } from '../machines/job.ts'
 import type { Asked, ShardContext, ShardFacts } from '../machines/shard.ts'
 import type { Settings } from '../settings.ts'
-import { readManifest } from './manifest.ts'
+import { readManifest } from './manifest-rows.ts'
 import type { KnownJob, Specs } from './specs.ts'
 
 export interface RequesterWorld {
@@ -34,10 +34,6 @@ export interface RequesterWorld {
 export const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
 
 export const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
-
-/** A list this short travels in the ask; a longer one is queried by whoever stages it. */
-const inlineFiles = 32
-const inlineBytes = 16_384
 
 /** More than any window: a window may have been larger when the job was accepted. */
 const everyOpenShard = 100_000
@@ -117,7 +113,12 @@ const askOf = ({ settings }: RequesterWorld, reader: Reader, job: KnownJob, shar
   if (manifest === undefined || row === undefined) throw new Error(`shard ${shard.id} has no manifest`)
   return {
     task: job.task,
-    shard: { index: shard.index, count: row.shards.total, manifest: manifest.cid, ...(isShort(manifest.files) && { files: [...manifest.files] }) },
+    shard: {
+      index: shard.index,
+      count: row.shards.total,
+      manifest: manifest.cid,
+      ...(manifest.files !== undefined && manifest.lists === undefined && { files: [...manifest.files] }),
+    },
     terms: {
       queue: shard.queue,
       lease: settings.lease,
@@ -129,8 +130,6 @@ const askOf = ({ settings }: RequesterWorld, reader: Reader, job: KnownJob, shar
     },
   }
 }
-
-const isShort = (files: readonly FileEntry[]): boolean => files.length <= inlineFiles && JSON.stringify(files).length <= inlineBytes
 
 const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [
   ...resolved.inputs.map(({ source }) => source.type),
@@ -189,7 +188,7 @@ const nevers = (fitting: Fitting, barred: readonly NodeRefusals[]): readonly Nod
 }
 
 /** What all nodes refuse for the sake of the input is the input's failure, not the network's. */
-const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input-too-large': 'source-too-large', 'source-forbidden': 'source-forbidden' }
+export const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input-too-large': 'source-too-large', 'source-forbidden': 'source-forbidden' }
 
 const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
   // Asked at every decline: the sum over all nodes is made only where each of them said no.

@@ -1,30 +1,9 @@
-import { cidOf, FailureError, type FileEntry, globMatcher, type InputSpec, type ResolvedJob } from '@skrei/job-spec'
+import { FailureError, type FileEntry, globMatcher, type InputSpec, type ResolvedJob } from '@skrei/job-spec'
 import { merkleTree } from '@skrei/protocol'
-import type { Data, Reader, Row } from '@skrei/state-store'
+import type { Row } from '@skrei/state-store'
 import type { Source } from '@skrei/storage'
-
-/** The files of one shard; `cid` names the list. */
-export interface ShardManifest {
-  readonly cid: string
-  readonly files: readonly FileEntry[]
-}
-
-const shared = 'shared'
-const idOf = (jobId: string, index: number | typeof shared): string => `${jobId}/${index}`
-
-const row = (jobId: string, index: number | typeof shared, manifest: ShardManifest): Row => ({
-  kind: 'manifest',
-  id: idOf(jobId, index),
-  parent: jobId,
-  state: 'manifest',
-  open: false,
-  version: 1,
-  data: manifest as unknown as Data,
-})
-
-/** A shard's files as planned: its own list, or the one that all shards of the job share. */
-export const readManifest = (reader: Reader, jobId: string, index: number): ShardManifest | undefined =>
-  (reader.get('manifest', idOf(jobId, index)) ?? reader.get('manifest', idOf(jobId, shared)))?.data as unknown as ShardManifest | undefined
+import { concatenated, type FileList, type FileListBuilder, fileListBuilder } from './file-list.ts'
+import { commonRow, listRow, type ShardManifest, shardsPerRow, shardsRow } from './manifest-rows.ts'
 
 export interface Planned {
   readonly total: number
@@ -32,54 +11,142 @@ export interface Planned {
   readonly manifest: string
 }
 
-const rowsPerPart = 500
+/** What was counted on the way, for people: each file once, however many shards get it. `bytes` is absent where a source did not say. */
+export interface Counted extends Planned {
+  readonly files: number
+  readonly bytes?: number
+  /** As many files of the first shard as an ask lists. */
+  readonly first: readonly FileEntry[]
+}
 
-/** Lists every input once and hands out the manifest in parts. Throws a `FailureError` where the job or its inputs are at fault. */
+/** Rows are written when there are this many, or as many characters of them. */
+const rowsPerPart = 64
+const charactersPerPart = 2 ** 18
+const firstFiles = 32
+
+/**
+ * Lists every input once and hands out the manifest in parts; holds no more than a part, whatever the number of files and shards. Throws a `FailureError` where the job or its
+ * inputs are at fault.
+ */
 export const plan = async (
   jobId: string,
   job: ResolvedJob,
   sources: ReadonlyMap<string, Source>,
   write: (rows: readonly Row[]) => Promise<void>,
   options: { readonly signal: AbortSignal },
-): Promise<Planned> => {
+): Promise<Counted> => {
   const { sharding } = job
   const split = sharding !== undefined && 'glob' in sharding ? job.inputs.find(({ path }) => path === (sharding.input ?? job.inputs[0]?.path)) : undefined
-  const whole: FileEntry[] = []
-  for (const input of job.inputs) if (input !== split) for await (const entry of list(input, sources, options)) whole.push(entry)
+  const rows: Row[] = []
+  let characters = 0
+  let files = 0
+  let bytes: number | undefined = 0
+  const first: FileEntry[] = []
+
+  const keep = (row: Row): void => {
+    rows.push(row)
+    characters += String(row.data).length
+  }
+  const flush = (): Promise<void> => {
+    characters = 0
+    return write(rows.splice(0))
+  }
+  /** Most files fill no part: they do not wait for a promise. */
+  const flushWhenFull = (): Promise<void> | undefined => (rows.length >= rowsPerPart || characters >= charactersPerPart ? flush() : undefined)
+  const builder = (): FileListBuilder => fileListBuilder((cid, node) => keep(listRow(jobId, cid, node)))
+  const add = (list: FileListBuilder, entry: FileEntry): void => {
+    files++
+    bytes = entry.size === undefined || bytes === undefined ? undefined : bytes + entry.size
+    try {
+      list.add(entry)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new FailureError('source-too-large', `one shard would have more than ${list.size} files: use sharding with a smaller batchSize`, { cause: error })
+    }
+  }
+  const note = (entry: FileEntry): void => void (first.length < firstFiles && first.push(entry))
+
+  const common = builder()
+  const commonPaths = new Set<string>()
+  for (const input of job.inputs) {
+    if (input === split) continue
+    for await (const entry of list(input, sources, options)) {
+      unique(entry.path, commonPaths)
+      note(entry)
+      add(common, entry)
+      await flushWhenFull()
+    }
+  }
+  const isCommon = common.size > 0
+  const whole = common.end()
 
   const tree = merkleTree()
-  const leaf = (cid: string): void => tree.add(new TextEncoder().encode(cid))
+  const counted = (): Counted => ({
+    total: tree.size,
+    manifest: hex(tree.root()),
+    files,
+    ...(bytes !== undefined && { bytes }),
+    first,
+  })
 
   if (split === undefined || sharding === undefined || !('glob' in sharding)) {
-    const manifest = manifestOf(whole)
     const total = sharding !== undefined && 'count' in sharding ? sharding.count : 1
-    for (let index = 0; index < total; index++) leaf(manifest.cid)
-    await write([row(jobId, shared, manifest)])
-    return { total, manifest: hex(tree.root()) }
+    const leaf = leafOf(whole)
+    for (let index = 0; index < total; index++) tree.add(leaf)
+    keep(commonRow(jobId, whole))
+    if (rows.length > 0) await flush()
+    return counted()
   }
 
   const accepts = shardFilter(sharding)
   const batchSize = sharding.batchSize ?? 1
-  let total = 0
-  let batch: FileEntry[] = []
-  let rows: Row[] = []
-  const close = async (): Promise<void> => {
-    if (batch.length === 0) return
-    const manifest = manifestOf([...whole, ...batch])
-    leaf(manifest.cid)
-    rows.push(row(jobId, total++, manifest))
-    batch = []
-    if (rows.length >= rowsPerPart) await write(rows.splice(0))
+  const own = builder()
+  let paths = new Set<string>()
+  let shards: ShardManifest[] = []
+  const close = (): void => {
+    if (own.size === 0) return
+    const shard = isCommon ? withCommon(whole, own.end()) : own.end()
+    tree.add(leafOf(shard))
+    shards.push(shard)
+    if (paths.size > 0) paths = new Set()
+    if (shards.length >= shardsPerRow) closeRow()
+  }
+  const closeRow = (): void => {
+    if (shards.length === 0) return
+    keep(shardsRow(jobId, tree.size - shards.length, shards))
+    shards = []
   }
   for await (const entry of list(split, sources, options, accepts)) {
-    batch.push(entry)
-    if (batch.length >= batchSize) await close()
+    if (commonPaths.has(entry.path)) twice(entry.path)
+    if (batchSize > 1) unique(entry.path, paths)
+    if (tree.size === 0) note(entry)
+    add(own, entry)
+    if (own.size >= batchSize) close()
+    const full = flushWhenFull()
+    if (full !== undefined) await full
   }
-  await close()
-  if (total === 0) throw new FailureError('no-input', `sharding.glob "${sharding.glob}" matched no file of the input at ${split.path}`)
-  rows = rows.splice(0)
-  if (rows.length > 0) await write(rows)
-  return { total, manifest: hex(tree.root()) }
+  close()
+  closeRow()
+  if (tree.size === 0) throw new FailureError('no-input', `sharding.glob "${sharding.glob}" matched no file of the input at ${split.path}`)
+  if (rows.length > 0) await flush()
+  return counted()
+}
+
+const withCommon = (whole: FileList, own: FileList): ShardManifest => {
+  const both = concatenated(whole, own)
+  // The second list has no row of its own where it is short.
+  return both.lists === undefined || own.files === undefined ? both : { ...both, files: own.files }
+}
+
+/** A source's own paths are unique; several inputs may meet. Of a longer list the first paths are compared with all others. */
+const comparedPaths = 100_000
+
+const unique = (path: string, paths: Set<string>): void => {
+  if (paths.has(path)) twice(path)
+  if (paths.size < comparedPaths) paths.add(path)
+}
+const twice = (path: string): never => {
+  throw new FailureError('source-invalid', `two input files would lie at /${path}`)
 }
 
 /** Which paths of the split input belong to shards: under `basePath`, matched by `glob` from there. */
@@ -118,13 +185,5 @@ const place = (inputPath: string, path: string, alone: boolean): string => {
   return placed
 }
 
-const manifestOf = (files: readonly FileEntry[]): ShardManifest => {
-  const paths = new Set<string>()
-  for (const { path } of files) {
-    if (paths.has(path)) throw new FailureError('source-invalid', `two input files would lie at /${path}`)
-    paths.add(path)
-  }
-  return { cid: cidOf(files), files }
-}
-
+const leafOf = ({ cid }: { readonly cid: string }): Uint8Array => Buffer.from(cid, 'latin1')
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')

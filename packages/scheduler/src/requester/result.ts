@@ -51,15 +51,13 @@ const shardResult = (state: string, shard: ShardContext): ShardResult => ({
   executions: shard.executions,
 })
 
-/** What `result.json` holds. */
-export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): JobResult | undefined => {
+/** Of `result.json`, all but the shards: what does not grow with their number. */
+const jobHead = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): Omit<JobResult, 'shards'> | undefined => {
   const row = read((reader) => reader.get('job', jobId))
   if (row === undefined) return undefined
   const job = row.data as unknown as JobContext
   const { stdout, stderr } = resolve(read((reader) => reader.get('spec', jobId))?.data as unknown as JobSpec).limits
   const { total, completed, failed, cancelled } = job.shards
-  const shards: ShardResult[] = []
-  for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) shards.push(shardResult(state, shard))
   return {
     jobId,
     name: job.name,
@@ -68,8 +66,36 @@ export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: st
     ...(job.failure && { failure: job.failure }),
     ...(job.manifest !== undefined && { manifest: job.manifest, counts: { total, completed, failed, cancelled } }),
     limits: { stdout, stderr },
-    shards,
   }
+}
+
+function* shardResults(read: <T>(work: (reader: Reader) => T) => T, jobId: string): Generator<ShardResult> {
+  for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) yield shardResult(state, shard)
+}
+
+/** What `result.json` holds, in memory: for jobs whose shards fit there. */
+export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): JobResult | undefined => {
+  const head = jobHead(read, jobId)
+  return head && { ...head, shards: [...shardResults(read, jobId)] }
+}
+
+const charactersPerChunk = 64 * 1024
+
+/** The bytes of `result.json`, as `JSON.stringify` would write them: a million shards are longer than a text may be. */
+export async function* resultBytes(read: <T>(work: (reader: Reader) => T) => T, jobId: string): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder()
+  const head = jobHead(read, jobId)
+  let text = head === undefined ? '{\n' : `${JSON.stringify(head, undefined, 2).slice(0, -2)},\n`
+  text += '  "shards": ['
+  let separator = '\n'
+  for (const shard of shardResults(read, jobId)) {
+    text += `${separator}    ${JSON.stringify(shard, undefined, 2).replaceAll('\n', '\n    ')}`
+    separator = ',\n'
+    if (text.length < charactersPerChunk) continue
+    yield encoder.encode(text)
+    text = ''
+  }
+  yield encoder.encode(`${text}${separator === '\n' ? ']' : '\n  ]'}\n}\n`)
 }
 
 /** What the result says while it is composed is what the job will be. */
@@ -82,9 +108,9 @@ const outcomeOf = (state: JobState, job: JobContext): JobState => {
 export async function* resultEntries(
   read: <T>(work: (reader: Reader) => T) => T,
   jobId: string,
-): AsyncGenerator<{ readonly path: string; readonly content: Reference | Uint8Array }> {
+): AsyncGenerator<{ readonly path: string; readonly content: Reference | AsyncIterable<Uint8Array> }> {
   for (const { shard } of shardsOf(read, jobId)) {
     if (shard.reference !== undefined && shard.reference.type !== 'none') yield { path: `shards/${shard.index}`, content: shard.reference }
   }
-  yield { path: 'result.json', content: new TextEncoder().encode(`${JSON.stringify(jobResult(read, jobId), undefined, 2)}\n`) }
+  yield { path: 'result.json', content: resultBytes(read, jobId) }
 }

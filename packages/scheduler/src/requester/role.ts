@@ -1,6 +1,7 @@
 import type { JobSpec, Reference, ResolvedJob } from '@skrei/job-spec'
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
+import type { Clock } from '@skrei/transport'
 import type { Method } from '@skrei/verifier'
 import { failureFrom } from '../compute/run.ts'
 import type { ObjectEvent } from '../kernel/event.ts'
@@ -8,12 +9,14 @@ import type { Performer } from '../kernel/outbox.ts'
 import type { JobContext } from '../machines/job.ts'
 import type { Settings } from '../settings.ts'
 import { SubmitError } from '../submit-error.ts'
+import { locateInputs } from './holders.ts'
 import { plan } from './manifest.ts'
 import { match } from './match.ts'
 import { resultEntries } from './result.ts'
 import type { Specs } from './specs.ts'
 
 export interface RequesterRoleWorld {
+  readonly clock: Clock
   readonly store: StateStore
   readonly specs: Specs
   readonly sources: ReadonlyMap<string, Source>
@@ -23,14 +26,17 @@ export interface RequesterRoleWorld {
 
 /** The effects of the requester's role: plan, match, compose. */
 export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<'plan' | 'abort' | 'match' | 'compose', Performer>> => {
-  const { store, specs, sources, publishers, workspace } = world
+  const { clock, store, specs, sources, publishers, workspace } = world
   return {
     plan: async ({ id }, { signal, report }) => {
       const { resolved } = store.read((reader) => specs.get(reader, id))
+      const locating = locateInputs(resolved.inputs, sources, clock, { signal })
+      locating.catch(() => {})
       const planned = await plan(id, resolved, sources, (records) => report([{ kind: 'job', id, event: { type: 'planning' }, actor: 'plan', records }]), {
         signal,
       })
-      return { type: 'planned', ...planned }
+      const holders = await locating
+      return { type: 'planned', total: planned.total, manifest: planned.manifest, ...(holders.length > 0 && { holders }) }
     },
     /** Interrupts the plan, by being in its lane. */
     abort: () => Promise.resolve(undefined),

@@ -6,6 +6,10 @@ export interface Interference {
   capacity?: Partial<Capacity>
   publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
   stage?: () => Promise<void>
+  /** What sources list: so many files with this in their names. */
+  list?: () => { readonly count: number; readonly version: string }
+  /** Who holds what sources list. */
+  holders?: readonly string[]
 }
 
 /** Files in a map; contents are the noop engine's. */
@@ -51,6 +55,11 @@ export const memoryWorkspace = (files: Map<string, Record<string, string>>): Wor
 export const numberedSource = (interference: Interference): Source => ({
   type: 'inline',
   list: async function* (source: SourceSpec) {
+    const other = interference.list?.()
+    if (other !== undefined) {
+      for (let index = 0; index < other.count; index++) yield { path: `${other.version}-${index}.csv`, source, size: 1 } satisfies FileEntry
+      return
+    }
     const text = source.type === 'inline' ? (source.text ?? '') : ''
     const count = Number(text)
     if (!Number.isInteger(count) || text === '') {
@@ -60,6 +69,9 @@ export const numberedSource = (interference: Interference): Source => ({
     for (let index = 0; index < count; index++) yield { path: `${String(index).padStart(6, '0')}.csv`, source, size: 1 } satisfies FileEntry
   },
   assess: () => Promise.resolve({ held: true, refusals: [] }),
+  locate: async function* () {
+    yield* interference.holders ?? []
+  },
   stage: async function* (file) {
     await interference.stage?.()
     yield file.size ?? 0
@@ -85,7 +97,7 @@ export const memoryPublisher = (
   },
   compose: async (_id, entries) => {
     const content: Record<string, string> = {}
-    for await (const { path, content: part } of entries) content[path] = part instanceof Uint8Array ? new TextDecoder().decode(part) : (part.cid ?? '')
+    for await (const { path, content: part } of entries) content[path] = await textOf(part)
     const cid = cidOf(content)
     blobs.set(cid, content)
     return { type, cid } satisfies Reference
@@ -99,3 +111,12 @@ export const memoryPublisher = (
     return Promise.resolve()
   },
 })
+
+const textOf = async (part: Reference | Uint8Array | AsyncIterable<Uint8Array>): Promise<string> => {
+  if (part instanceof Uint8Array) return new TextDecoder().decode(part)
+  if (!(Symbol.asyncIterator in part)) return part.cid ?? ''
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of part) text += decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}

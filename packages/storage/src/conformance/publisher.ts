@@ -58,8 +58,8 @@ const withPublisher = async (
   })
 }
 
-type Part = { readonly path: string; readonly content: Reference | Uint8Array }
-async function* stream(parts: readonly Part[]): AsyncGenerator<Part> {
+type Part = { readonly path: string; readonly content: Reference | Uint8Array | AsyncIterable<Uint8Array> }
+async function* stream<T>(parts: readonly T[]): AsyncGenerator<T> {
   yield* parts
 }
 
@@ -112,7 +112,7 @@ export const publisherCases: readonly PublisherCase[] = [
       }),
   },
   {
-    name: 'compose makes one directory of published parts and bytes, in any order',
+    name: 'compose makes one directory of published parts, bytes and streams of bytes, in any order',
     run: (options) =>
       withPublisher(options, async (publisher, { make, fetched }) => {
         const one = await publisher.publish('one', await make(files), {})
@@ -123,16 +123,18 @@ export const publisherCases: readonly PublisherCase[] = [
           { path: 'shards/0', content: one },
           { path: 'shards/2/note', content: new Uint8Array() },
         ]
-        const whole = await publisher.compose('whole', stream(parts), {})
+        const streamed = (): Part => ({ path: 'streamed', content: stream([patternBytes(70_000), new Uint8Array(), patternBytes(3)]) })
+        const whole = await publisher.compose('whole', stream([...parts, streamed()]), {})
         const expected = asFound({
           ...prefixed('shards/0', files),
           'shards/1/x': patternBytes(5),
           'result.json': Buffer.from('{}'),
           'shards/2/note': new Uint8Array(),
+          streamed: Buffer.concat([patternBytes(70_000), patternBytes(3)]),
         })
         expect(await fetched(whole)).toEqual(expected)
-        expect(await publisher.compose('whole', stream([]), {})).toEqual(whole)
-        expect(await fetched(await publisher.compose('reversed', stream(parts.toReversed()), {}))).toEqual(expected)
+        expect(await publisher.compose('whole', stream<Part>([]), {})).toEqual(whole)
+        expect(await fetched(await publisher.compose('reversed', stream([streamed(), ...parts.toReversed()]), {}))).toEqual(expected)
       }),
   },
   {
@@ -220,7 +222,7 @@ export const publisherCases: readonly PublisherCase[] = [
         const reference = await publisher.publish('kept', await make({ one: patternBytes(1) }), {})
         await using directory = await scratch()
         await expect(publisher.publish('job', await make({ early: patternBytes(2) }), { signal })).rejects.toBe(reason)
-        await expect(publisher.compose('job', stream([]), { signal })).rejects.toBe(reason)
+        await expect(publisher.compose('job', stream<Part>([]), { signal })).rejects.toBe(reason)
         await expect(drain(publisher.fetch(reference, directory.path, { signal }))).rejects.toBe(reason)
         await expect(publisher.unpublish('kept', { signal })).rejects.toBe(reason)
         expect(await readdir(directory.path)).toEqual([])

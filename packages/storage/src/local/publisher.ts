@@ -138,10 +138,11 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
         }
         for await (const { path, content } of entries) {
           const checked = checkedPath(path)
-          if (content instanceof Uint8Array) {
-            const expected = { maxBytes: content.length, hashes: [] }
+          if (content instanceof Uint8Array || Symbol.asyncIterator in content) {
+            const chunks = content instanceof Uint8Array ? [content] : content
+            const expected = { maxBytes: Number.POSITIVE_INFINITY, hashes: [] }
             await add(checked, async (into) => {
-              for await (const _bytes of writeFile(into, [content], expected, checked, 0o444));
+              for await (const _bytes of writeFile(into, chunks, expected, checked, 0o444)) signal?.throwIfAborted()
             })
             continue
           }

@@ -1,0 +1,145 @@
+import { canonicalBytes, capacitySchema, cidOf, decodeCanonical, fileEntrySchema, type Refusal, refusalSchema, taskSchema } from '@skrei/job-spec'
+import { maxMessageBytes, termsSchema } from '@skrei/protocol'
+import type { Clock, Transport } from '@skrei/transport'
+import * as z from 'zod'
+import type { ComputeRole } from './compute/role.ts'
+
+const protocol = 'skrei/assess/1'
+/** As many as an ask of ours lists itself. */
+const mostFiles = 32
+const count = z.int().min(0)
+
+const wishSchema = z.strictObject({
+  task: taskSchema.extend({ outputs: taskSchema.shape.outputs.max(256) }),
+  terms: termsSchema.pick({ publishers: true, verification: true, constraints: true }),
+  /** Of the first shard. */
+  files: z.array(fileEntrySchema).max(mostFiles),
+})
+/** What a node is asked about: a task, and some of the files of one execution. */
+export type Wish = z.output<typeof wishSchema>
+
+const answerSchema = z.union([
+  z.strictObject({
+    /** `[]`: it would run it. */
+    refusals: z.array(refusalSchema).max(64),
+    /** What the task lacks now, where it would run but has to wait. */
+    lacks: refusalSchema.exactOptional(),
+    free: capacitySchema,
+    /** Asks that wait here before it. */
+    queued: count,
+  }),
+  /** The node was asked too much, or could not find out in time. */
+  z.strictObject({ unknown: z.enum(['too-many', 'failed', 'invalid']) }),
+])
+/** What a node says to it. It holds nothing and promises nothing: a moment later all of it may be otherwise. */
+export type Assessment = z.output<typeof answerSchema>
+
+// An assessment may open sources and engines: strangers get a bounded share of that.
+const running = 4
+const runningPerNode = 2
+const perMinute = 30
+const nodesCounted = 1024
+const answersKept = 256
+const keptFor = 10_000
+
+/** Answers what this node would say to an ask: nothing is written, nothing reserved. What the same node asks again within seconds is not looked into again. */
+export const serveAssessments = (transport: Transport, clock: Clock, compute: ComputeRole, within: number): Disposable => {
+  const kept = new Map<string, { readonly at: number; readonly refusals: readonly Refusal[] }>()
+  const asked = new Map<string, { since: number; count: number; running: number }>()
+  let all = 0
+
+  const take = (from: string): { since: number; count: number; running: number } | undefined => {
+    const now = clock.now()
+    const before = asked.get(from)
+    const of = before ?? { since: now, count: 0, running: 0 }
+    if (now - of.since >= 60_000) Object.assign(of, { since: now, count: 0 })
+    if (before === undefined) {
+      // The oldest goes that asks nothing now; where all do, the newcomer is too many.
+      if (asked.size >= nodesCounted) {
+        const idle = [...asked].find(([, { running }]) => running === 0)?.[0]
+        if (idle === undefined) return undefined
+        asked.delete(idle)
+      }
+      asked.set(from, of)
+    }
+    if (of.count >= perMinute || of.running >= runningPerNode || all >= running) return undefined
+    of.count++
+    of.running++
+    all++
+    return of
+  }
+
+  const refusalsTo = async (from: string, wish: Wish, signal: AbortSignal): Promise<readonly Refusal[]> => {
+    const key = `${from} ${cidOf(wish)}`
+    const known = kept.get(key)
+    if (known !== undefined && clock.now() - known.at < keptFor) return known.refusals
+    const refusals = await compute.assess({ ...wish, requester: from }, wish.files, { signal })
+    kept.delete(key)
+    kept.set(key, { at: clock.now(), refusals })
+    const oldest = kept.size > answersKept ? kept.keys().next().value : undefined
+    if (oldest !== undefined) kept.delete(oldest)
+    return refusals
+  }
+
+  const answer = async (from: string, body: Uint8Array, given: AbortSignal | undefined): Promise<Assessment> => {
+    const place = take(from)
+    if (place === undefined) return { unknown: 'too-many' }
+    const ending = new AbortController()
+    using _alarm = clock.at(clock.now() + within, () => ending.abort(new DOMException('not assessed in time', 'TimeoutError')))
+    const signal = given === undefined ? ending.signal : AbortSignal.any([given, ending.signal])
+    try {
+      const wish = wishOf(body)
+      if (wish === undefined) return { unknown: 'invalid' }
+      const refusals = await unlessAborted(refusalsTo(from, wish, signal), signal)
+      return { refusals: refusals.slice(0, 64).map((one) => ({ ...one, detail: one.detail.slice(0, 4096) })), ...compute.standing(wish.task) }
+    } catch {
+      return { unknown: 'failed' }
+    } finally {
+      place.running--
+      all--
+    }
+  }
+
+  return transport.serve(protocol, async function* (from, body, { signal }) {
+    yield canonicalBytes(await answer(from, body, signal))
+  })
+}
+
+const wishOf = (body: Uint8Array): Wish | undefined => {
+  try {
+    return wishSchema.safeParse(decodeCanonical(body, { maxBytes: maxMessageBytes })).data
+  } catch {
+    return undefined
+  }
+}
+
+/** A node answers in this many bytes. */
+const longestAnswer = 512 * 1024
+
+/** What a node would say to an ask. Rejects where it cannot be reached, or answers what is no answer. */
+export const queryAssessment = async (transport: Transport, node: string, wish: Wish, { signal }: { readonly signal: AbortSignal }): Promise<Assessment> => {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  const read = async (): Promise<Assessment> => {
+    for await (const chunk of transport.query(node, protocol, canonicalBytes(wish), { signal })) {
+      bytes += chunk.length
+      if (bytes > longestAnswer) throw new Error(`${node} answers with more than ${longestAnswer} bytes`)
+      chunks.push(chunk)
+    }
+    return answerSchema.parse(decodeCanonical(Buffer.concat(chunks)))
+  }
+  return await unlessAborted(read(), signal)
+}
+
+/** What does not heed its signal is left behind. */
+export const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
