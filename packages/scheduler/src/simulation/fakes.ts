@@ -6,6 +6,8 @@ export interface Interference {
   capacity?: Partial<Capacity>
   publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
   stage?: () => Promise<void>
+  /** How long an executor takes from `run` to a process; it does not notice an abort meanwhile. */
+  start?: () => Promise<void>
 }
 
 /** Files in a map; contents are the noop engine's. */
@@ -95,7 +97,6 @@ export const memoryPublisher = (
     yield 1
   },
   unpublish: (id) => {
-    tell('unpublished', id)
-    return Promise.resolve()
+    return Promise.resolve().then(() => tell('unpublished', id))
   },
 })
