@@ -4,7 +4,7 @@ import { checkQuiet, finish, runSeed } from './fault-run.ts'
 import { watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
 
-const seeds = 8
+const seeds = 4
 
 /** Named courses of events, each made to meet one kind of fault. They throw when a law is broken. */
 const schedules: Readonly<Record<string, () => Promise<void>>> = {
