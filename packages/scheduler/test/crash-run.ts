@@ -26,6 +26,7 @@ const longest = 200_000
 export const runMisfortune = async (nodes: number, misfortune: Misfortune): Promise<Points> => {
   const counts = { requester: { write: 0, commit: 0, effect: 0 }, compute: { write: 0, commit: 0, effect: 0 } }
   let begun = false
+  let struck = false
   const world = await createSimulation({
     nodes: 1 + nodes,
     requesterOnly: true,
@@ -35,7 +36,9 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
       const side = node === 'node-0000' ? 'requester' : node === 'node-0001' ? 'compute' : undefined
       if (!begun || side === undefined) return false
       const count = ++counts[side][point]
-      return 'side' in misfortune && misfortune.side === side && misfortune.at === point && misfortune.count === count
+      const falls = 'side' in misfortune && misfortune.side === side && misfortune.at === point && misfortune.count === count
+      struck ||= falls
+      return falls
     },
   })
   const invariants = watchInvariants(world)
@@ -66,6 +69,7 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
     invariants.checkAll()
     if (cancelling) {
       cancelling = false
+      struck = true
       await requester.scheduler.cancel(view()?.id ?? '')
     }
     if (!victim.up && 'side' in misfortune && misfortune.restart !== 'never') {
@@ -80,7 +84,6 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
     if (now?.open === false && (victim.up || ('side' in misfortune && misfortune.restart === 'never'))) break
     assert.ok(world.clock.now() < end, `invariant 15 is broken: the job is still ${now?.state}`)
   }
-  const points = { ...structuredClone(counts), events }
   const { id, state } = view() ?? { id: '', state: '' }
   // What comes after the end of the job (settling, cleaning) has its points too: a node that falls there comes back as well.
   for (let waited = 0; waited < 5000; waited += 100) {
@@ -89,9 +92,10 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
   }
   assert.equal(requester.scheduler.jobs({ limit: 2 }).length, 1)
   assert.ok(state === 'completed' || (misfortune.at === 'event' && state === 'cancelled'), `the job is ${state}`)
+  assert.equal(struck, misfortune.at !== 'nothing', 'it struck')
   await checkQuiet(world, invariants, requester, id, longest)
   await world.stop()
-  return misfortune.at === 'nothing' ? { ...structuredClone(counts), events } : points
+  return { ...structuredClone(counts), events }
 }
 
 /** As text, for a message and for the environment. */
