@@ -5,15 +5,14 @@ import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { mutants, mutate } from './mutants.ts'
 
-const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const loader = new URL('./mutant-loader.ts', import.meta.url)
+const program = new URL('./mutant-run.ts', import.meta.url)
 
 /** Plays a schedule in a process of its own, with a mutant or with none. */
 const brokenIn = async (schedule: string, mutant: string): Promise<string | null> => {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--conditions=@skrei/source', '--import', new URL('./mutant-loader.ts', import.meta.url).href, pathOf('./mutant-run.ts'), schedule],
-    { env: { ...process.env, SKREI_MUTANT: mutant } },
-  )
+  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@skrei/source', '--import', loader.href, fileURLToPath(program), schedule], {
+    env: { ...process.env, SKREI_MUTANT: mutant },
+  })
   return (JSON.parse(stdout) as { broken: string | null }).broken
 }
 
@@ -24,7 +23,7 @@ describe('a scheduler that is broken on purpose is found out', () => {
 
   test.each(mutants)('$name: the mutant fits its source once', async ({ edits }) => {
     for (const { file, find, replace } of edits) {
-      const source = await readFile(pathOf(`../src/${file}`), 'utf8')
+      const source = await readFile(new URL(`../src/${file}`, import.meta.url), 'utf8')
       expect(mutate(source, find, replace)).not.toBe(source)
     }
   })

@@ -11,7 +11,7 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   {
     name: 'reservation leak',
-    edits: [{ file: 'kernel/turn.ts', find: 'if (kind.holds === undefined) return false', replace: 'if (kind.holds === undefined || !open) return false' }],
+    edits: [{ file: 'kernel/turn.ts', find: 'if (kind.holds === undefined) return', replace: 'if (kind.holds === undefined || !open) return' }],
     schedule: 'seeds',
     breaks: [1],
   },

@@ -210,7 +210,7 @@ export const computeExecutionMachine = setup({
           target: 'expired',
           actions: {
             type: 'emit',
-            params: ({ context, event }) => [declined(context, [{ code: 'busy', detail: 'the bid was not answered in time' }], event.known.free)],
+            params: ({ context, event }) => [declined(context, [{ code: 'busy', detail: 'the bid was not answered in time' }], event.known)],
           },
         },
       },
