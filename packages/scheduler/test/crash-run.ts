@@ -46,10 +46,11 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
   const victim = 'side' in misfortune && misfortune.side === 'requester' ? requester : compute
   const { onEvent } = world
   let events = 0
-  let cancelling = false
   world.onEvent = (node, event) => {
     onEvent(node, event)
-    if (++events === (misfortune.at === 'event' && misfortune.count)) cancelling = true
+    if (++events !== (misfortune.at === 'event' && misfortune.count)) return
+    struck = true
+    queueMicrotask(() => void requester.scheduler.cancel(view()?.id ?? '').catch((error: unknown) => world.errors.push(String(error))))
   }
   const job = noopJob({
     sharding: { count: 2 },
@@ -67,11 +68,6 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
   for (;;) {
     await world.clock.advance(10)
     invariants.checkAll()
-    if (cancelling) {
-      cancelling = false
-      struck = true
-      await requester.scheduler.cancel(view()?.id ?? '')
-    }
     if (!victim.up && 'side' in misfortune && misfortune.restart !== 'never') {
       restartAt ??= world.clock.now() + (misfortune.restart === 'at once' ? 0 : lease * 1.5)
       if (world.clock.now() >= restartAt) await victim.restart()

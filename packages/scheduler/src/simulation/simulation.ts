@@ -1,6 +1,7 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
+import type { Publisher } from '@skrei/storage'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import type { Ranker } from '../directory/ranker.ts'
 import type { ComputeOptions, Logger, Scheduler, SchedulerEvent } from '../options.ts'
@@ -166,6 +167,19 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       tell({ at: clock.now(), what, node: id, execution })
       hit('effect')
     }
+    /** What a requester does outside has its points too. */
+    const done = (publisher: Publisher): Publisher => ({
+      ...publisher,
+      compose: async (...composed) => {
+        const reference = await publisher.compose(...composed)
+        hit('effect')
+        return reference
+      },
+      fetch: async function* (...fetched) {
+        yield* publisher.fetch(...fetched)
+        hit('effect')
+      },
+    })
     const random = seededRandom(seed * 1000 + index)
     const engines = options.engines?.(index) ?? ['noop']
     const scheduler = createScheduler({
@@ -179,7 +193,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       transport: network.join(id),
       workspace: memoryWorkspace(files),
       sources: [numberedSource(interference)],
-      publishers: [memoryPublisher('ipfs', files, blobs, interference, happens)],
+      publishers: [done(memoryPublisher('ipfs', files, blobs, interference, happens))],
       ...(!(options.requesterOnly && index === 0) && {
         compute: {
           executors: engines.map(fakeExecutor),
