@@ -32,6 +32,8 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
     requesterOnly: true,
     link: { latency: 5 },
     settings,
+    // Room for one shard on each of two nodes: both get work.
+    ...(nodes > 1 && { capacity: { cpu: 1000 } }),
     crash: (node, point) => {
       const side = node === 'node-0000' ? 'requester' : node === 'node-0001' ? 'compute' : undefined
       if (!begun || side === undefined) return false
