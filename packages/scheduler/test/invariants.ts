@@ -1,16 +1,27 @@
-import type { Row } from '@skrei/state-store'
+import type { Row, StateStore } from '@skrei/state-store'
+import { memoryStateStore } from '@skrei/state-store/memory'
+import type { Transition } from '../src/kernel/event.ts'
 import type { Ledger } from '../src/kernel/ledger.ts'
 import { type ComputeContext, computeHolds } from '../src/machines/compute-execution.ts'
+import type { ExecutionContext } from '../src/machines/execution.ts'
 import type { ShardContext } from '../src/machines/shard.ts'
-import type { SimulatedNode, Simulation } from '../src/simulation/index.ts'
+import type { Happened, SimulatedNode, Simulation } from '../src/simulation/index.ts'
 
 const resources = ['cpu', 'memory', 'disk'] as const
 const everything = 1_000_000
+/** What happens in the world is done by an effect of this type. */
+const effects: Readonly<Partial<Record<Happened['what'], string>>> = { started: 'run', stopped: 'stop', published: 'publish', unpublished: 'unpublish' }
 
 /** The invariants of PROTOCOL.md that concern a release without verification, by their numbers. Throws at the first that does not hold. */
 export const watchInvariants = (world: Simulation): { checks: number; checkAll(): void } => {
   const results = new Map<string, string>()
   const finals = new Map<string, string>()
+  const outcomes = new Map<string, string>()
+  const completed = new Map<string, string>()
+  const epochs = new Map<string, number>()
+  /** The incarnation of its node when an execution was first seen at its requester. */
+  const incarnations = new Map<string, number | undefined>()
+  const stopped = new Set<string>()
   const counter = { checks: 0, checkAll: () => world.nodes.filter(({ up }) => up).forEach(check) }
 
   const broken = (node: SimulatedNode, number: number, what: string): never => {
@@ -50,11 +61,27 @@ export const watchInvariants = (world: Simulation): { checks: number; checkAll()
     }
     if (running.cpu > node.limits.cpu || running.memory > node.limits.memory) broken(node, 2, 'more runs than there is room for')
 
+    const live = new Map<string, string>()
+    for (const { id, state, open, parent = '', data } of all('execution')) {
+      const { outcome, reference, node: at } = data as unknown as ExecutionContext
+      if (open && live.has(parent)) broken(node, 4, `${live.get(parent)} and ${id} both have shard ${parent}`)
+      if (open) live.set(parent, id)
+      if (!incarnations.has(id)) incarnations.set(id, incarnationOf(at))
+      const said = outcome && JSON.stringify(outcome)
+      if ((outcomes.get(id) ?? said) !== said) broken(node, 5, `the accepted outcome of ${id} was ${outcomes.get(id)}, is ${said}`)
+      if (said !== undefined) outcomes.set(id, said)
+      if (state === 'completed') completed.set(id, JSON.stringify([outcome, reference]))
+    }
+
     for (const { id, state, data } of all('shard')) {
       const shard = data as unknown as ShardContext
       const result = shard.result && JSON.stringify([shard.result, shard.reference, shard.epoch])
       const before = results.get(`${node.id} ${id}`)
       if (before !== undefined && before !== result) broken(node, 5, `the result of shard ${id} changed`)
+      if ((epochs.get(`${node.id} ${id}`) ?? 0) > shard.epoch) broken(node, 5, `the epoch of shard ${id} fell to ${shard.epoch}`)
+      epochs.set(`${node.id} ${id}`, shard.epoch)
+      if (state === 'completed' && completed.get(shard.executions.at(-1)?.id ?? '') !== JSON.stringify([shard.result, shard.reference]))
+        broken(node, 5, `the result of shard ${id} is not what its execution was accepted with`)
       if (result !== undefined && state === 'completed') results.set(`${node.id} ${id}`, result)
     }
 
@@ -77,14 +104,57 @@ export const watchInvariants = (world: Simulation): { checks: number; checkAll()
     }
   }
 
+  const incarnationOf = (id: string): number | undefined => {
+    const node = world.nodes.find((one) => one.id === id)
+    return node?.up === true ? node.store.read((reader) => reader.get('node', 'self'))?.version : undefined
+  }
+
+  /** What a node has stored, be it up or down. */
+  const stored = (node: SimulatedNode): StateStore | undefined => (node.up ? node.store : node.image && memoryStateStore({ from: node.image }))
+
+  /** Lost from `awarding` is no matter of leases: the node has none until it got the award. */
+  const checkLost = (requester: SimulatedNode, { kind, id, from, to, context }: Transition): void => {
+    if (kind !== 'execution' || to !== 'lost' || (from !== 'running' && from !== 'accepted')) return
+    const node = world.nodes.find((one) => one.id === (context as unknown as ExecutionContext).node)
+    const state = node?.up === true ? node.store.read((reader) => reader.get('compute', id))?.state : undefined
+    if (node === undefined || (state !== 'staging' && state !== 'running') || incarnationOf(node.id) !== incarnations.get(id)) return
+    broken(requester, 11, `${id} was declared lost while ${node.id} has it in ${state}`)
+  }
+
+  const checkHappened = (node: SimulatedNode, { what, execution }: Happened): void => {
+    if (what === 'started' && stopped.has(execution)) broken(node, 3, `${execution} started after it was stopped`)
+    if (what === 'stopped') stopped.add(execution)
+    if (what === 'stopped' && node.running.has(execution)) broken(node, 3, `${execution} runs on after it was stopped`)
+    const type = effects[what]
+    if (type === undefined || !node.up) return
+    const rows = node.store.read((reader) => reader.pending(0, everything))
+    if (!rows.some((row) => row.id === execution && row.type === type)) broken(node, 9, `${type} of ${execution} has no row in the outbox`)
+    if (what !== 'published') return
+    const compute = node.store.read((reader) => reader.get('compute', execution))?.data as ComputeContext | undefined
+    const { requester, epoch } = compute ?? {}
+    const from = world.nodes.find(({ id }) => id === requester)
+    const accepted =
+      from && stored(from)?.read((reader) => [reader.get('execution', execution), reader.history('execution', execution, 0, everything)] as const)
+    if (accepted === undefined) return
+    const [row, history] = accepted
+    if ((row?.data as ExecutionContext | undefined)?.epoch !== epoch || !history.some(({ data }) => (data as { to?: string }).to === 'accepted'))
+      broken(node, 6, `${execution} was published in epoch ${epoch} without an accept`)
+  }
+
   const failures: unknown[] = []
-  world.onEvent = (node) => {
+  const guarded = (law: () => void): void => {
     try {
-      check(node)
+      law()
     } catch (error) {
       failures.push(error)
     }
   }
+  world.onEvent = (node, event) =>
+    guarded(() => {
+      if (node.up) check(node)
+      if (event.type === 'transition') checkLost(node, event.transition)
+    })
+  world.onHappened = (node, one) => guarded(() => checkHappened(node, one))
   return {
     get checks() {
       return counter.checks
@@ -113,3 +183,17 @@ export const quiet = (world: Simulation): readonly string[] =>
         left.push(`held: ${JSON.stringify(ledger)}`)
       return left.map((what) => `${node.id}: ${what}`)
     })
+
+/** What is a result stays published, and nothing else does: of a job that is final, once all is quiet. Nodes that are down are asked nothing. */
+export const misplaced = (world: Simulation, requester: SimulatedNode, jobId: string): readonly string[] => {
+  const job = requester.scheduler.result(jobId)
+  const ofResults = new Set(job?.shards.filter((shard) => shard.state === 'completed').map(({ executions }) => executions.at(-1)?.id ?? 'none'))
+  const down = new Set(world.nodes.filter(({ up }) => !up).map(({ id }) => id))
+  const those = (what: Happened['what']): Set<string> =>
+    new Set(world.happened.filter((one) => one.what === what && !down.has(one.node)).map(({ execution }) => execution))
+  const [published, withdrawn] = [those('published'), those('unpublished')]
+  return [
+    ...[...ofResults].filter((id) => id === 'none' || withdrawn.has(id)).map((id) => `the result ${id} was withdrawn`),
+    ...(job?.state === 'failed' ? [] : [...published].filter((id) => !withdrawn.has(id) && !ofResults.has(id)).map((id) => `${id} is still published`)),
+  ]
+}

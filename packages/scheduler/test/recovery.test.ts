@@ -310,3 +310,14 @@ test('the result of a job that runs does not say completed', async () => {
   const job = await world.node(0).scheduler.submit(noopJob())
   expect(world.node(0).scheduler.result(job)?.state).not.toBe('completed')
 })
+
+test('a bid that expires before its requester hears of it does not leave the shard waiting for it', async () => {
+  const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+  const [requester, node] = [world.node(0), world.node(1)]
+  const job = await requester.scheduler.submit(noopJob())
+  world.network.block(node.id, requester.id)
+  await world.clock.advance(31_000)
+  expect(node.store.read((reader) => reader.list('compute', { limit: 2 })).map(({ state }) => state)).toEqual(['expired'])
+  world.network.heal()
+  expect(await world.finish(requester, job, 60_000)).toBe('completed')
+})

@@ -205,7 +205,14 @@ export const computeExecutionMachine = setup({
         award: 'staging',
         release: 'released',
         stop: { target: 'released', actions: sendStopped('reserved') },
-        deadline: 'expired',
+        // The bid may never have arrived: a requester that still waits for an answer gets one, and may ask again.
+        deadline: {
+          target: 'expired',
+          actions: {
+            type: 'emit',
+            params: ({ context, event }) => [declined(context, [{ code: 'busy', detail: 'the bid was not answered in time' }], event.known)],
+          },
+        },
       },
     },
     staging: {

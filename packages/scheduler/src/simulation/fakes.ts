@@ -10,6 +10,8 @@ export interface Interference {
   list?: () => { readonly count: number; readonly version: string }
   /** Who holds what sources list. */
   holders?: readonly string[]
+  /** How long an executor takes from `run` to a process; it does not notice an abort meanwhile. */
+  start?: () => Promise<void>
 }
 
 /** Files in a map; contents are the noop engine's. */
@@ -107,8 +109,7 @@ export const memoryPublisher = (
     yield 1
   },
   unpublish: (id) => {
-    tell('unpublished', id)
-    return Promise.resolve()
+    return Promise.resolve().then(() => tell('unpublished', id))
   },
 })
 

@@ -1,6 +1,7 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
+import type { Publisher } from '@skrei/storage'
 import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import type { Ranker } from '../directory/ranker.ts'
 import type { ComputeOptions, Logger, Scheduler, SchedulerEvent } from '../options.ts'
@@ -12,7 +13,8 @@ import { seededRandom } from './random.ts'
 /** What happened in the world outside the stores: for invariants that no store can prove. */
 export interface Happened {
   readonly at: number
-  readonly what: 'started' | 'ended' | 'published' | 'unpublished'
+  /** `stopped`: the executor's `stop` of the execution has returned. */
+  readonly what: 'started' | 'ended' | 'stopped' | 'published' | 'unpublished'
   readonly node: string
   readonly execution: string
 }
@@ -27,6 +29,8 @@ export interface SimulatedNode {
   /** Executions that really run, with what they hold. */
   readonly running: Map<string, Task>
   up: boolean
+  /** What survived its last crash. */
+  image: Snapshot | undefined
   crash(): void
   restart(): Promise<void>
 }
@@ -43,11 +47,16 @@ export interface Simulation {
   readonly bypasses: number
   /** Called after every transition of every node. */
   onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
+  /** Called in the moment in which something happens in the world. */
+  onHappened: (node: SimulatedNode, one: Happened) => void
   node(index: number): SimulatedNode
   /** Moves the clock until the job is final; fails after `limit` milliseconds of its time. */
   finish(node: SimulatedNode, jobId: string, limit?: number): Promise<string>
   stop(): Promise<void>
 }
+
+/** Before a write, after a commit that nobody knows of yet, after an effect whose result is not stored. */
+export type CrashPoint = 'write' | 'commit' | 'effect'
 
 export interface SimulationOptions {
   readonly nodes: number
@@ -68,6 +77,13 @@ export interface SimulationOptions {
   readonly timeout?: number
   /** Keeps what was told and what happened in `events` and `happened`; they grow without a bound. Default true. */
   readonly record?: boolean
+  /** Asked at each such point of each node: true crashes it there. It stays down until somebody restarts it. */
+  readonly crash?: (node: string, point: CrashPoint) => boolean
+}
+
+/** From a start to a crash. What is over no longer has a say. */
+interface Life {
+  over: boolean
 }
 
 const mebibyte = 2 ** 20
@@ -83,7 +99,11 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   const interference: Interference = {}
   const tell = (one: Happened): void => {
     if (options.record !== false) happened.push(one)
+    const node = world.nodes.find(({ id }) => id === one.node)
+    if (node) world.onHappened(node, one)
   }
+  /** Of executors: as durable as what an engine keeps. */
+  const tombstones = new Set<string>()
   const blobs = new Map<string, Readonly<Record<string, string>>>()
   let jobs = 0
 
@@ -97,6 +117,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     interference,
     bypasses: options.settings?.bypasses ?? defaultSettings.bypasses,
     onEvent: () => {},
+    onHappened: () => {},
     node: (index) => {
       const node = world.nodes[index]
       if (node === undefined) throw new Error(`no node ${index}`)
@@ -117,11 +138,13 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     },
   }
 
-  const logger = (id: string): Logger => ({
+  const logger = (id: string, life: Life): Logger => ({
     debug: () => {},
     info: () => {},
     warn: () => {},
-    error: (message, fields) => void errors.push(`${id}: ${message} ${JSON.stringify(fields)}`),
+    error: (message, fields) => {
+      if (!life.over) errors.push(`${id}: ${message} ${JSON.stringify(fields)}`)
+    },
   })
 
   const build = (
@@ -131,11 +154,34 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     running: Map<string, Task>,
     files: Map<string, Record<string, string>>,
     from?: Snapshot,
-  ): { scheduler: Scheduler; store: MemoryStateStore } => {
-    const store = memoryStateStore(from ? { from } : {})
+  ): { scheduler: Scheduler; store: MemoryStateStore; life: Life } => {
+    const life: Life = { over: false }
+    const hit = (point: CrashPoint): void => {
+      if (life.over || options.crash?.(id, point) !== true) return
+      world.node(index).crash()
+      throw new Error(`${id} crashed`)
+    }
+    const store = memoryStateStore({ ...(from && { from }), ...(options.crash && { onWrite: () => hit('write'), onCommit: () => hit('commit') }) })
+    const happens = (what: Happened['what'], execution: string): void => {
+      if (life.over) return
+      tell({ at: clock.now(), what, node: id, execution })
+      hit('effect')
+    }
+    /** What a requester does outside has its points too. */
+    const done = (publisher: Publisher): Publisher => ({
+      ...publisher,
+      compose: async (...composed) => {
+        const reference = await publisher.compose(...composed)
+        hit('effect')
+        return reference
+      },
+      fetch: async function* (...fetched) {
+        yield* publisher.fetch(...fetched)
+        hit('effect')
+      },
+    })
     const random = seededRandom(seed * 1000 + index)
     const engines = options.engines?.(index) ?? ['noop']
-    const tombstones = new Set<string>()
     const scheduler = createScheduler({
       network: 'test',
       identity: { nodeId: id, sign: () => new Uint8Array(64) },
@@ -147,10 +193,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       transport: network.join(id),
       workspace: memoryWorkspace(files),
       sources: [numberedSource(interference)],
-      publishers: [memoryPublisher('ipfs', files, blobs, interference, (what, execution) => tell({ at: clock.now(), what, node: id, execution }))],
+      publishers: [done(memoryPublisher('ipfs', files, blobs, interference, happens))],
       ...(!(options.requesterOnly && index === 0) && {
         compute: {
-          executors: engines.map((engine) => fakeExecutor(engine, id)),
+          executors: engines.map(fakeExecutor),
           capacity: { ...capacity, ...interference.capacity },
           labels: options.labels?.(index) ?? {},
           ...options.compute,
@@ -158,10 +204,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       }),
       ...(options.rankers && { rankers: options.rankers }),
       settings: { lease: 3000, heartbeat: 1000, ...options.settings },
-      logger: logger(id),
+      logger: logger(id, life),
     })
 
-    function fakeExecutor(engine: string, node: string): Executor {
+    function fakeExecutor(engine: string): Executor {
       return {
         engine,
         inventory: () => Promise.resolve({ version: '1', devices: options.devices ?? [] }),
@@ -172,14 +218,15 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             yield { type: 'exit', failure: { code: 'cancelled', detail: 'stopped before' }, usage: {}, facts: {} } satisfies RunExit
             return
           }
+          await interference.start?.()
           signal?.throwIfAborted()
           if (running.has(execution)) throw new Error(`${execution} runs twice`)
           running.set(execution, task)
-          tell({ at: clock.now(), what: 'started', node, execution })
+          happens('started', execution)
           const spec = task.engine as { duration?: number; exit?: number; files?: Record<string, string>; stdout?: string }
           const ended = (): void => {
             running.delete(execution)
-            tell({ at: clock.now(), what: 'ended', node, execution })
+            happens('ended', execution)
           }
           try {
             await new Promise<void>((resolve, reject) => {
@@ -211,15 +258,16 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         },
         stop: (execution) => {
           tombstones.add(execution)
-          return Promise.resolve()
+          return Promise.resolve().then(() => happens('stopped', execution))
         },
         leftovers: async function* () {},
-        remove: () => Promise.resolve(),
+        remove: () => Promise.resolve().then(() => hit('effect')),
       }
     }
-    return { scheduler, store }
+    return { scheduler, store, life }
   }
 
+  const begins: (() => Promise<void>)[] = []
   const nodes = Array.from({ length: options.nodes }, (_, index) => {
     const id = `node-${String(index).padStart(4, '0')}`
     const capacity = { cpu: 4000, memory: 8192 * mebibyte, disk: 65_536 * mebibyte, ...options.capacity }
@@ -227,8 +275,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     const limits = { ...capacity, cpu: capacity.cpu * cpu, memory: capacity.memory * memory }
     const running = new Map<string, Task>()
     const files = new Map<string, Record<string, string>>()
-    let image: Snapshot | undefined
-    const built = build(index, id, capacity, running, files)
+    let { life, ...built } = build(index, id, capacity, running, files)
     const node: SimulatedNode = {
       id,
       capacity,
@@ -236,37 +283,50 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       ...built,
       running,
       up: false,
+      image: undefined,
       crash: () => {
+        const { scheduler, store } = node
         node.up = false
-        image = node.store.snapshot()
+        life.over = true
         network.crash(id)
         for (const execution of running.keys()) tell({ at: clock.now(), what: 'ended', node: id, execution })
         running.clear()
         // Its timers and effects go on running in this process: cut them off from everything.
-        const { scheduler } = node
-        node.store[Symbol.dispose]()
         void scheduler.stop().catch(() => {})
+        // It may be in the middle of a transaction.
+        node.image = undefined
+        const end = (): void => {
+          node.image = store.snapshot()
+          store[Symbol.dispose]()
+        }
+        if (options.crash) queueMicrotask(end)
+        else end()
       },
       restart: async () => {
-        Object.assign(node, build(index, id, capacity, running, files, image))
-        await begin(node)
+        ;({ life, ...built } = build(index, id, capacity, running, files, node.image))
+        Object.assign(node, built)
+        await begin(node, life)
       },
     }
+    begins.push(() => begin(node, life))
     return node
   })
   Object.assign(world, { nodes })
 
-  const begin = async (node: SimulatedNode): Promise<void> => {
+  const begin = async (node: SimulatedNode, life: Life): Promise<void> => {
     node.scheduler.watch((event) => {
       if (options.record !== false) events.push(event)
       world.onEvent(node, event)
     })
-    const starting = node.scheduler.start()
+    const starting = node.scheduler.start().catch((error: unknown) => {
+      if (!life.over) throw error
+    })
     await clock.advance(0)
+    if (life.over) return
     await starting
-    node.up = true
+    node.up = !life.over
   }
-  for (const node of nodes) await begin(node)
+  for (const start of begins) await start()
   // Everybody has heard of everybody.
   await clock.advance(2000)
   return world

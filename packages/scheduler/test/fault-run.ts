@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { createSimulation, type SimulatedNode, type Simulation, seededRandom } from '../src/simulation/index.ts'
+import { misplaced, quiet, watchInvariants } from './invariants.ts'
+import { noopJob } from './noop-job.ts'
+
+type Invariants = ReturnType<typeof watchInvariants>
+
+/** Waits until the job is final. That it never is breaks a law too, unless another one was broken before. */
+export const finish = async (world: Simulation, invariants: Invariants, requester: SimulatedNode, jobId: string, limit?: number): Promise<string> => {
+  try {
+    return await world.finish(requester, jobId, limit)
+  } catch (error) {
+    invariants.checkAll()
+    throw new Error(`invariant 15 is broken on ${requester.id}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** Waits the longest deadline; then nothing may be left, and published is what is a result. */
+export const checkQuiet = async (world: Simulation, invariants: Invariants, requester: SimulatedNode, jobId: string, longest: number): Promise<void> => {
+  await world.clock.advance(longest)
+  invariants.checkAll()
+  assert.deepEqual(quiet(world), [], `invariant 15 is broken: ${quiet(world).join(', ')}`)
+  const wrong = misplaced(world, requester, jobId)
+  assert.deepEqual(wrong, [], `invariant 15 is broken: ${wrong.join(', ')}`)
+  assert.deepEqual(world.errors, [])
+}
+
+/** A network, a job and faults, all drawn from a seed. Throws when a law is broken or the job does not end. */
+export const runSeed = async (seed: number): Promise<void> => {
+  const random = seededRandom(seed)
+  const share = (most: number): number => (random() < 0.5 ? 0 : random() * most)
+  const world = await createSimulation({
+    nodes: 2 + Math.floor(random() * 4),
+    seed,
+    link: { latency: random() * 20, jitter: random() * 100, loss: share(0.3), duplication: share(0.3), reordering: share(0.5) },
+    capacity: { cpu: 1000 + Math.floor(random() * 3) * 500 },
+    requesterOnly: random() < 0.3,
+  })
+  const invariants = watchInvariants(world)
+  const requester = world.node(0)
+  const count = 1 + Math.floor(random() * 8)
+  const jobId = await requester.scheduler.submit(
+    noopJob({
+      sharding: { count },
+      engine: { type: 'noop', duration: 200 + Math.floor(random() * 3000), files: { '/out/a': 'x' }, ...(random() < 0.1 && { exit: 3 }) },
+      retry: { attempts: 20 },
+    }),
+  )
+  const cancelAt = random() < 0.2 ? Math.floor(random() * 20) : -1
+
+  for (let step = 0; step < 20; step++) {
+    await world.clock.advance(random() * 1000)
+    invariants.checkAll()
+    const victim = world.node(Math.floor(random() * world.nodes.length))
+    if (step === cancelAt && requester.up) await requester.scheduler.cancel(jobId)
+    if (random() < 0.15 && victim.up) victim.crash()
+    else if (random() < 0.4 && !victim.up) await victim.restart()
+    if (random() < 0.1) world.network.block(victim.id, world.node(Math.floor(random() * world.nodes.length)).id)
+    if (random() < 0.1) world.network.partition([world.nodes.filter(() => random() < 0.5).map(({ id }) => id)])
+    if (random() < 0.2) world.network.heal()
+  }
+  world.network.heal()
+  for (const node of world.nodes) if (!node.up) await node.restart()
+  const state = await finish(world, invariants, requester, jobId)
+  await checkQuiet(world, invariants, requester, jobId, 7_200_000)
+  assert.ok(['completed', 'failed', 'cancelled'].includes(state), state)
+  const states = requester.scheduler.result(jobId)?.shards.map((shard) => shard.state)
+  if (state === 'completed')
+    assert.deepEqual(
+      states,
+      Array.from({ length: count }, () => 'completed'),
+    )
+  await world.stop()
+}

@@ -1,0 +1,85 @@
+/** A scheduler that is broken on purpose: in a file of `src`, `find` (there exactly once) becomes `replace`; the schedule then meets a broken law. */
+export interface Mutant {
+  readonly name: string
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
+  readonly schedule: 'seeds' | 'slow start' | 'requester away' | 'two outcomes'
+  /** The numbers of the laws of PROTOCOL.md that may be the first to be found broken. */
+  readonly breaks: readonly number[]
+}
+
+/** Those of PROTOCOL.md that are not about verification. Production code knows nothing of them: a loader rewrites the source in a process of its own. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'reservation leak',
+    edits: [{ file: 'kernel/turn.ts', find: 'if (kind.holds === undefined) return', replace: 'if (kind.holds === undefined || !open) return' }],
+    schedule: 'seeds',
+    breaks: [1],
+  },
+  {
+    name: 'double award',
+    edits: [
+      {
+        file: 'machines/shard.ts',
+        find: "return [...releaseAll(context, best.execution), { do: 'tell', kind: 'execution', id: best.execution, event: { type: 'award', context: execution } }]",
+        replace: `return context.asked.filter(({ answer }) => answer === 'bid').map((one) => ({
+          do: 'tell', kind: 'execution', id: one.execution,
+          event: { type: 'award', context: { ...execution, id: one.execution, node: one.node, askId: one.askId } },
+        }))`,
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [4],
+  },
+  {
+    name: 'dropped outbox entry',
+    edits: [{ file: 'kernel/outbox.ts', find: '    lane.entries.push(entry)\n', replace: '    if (!lane.busy) lane.entries.push(entry)\n' }],
+    schedule: 'seeds',
+    breaks: [9, 15],
+  },
+  {
+    name: 'stop overtaken by run',
+    edits: [{ file: 'kernel/turn.ts', find: 'type: output.type, lane: `', replace: 'type: output.type, lane: output.type + `' }],
+    schedule: 'slow start',
+    breaks: [2, 3],
+  },
+  {
+    name: 'peer deadlines before reconciliation',
+    edits: [
+      { file: 'leases.ts', find: 'heardAt: (node) => Math.max(startedAt, heard.get(node) ?? startedAt),', replace: 'heardAt: (node) => heard.get(node) ?? 0,' },
+    ],
+    schedule: 'requester away',
+    breaks: [11],
+  },
+  {
+    name: 'capacity freed before exit',
+    edits: [
+      {
+        file: 'machines/compute-execution.ts',
+        find: "    case 'stopping':\n      return { cpu, memory, disk, devices: context.devices }\n",
+        replace: "      return { cpu, memory, disk, devices: context.devices }\n    case 'stopping':\n",
+      },
+    ],
+    schedule: 'slow start',
+    breaks: [2],
+  },
+  {
+    name: 'a second accept overwrites the result',
+    edits: [
+      {
+        file: 'machines/execution.ts',
+        find: "        stopped: { target: 'lost', actions: selfStopped },\n        finished: { actions: 'note' },\n",
+        replace:
+          "        stopped: { target: 'lost', actions: selfStopped },\n        finished: { target: 'accepted', reenter: true, actions: { type: 'keep', params: ({ event }) => event } },\n",
+      },
+    ],
+    schedule: 'two outcomes',
+    breaks: [5],
+  },
+]
+
+/** The source with the mutant in it. Throws where it no longer fits: then it would find nothing. */
+export const mutate = (source: string, find: string, replace: string): string => {
+  const parts = source.split(find)
+  if (parts.length !== 2) throw new Error(`the mutant's place is there ${parts.length - 1} times, not once: ${find}`)
+  return parts.join(replace)
+}

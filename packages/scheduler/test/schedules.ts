@@ -1,0 +1,92 @@
+import { encodeMessage } from '@skrei/protocol'
+import { createSimulation } from '../src/simulation/index.ts'
+import { checkQuiet, finish, runSeed } from './fault-run.ts'
+import { watchInvariants } from './invariants.ts'
+import { noopJob } from './noop-job.ts'
+
+const seeds = 4
+
+/** Named courses of events, each made to meet one kind of fault. They throw when a law is broken. */
+const schedules: Readonly<Record<string, () => Promise<void>>> = {
+  seeds: async () => {
+    for (let seed = 1; seed <= seeds; seed++) await runSeed(seed)
+  },
+
+  /** A job is cancelled before, while and after a process starts, which takes longer than the stop. */
+  'slow start': async () => {
+    for (let cancelAt = 50; cancelAt <= 1200; cancelAt += 50) {
+      const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+      world.interference.start = () => new Promise((resolve) => void world.clock.at(world.clock.now() + 500, resolve))
+      const invariants = watchInvariants(world)
+      const requester = world.node(0)
+      const job = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 300, files: { '/out/a': 'x' } } }))
+      await world.clock.advance(cancelAt)
+      await requester.scheduler.cancel(job)
+      await finish(world, invariants, requester, job, 60_000)
+      await checkQuiet(world, invariants, requester, job, 60_000)
+      await world.stop()
+    }
+  },
+
+  /** The requester is away for half a lease, wherever its deadline about the node lies. */
+  'requester away': async () => {
+    for (let from = 200; from <= 3800; from += 400) {
+      const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+      const invariants = watchInvariants(world)
+      const requester = world.node(0)
+      const job = await requester.scheduler.submit(noopJob({ engine: { type: 'noop', duration: 8000, files: { '/out/a': 'x' } } }))
+      await world.clock.advance(from)
+      requester.crash()
+      await world.clock.advance(1500)
+      await requester.restart()
+      await finish(world, invariants, requester, job, 120_000)
+      await checkQuiet(world, invariants, requester, job, 60_000)
+      await world.stop()
+    }
+  },
+
+  /** A node reports an outcome, which is accepted, restarts, and reports another one before it publishes. */
+  'two outcomes': async () => {
+    const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+    const invariants = watchInvariants(world)
+    const [requester, node] = [world.node(0), world.node(1)]
+    let accepted: string | undefined
+    const { onEvent } = world
+    world.onEvent = (at, event) => {
+      onEvent(at, event)
+      if (event.type === 'transition' && event.transition.kind === 'execution' && event.transition.to === 'accepted') accepted ??= event.transition.id
+    }
+    const job = await requester.scheduler.submit(noopJob({ retry: { attempts: 5 } }))
+    while (accepted === undefined) await world.clock.next()
+    node.crash()
+    const liar = world.network.join(node.id)
+    await liar.start()
+    const said = encodeMessage(
+      {
+        network: 'test',
+        from: node.id,
+        to: requester.id,
+        incarnation: { counter: 2, id: 'f'.repeat(16) },
+        type: 'finished',
+        body: { execution: accepted, digest: '0'.repeat(64), exit: 0, usage: {}, facts: {} },
+      },
+      () => new Uint8Array(64),
+    )
+    const sending = liar.send(requester.id, [said], {})
+    await world.clock.advance(100)
+    await sending
+    await liar[Symbol.asyncDispose]()
+    await world.clock.advance(100)
+    invariants.checkAll()
+    await node.restart()
+    await finish(world, invariants, requester, job, 1_000_000)
+    await checkQuiet(world, invariants, requester, job, 7_200_000)
+    await world.stop()
+  },
+}
+
+export const play = async (name: string): Promise<void> => {
+  const schedule = schedules[name]
+  if (schedule === undefined) throw new Error(`no schedule ${name}`)
+  await schedule()
+}
