@@ -27,6 +27,9 @@ test.skipIf(process.platform !== 'linux').each(linuxOnly)(title, { timeout: 300_
 /** Whoever compares over time reads figures by these names. */
 const published: Readonly<Record<string, readonly string[]>> = {
   kernel: ['cpuMsPerJob', 'jobsPerSecond'],
+  simulation: ['executionsPerSecond', 'messagesPerExecution10', 'messagesPerExecution10000', 'costRatio', 'rssMiB'],
+  faults: ['seeds', 'lawsBroken', 'mutants', 'mutantsCaught'],
+  planning: ['seconds', 'rssMiB'],
   kills: ['kills', 'jobsLost', 'doubleResults', 'processesLeft'],
 }
 
