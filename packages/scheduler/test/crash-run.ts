@@ -33,7 +33,7 @@ export const runMisfortune = async (nodes: number, misfortune: Misfortune): Prom
     link: { latency: 5 },
     settings,
     // Room for one shard on each of two nodes: both get work.
-    ...(nodes > 1 && { capacity: { cpu: 1000 } }),
+    ...(nodes > 1 && { capacity: { cpu: 500 } }),
     crash: (node, point) => {
       const side = node === 'node-0000' ? 'requester' : node === 'node-0001' ? 'compute' : undefined
       if (!begun || side === undefined) return false

@@ -32,6 +32,7 @@ describe.skipIf(only !== undefined)('one node crashes at any point of a job, and
     '%i compute nodes: the %s crashes and restarts %s',
     async (nodes, side, restart) => {
       const points = await run(nodes, { at: 'nothing' })
+      expect(points[side].effect).toBeGreaterThan(0)
       for (const at of ['write', 'commit', 'effect'] satisfies CrashPoint[]) await all(nodes, points[side][at], (count) => ({ at, count, side, restart }))
     },
     600_000,
