@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+// @boundaries-ignore what breaks the scheduler on purpose stands with its tests, and is published with no package
 import { runSeed } from '../../../packages/scheduler/test/fault-run.ts'
+// @boundaries-ignore as above
 import { mutants } from '../../../packages/scheduler/test/mutants.ts'
 import type { Suite } from '../suite.ts'
 
