@@ -48,7 +48,18 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   let signed: { readonly bytes: Uint8Array; readonly at: number } | undefined
   let counted: { readonly peers: number; readonly at: number } | undefined
   const allowance = createAllowance({ clock: world.clock, burst: mostHeardAtOnce, perSecond: mostHeardPerSecond })
-  const hearing = { ...world, self: world.identity.nodeId }
+  let startedAt = Number.POSITIVE_INFINITY
+  let toldAt = Number.NEGATIVE_INFINITY
+  const hearing = {
+    ...world,
+    self: world.identity.nodeId,
+    /** An own announcement that this run did not make: of an earlier run, or of another node with the same key. */
+    twin: ({ incarnation, issuedAt }: Announcement): void => {
+      if (incarnation.id === world.incarnation().id || issuedAt <= startedAt || world.clock.now() < toldAt + world.settings.announcementTtl) return
+      toldAt = world.clock.now()
+      world.logger.error('another node lives with the key of this one: stop one of the two', { code: 'duplicate-identity', other: incarnation.counter })
+    },
+  }
 
   /** Counting peers may take looking at each: once in a while is enough. */
   const peers = (): number => {
@@ -123,6 +134,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
 
   return {
     start: () => {
+      startedAt = world.clock.now()
       listen().catch((error: unknown) => {
         if (!stopping.signal.aborted) world.logger.warn('listening to announcements ended', { error: String(error) })
       })

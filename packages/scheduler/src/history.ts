@@ -89,7 +89,7 @@ interface Recorded {
   readonly actor: string
   readonly from?: string | null
   readonly to?: string
-  readonly refused?: 'final' | 'not-accepted'
+  readonly refused?: 'final' | 'not-accepted' | 'equivocation'
   readonly fault?: string
   readonly undeliverable?: { readonly message: string; readonly code: string; readonly reason: string }
   /** How many had come to nothing with this one: the last that was recorded. */

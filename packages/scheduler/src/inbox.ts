@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
-import { type AnyMessage, admit, decodeMessage, executionId, type Incarnation, ProtocolError, slotKey, slotOf } from '@skrei/protocol'
-import type { Data, Reader, Row, StateStore } from '@skrei/state-store'
+import { type AnyMessage, decodeMessage, executionId, ProtocolError } from '@skrei/protocol'
+import type { Reader, StateStore } from '@skrei/state-store'
 import type { Rejection } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
+import { slotIn } from './kernel/slots.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { Logger, SchedulerOptions } from './options.ts'
+import type { Peers } from './peers.ts'
 import type { Settings } from './settings.ts'
 
 export interface InboxWorld {
@@ -14,6 +16,7 @@ export interface InboxWorld {
   readonly self: string
   readonly check: SchedulerOptions['check']
   readonly store: StateStore
+  readonly peers: Peers
   readonly settings: Settings
   /** Whether this node takes asks. */
   readonly computes: boolean
@@ -22,17 +25,12 @@ export interface InboxWorld {
 
 export interface Inbox {
   /**
-   * The events that a frame of messages stands for. What is repeated or not the sender's to say stands for none; what cannot be understood or is not
-   * for this node is among the `rejections`, with a code. `applied` is called once they are durable: only then are their slots filled.
+   * The events that a frame of messages stands for. What is not the sender's to say stands for none; what is repeated is found out by the kernel; what cannot be
+   * understood or is not for this node is among the `rejections`, with a code.
    */
-  read(
-    from: string,
-    frame: readonly Uint8Array[],
-  ): { readonly events: readonly KernelEvent[]; readonly rejections: readonly Rejection[]; readonly applied: () => void }
+  read(from: string, frame: readonly Uint8Array[]): { readonly events: readonly KernelEvent[]; readonly rejections: readonly Rejection[] }
 }
 
-/** How many filled slots are remembered, to tell repetition from equivocation. */
-const slotsKept = 20_000
 /** Of one frame: an honest sender has fewer messages in one. */
 const mostRejections = 1024
 const longestReason = 256
@@ -41,24 +39,6 @@ const unserved: ReadonlySet<string> = new Set(['commit', 'receipt', 'open', 'ope
 
 /** From bytes to events: the only place where what a peer says enters the node. */
 export const createInbox = (world: InboxWorld): Inbox => {
-  const slots = new Map<string, string>()
-
-  const fill = (key: string, content: string): void => {
-    slots.set(key, content)
-    const oldest = slots.size > slotsKept ? slots.keys().next().value : undefined
-    if (oldest !== undefined) slots.delete(oldest)
-  }
-
-  /** The slot was filled before. Other bytes of the same incarnation are an equivocation; a restarted peer may say the same in other bytes. */
-  const repeated = (message: AnyMessage, key: string, content: string): boolean => {
-    const before = slots.get(key)
-    if (before === undefined) return false
-    const ofThisIncarnation = before.startsWith(`${message.incarnation.counter} `)
-    if (before !== content && ofThisIncarnation)
-      world.logger.warn('a peer filled a slot twice with different bytes: nothing changes', { slot: key, from: message.from })
-    return before === content || ofThisIncarnation
-  }
-
   /** The message, for this node and something that it does; or a ProtocolError, whose code goes back to the sender. */
   const decode = (from: string, bytes: Uint8Array): AnyMessage => {
     const message = decodeMessage(bytes, { network: world.network, self: world.self, from, check: world.check })
@@ -70,20 +50,16 @@ export const createInbox = (world: InboxWorld): Inbox => {
   return {
     read: (from, frame) => {
       const events: KernelEvent[] = []
-      const filled: [string, string][] = []
       const take = (bytes: Uint8Array): void => {
         const message = decode(from, bytes)
-        const key = slotKey(slotOf(message))
-        const content = `${message.incarnation.counter} ${createHash('sha256').update(bytes).digest('base64')}`
-        const peer = admitted(world, from, message.incarnation)
-        if (repeated(message, key, content)) return
+        const peer = world.peers.message(from, message.incarnation)
         const event = world.store.read((reader) => eventOf(world, reader, message))
         if (event === undefined) {
           world.logger.debug('a message concerns nothing of the sender', { from, type: message.type })
           return
         }
-        filled.push([key, content])
-        events.push({ ...event, actor: from, ...(peer !== 'known' && { records: [peer] }) })
+        const fills = { slot: slotIn(event.id, message), digest: digestOf(message) }
+        events.push({ ...event, fills, actor: from, ...(peer && { records: [peer] }) })
       }
       const rejections: Rejection[] = []
       frame.forEach((bytes, index) => {
@@ -96,28 +72,13 @@ export const createInbox = (world: InboxWorld): Inbox => {
       })
       const [first] = rejections
       if (first) world.logger.warn('messages were refused', { from, messages: rejections.length, code: first.code, reason: first.reason })
-      return {
-        events,
-        rejections,
-        applied: () => {
-          for (const [key, content] of filled) fill(key, content)
-        },
-      }
+      return { events, rejections }
     },
   }
 }
 
-/**
- * A peer that restarted is written down; one that is at once two is refused (PROTOCOL.md rule 6). A message of an older incarnation is not: its bytes were
- * fixed before the restart, and it is re-sent as it was (rule 5).
- */
-const admitted = (world: InboxWorld, from: string, seen: Incarnation): 'known' | Row => {
-  const row = world.store.read((reader) => reader.get('peer', from))
-  const admission = admit(row?.data as unknown as Incarnation | undefined, seen)
-  if (admission === 'same' || admission === 'stale') return 'known'
-  if (admission === 'new') return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
-  throw new ProtocolError('duplicate-identity', `two nodes speak as ${from}, both in their start number ${seen.counter}`)
-}
+/** Of what is said. Not of the envelope: a peer whose store was lost or set back says the same again as a newer incarnation. */
+const digestOf = ({ body }: AnyMessage): string => createHash('sha256').update(JSON.stringify(body)).digest('base64url').slice(0, 22)
 
 type Addressed = Pick<KernelEvent, 'kind' | 'id' | 'event'>
 
@@ -177,7 +138,8 @@ const computeContext = (settings: Settings, id: string, requester: string, ask: 
   terms: {
     ...ask.terms,
     queue: Math.min(ask.terms.queue, settings.longestQueue),
-    publish: Math.min(ask.terms.publish, settings.publish),
+    // The requester waits longer, by its clock; this one may run slow.
+    publish: Math.min(ask.terms.publish, settings.publish) * (1 - settings.drift),
     retention: Math.min(ask.terms.retention, settings.retention),
   },
   times: { assess: settings.assess, bidTtl: settings.bidTtl, stage: settings.stage, grace: settings.stop, stop: settings.stop },

@@ -31,12 +31,14 @@ export const createKinds = (
     parent: (context) => contextOf<ShardContext>(context).jobId,
     group: (context) => contextOf<ShardContext>(context).jobId,
     facts: (reader, _id, row, event) => shardFacts(world, reader, row?.state ?? 'new', contextOf<ShardContext>(row?.data ?? (event['context'] as Data)), event),
+    keeps: (context, subject) => contextOf<ShardContext>(context).asked.some(({ askId, execution }) => askId === subject || execution === subject),
     late: (_state, context, event) => lateShard(contextOf<ShardContext>(context), event),
   }
   const execution: Kind = {
     kind: 'execution',
     machine: executionMachine,
     creates: 'award',
+    peer: 'compute',
     parent: (context) => contextOf<ExecutionContext>(context).shardId,
     group: (context) => jobOf(contextOf<ExecutionContext>(context).shardId),
     facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
@@ -47,6 +49,7 @@ export const createKinds = (
     kind: 'compute',
     machine: computeExecutionMachine,
     creates: 'ask',
+    peer: 'requester',
     parent: (context) => contextOf<ComputeContext>(context).requester,
     forgotten: true,
     facts: (reader, _id, row, event) => compute.facts(reader, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),

@@ -6,6 +6,7 @@ import type { Kernel } from './kernel/kernel.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { Logger } from './options.ts'
+import type { Peers } from './peers.ts'
 import type { Settings } from './settings.ts'
 
 type Phase = Extract<Hint, { type: 'alive' }>['executions'][number]['phase']
@@ -15,10 +16,13 @@ export interface LeasesWorld {
   readonly incarnation: () => Incarnation
   readonly store: StateStore
   readonly kernel: Kernel
+  readonly peers: Peers
   readonly clock: Clock
   readonly transport: Transport
   readonly settings: Settings
   readonly logger: Logger
+  /** Called with every heartbeat: whether the time of day was set is found out although nothing else happens. */
+  readonly onBeat: () => void
   readonly report: (error: unknown) => void
   readonly onProgress: (node: string, execution: string, phase: Phase, fraction: number | undefined) => void
 }
@@ -117,6 +121,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
       : Math.max(leaseUntil.get(context.requester) ?? 0, (since.get(row.id) ?? startedAt) + context.terms.lease * (1 - settings.drift))
 
   const tick = (): void => {
+    world.onBeat()
     const executions = held()
     for (const [requester, ones] of executions) alive(requester, ones)
     for (const known of [sentAt, leaseUntil]) for (const requester of known.keys()) if (!executions.has(requester)) known.delete(requester)
@@ -200,6 +205,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
   const onHint = (from: string, bytes: Uint8Array): void => {
     try {
       const hint = decodeHint(bytes, { network: world.network })
+      if (!world.peers.hint(from, hint.incarnation)) return
       if (hint.type === 'alive') heartbeat(from, hint)
       else granted(from, hint)
     } catch (error) {

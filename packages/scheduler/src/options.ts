@@ -152,7 +152,7 @@ export type HistoryItem = {
     }
   | {
       /** The object's state did not accept the event. */
-      readonly refused: 'final' | 'not-accepted'
+      readonly refused: 'final' | 'not-accepted' | 'equivocation'
       /** How many more came to nothing after this one; they are not recorded. */
       readonly more?: number
     }

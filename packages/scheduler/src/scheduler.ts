@@ -23,6 +23,8 @@ import type { ExecutionContext } from './machines/execution.ts'
 import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
+import { createPatience } from './patience.ts'
+import { createPeers } from './peers.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
@@ -30,6 +32,7 @@ import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from '
 import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
+import { steadyClock } from './steady-clock.ts'
 import { SubmitError } from './submit-error.ts'
 import { undeliverable } from './undeliverable.ts'
 
@@ -37,6 +40,7 @@ import { undeliverable } from './undeliverable.ts'
 const roomForTheRest = 65_536
 
 const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
+const objectKinds = ['job', 'shard', 'execution', 'compute']
 
 /** How often, and how many milliseconds apart, a dry run looks whether a node was found. */
 const mostLooks = 40
@@ -46,17 +50,18 @@ const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 
 /** Puts a node together. Nothing happens before `start`. */
 export const createScheduler = (options: SchedulerOptions): Scheduler => {
-  const { network, identity, clock, store, transport, workspace } = options
+  const { network, identity, store, transport, workspace } = options
   const self = identity.nodeId
   const settings = Object.freeze({ ...defaultSettings, ...options.settings })
   const logger = options.logger ?? silent
+  const clock = steadyClock(options.clock, settings.lease / 4)
   const sources = new Map(options.sources.map((source) => [source.type, source]))
   const publishers = new Map(options.publishers.map((publisher) => [publisher.type, publisher]))
   const methods = new Map((options.methods ?? [none]).map((method) => [method.name, method]))
   const listeners = new Set<(event: SchedulerEvent) => void>()
   const specs = createSpecs()
   const { random } = options
-  const directory = createDirectory({ clock, random })
+  const directory = createDirectory({ clock: clock.calendar, random })
   const fittings = createFittings({ directory, random })
   const failures = createNodeFailures({ clock })
   const stopping = new AbortController()
@@ -109,10 +114,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       signal.throwIfAborted()
     }
   }
+  const patience = createPatience({ clock, settings, random: options.random, logger, jumped: () => keepSelf() })
 
   const kernel = createKernel({
     store,
     clock,
+    beforeTurn: patience.check,
     context: {
       kinds: createKinds({
         network,
@@ -129,8 +136,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         heardAt: (node) => leases.heardAt(node),
         settledIn,
       }),
-      encode: ({ to, type, body }) => encodeMessage({ network, from: self, to, incarnation, type, body } as AnyDraft, identity.sign),
+      encode: ({ to, type, body }, by) => encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, identity.sign),
+      incarnation: () => incarnation,
+      equivocated: ({ kind, id, actor }, slot) =>
+        logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
       freed: (transaction) => compute?.freed(transaction) ?? [],
+      held: patience.until,
       refusals: settings.refusals,
       recorded: histories.recorded,
       saved: (transition) => compute?.saved(transition) ?? false,
@@ -146,7 +157,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
+  const peers = createPeers({ store, clock, lease: settings.lease, logger })
+
   const leases = createLeases({
+    peers,
     network,
     incarnation: () => incarnation,
     store,
@@ -155,6 +169,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     transport,
     settings,
     logger,
+    onBeat: patience.check,
     report,
     onProgress: (node, execution, phase, fraction) => {
       const place = placeOf(execution)
@@ -162,14 +177,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
-  const inbox = createInbox({ network, self, check: options.check, store, settings, computes: compute !== undefined, logger })
+  const inbox = createInbox({ network, self, check: options.check, store, peers, settings, computes: compute !== undefined, logger })
   const retention = createRetention({ store, clock, settings, report })
   const announcer = createAnnouncer({
     network,
     identity,
     check: options.check,
     incarnation: () => incarnation,
-    clock,
+    clock: clock.calendar,
     store,
     transport,
     directory,
@@ -182,7 +197,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     network,
     self,
     check: options.check,
-    clock,
+    clock: clock.calendar,
     random,
     transport,
     directory,
@@ -254,18 +269,29 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const nextIncarnation = (): Incarnation => {
-    const before = store.read((reader) => reader.get('node', 'self'))?.data as unknown as Incarnation | undefined
+    const before = store.read((reader) => reader.get('node', 'self'))?.data as unknown as (Incarnation & { readonly ahead?: number }) | undefined
+    // Rows hold the node's own time. Where something is open, it goes on; else it begins anew with the time of day.
+    if (objectKinds.some((kind) => store.read((reader) => reader.list(kind, { open: true, limit: 1 })).length > 0)) {
+      clock.shift(before?.ahead ?? 0)
+      patience.begin()
+    }
     const next: Incarnation = {
-      counter: (before?.counter ?? 0) + 1,
+      // The time of day, so that a node whose store was lost or set back does not seem older than it was.
+      counter: Math.max((before?.counter ?? 0) + 1, clock.calendar.now()),
       id: Array.from({ length: 16 }, () => Math.floor(options.random() * 16).toString(16)).join(''),
     }
-    store.transact((transaction) => transaction.put({ kind: 'node', id: 'self', state: 'started', open: true, version: next.counter, data: { ...next } }))
     return next
   }
 
+  const keepSelf = (): void => {
+    const data = { ...incarnation, ahead: clock.ahead() }
+    store.transact((transaction) => transaction.put({ kind: 'node', id: 'self', state: 'started', open: true, version: incarnation.counter, data }))
+  }
+
   const start = async (): Promise<void> => {
-    startedAt = clock.now()
     incarnation = nextIncarnation()
+    keepSelf()
+    startedAt = clock.now()
     await transport.start()
     await compute?.start()
     await compute?.sweep()
@@ -290,13 +316,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
-        const { events, rejections, applied } = inbox.read(from, frame)
+        const { events, rejections } = inbox.read(from, frame)
         await kernel.submit(events)
-        applied()
         return rejections
       }),
       serveManifests(transport, store),
-      serveSamples({ network, clock, random, transport, directory, own: announcer.own }),
+      serveSamples({ network, clock: clock.calendar, random, transport, directory, own: announcer.own }),
       ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
     )
     leases.start()
@@ -384,7 +409,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     nodes: () => directory.all(),
     partitions: ({ signal } = {}) =>
       survey(
-        { network, self, clock, random, transport, directory, patience: settings.widen },
+        { network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen },
         { signal: signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal },
       ),
   }

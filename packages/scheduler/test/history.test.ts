@@ -217,19 +217,21 @@ test('a party that repeats itself fills no history: so much is recorded, the res
   await evil.say(node.id, 'ask', ask)
   await evil.say(node.id, 'award', { askId: 'a/0', execution })
   await evil.say(node.id, 'ask', ask, 100)
+  for (let epoch = 1; epoch <= 50; epoch++)
+    await evil.say(node.id, 'verdict', { execution, round: 0, verdict: 'accepted', epoch, act: 'publish', assurance: 'none' })
   await evil.say(node.id, 'stop', { execution, reason: 'cancel' })
   await evil.say(node.id, 'award', { askId: 'a/0', execution }, 100)
 
   const history = node.scheduler.executionHistory(execution, { limit: 1000 })
   const refused = history.filter((item) => 'refused' in item)
   expect(refused).toHaveLength(20)
-  expect(refused[0]).toMatchObject({ event: 'ask', actor: 'evil', refused: 'not-accepted' })
+  expect(refused[0]).toMatchObject({ event: 'verdict', actor: 'evil', refused: 'not-accepted' })
   expect(refused.slice(0, -1).some((item) => 'more' in item)).toBe(false)
-  expect(refused.at(-1)).toMatchObject({ more: 180 })
+  expect(refused.at(-1)).toMatchObject({ more: 30 })
   expect(history.flatMap((item) => ('to' in item ? [item.to] : []))).toEqual(['assessing', 'reserved', 'staging', 'running', 'stopping', 'cleaning', 'done'])
   expect(world.errors).toEqual([])
-  // It had its answer each time.
-  expect(evil.got.filter(({ type }) => type === 'refused')).toHaveLength(100)
+  // It had its answer each time, and always the same.
+  expect(evil.got.filter(({ type }) => type === 'awarded')).toHaveLength(101)
 })
 
 test('a stranger leaves nothing in the history of a job, running or over', async () => {

@@ -2,7 +2,7 @@
 export interface Mutant {
   readonly name: string
   readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
-  readonly schedule: 'seeds' | 'slow start' | 'requester away' | 'two outcomes'
+  readonly schedule: 'seeds' | 'said again' | 'slow start' | 'requester away' | 'two outcomes'
   /** The numbers of the laws of PROTOCOL.md that may be the first to be found broken. */
   readonly breaks: readonly number[]
 }
@@ -43,9 +43,27 @@ export const mutants: readonly Mutant[] = [
     breaks: [2, 3],
   },
   {
+    name: 'slots not persisted',
+    edits: [
+      {
+        file: 'scheduler.ts',
+        find: '    keepSelf()\n    startedAt = ',
+        replace: `    store.transact((transaction) => {
+      for (const kind of ['shard', 'execution', 'compute'])
+        for (const row of transaction.list(kind, { limit: 1000 })) transaction.put({ ...row, data: { ...row.data as object, slots: { heard: {}, said: {} } } })
+    })
+    keepSelf()
+    startedAt = `,
+      },
+    ],
+    schedule: 'said again',
+    breaks: [10],
+  },
+  {
     name: 'peer deadlines before reconciliation',
     edits: [
       { file: 'leases.ts', find: 'heardAt: (node) => Math.max(startedAt, heard.get(node) ?? startedAt),', replace: 'heardAt: (node) => heard.get(node) ?? 0,' },
+      { file: 'patience.ts', find: 'kind.peer === undefined || clock.now() >= end', replace: 'kind.peer === undefined || clock.now() >= 0' },
     ],
     schedule: 'requester away',
     breaks: [11],
@@ -65,6 +83,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a second accept overwrites the result',
     edits: [
+      // The slot would keep the second from ever being heard.
+      { file: 'kernel/turn.ts', find: "return news === 'new'", replace: "return news === 'new' || news === 'equivocation'" },
       {
         file: 'machines/execution.ts',
         find: "        stopped: { target: 'lost', actions: selfStopped },\n        finished: { actions: 'note' },\n",

@@ -3,6 +3,7 @@ import { createSimulation } from '../src/simulation/index.ts'
 import { checkQuiet, finish, runSeed } from './fault-run.ts'
 import { watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
+import { recorder } from './recorded-transport.ts'
 
 const seeds = 4
 
@@ -26,6 +27,25 @@ const schedules: Readonly<Record<string, () => Promise<void>>> = {
       await checkQuiet(world, invariants, requester, job, 60_000)
       await world.stop()
     }
+  },
+
+  /** All that was said is said again after both have restarted: what is answered is answered in the same bytes. */
+  'said again': async () => {
+    const messages = recorder()
+    const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 }, between: messages.wrap })
+    const invariants = watchInvariants(world)
+    const requester = world.node(0)
+    const job = await requester.scheduler.submit(noopJob())
+    await finish(world, invariants, requester, job, 60_000)
+    for (const node of world.nodes) node.crash()
+    for (const node of world.nodes) await node.restart()
+    for (const { from, to, bytes } of messages.sent.slice()) {
+      void world.nodes.find(({ id }) => id === from)?.transport.send(to, [bytes], {})
+      await world.clock.advance(50)
+    }
+    if (messages.broken.length > 0) throw new Error(`invariant 10 is broken: ${messages.broken[0]}`)
+    await checkQuiet(world, invariants, requester, job, 7_200_000)
+    await world.stop()
   },
 
   /** The requester is away for half a lease, wherever its deadline about the node lies. */

@@ -50,6 +50,9 @@ const setting = () => {
   const context: TurnContext = {
     kinds: { toy: kind },
     encode: () => new Uint8Array(),
+    incarnation: () => ({ counter: 1, id: '1'.repeat(16) }),
+    equivocated: () => {},
+    held: () => undefined,
     freed: () => [],
     refusals: 3,
     recorded: () => {},

@@ -6,10 +6,13 @@ export interface AbortOptions {
   readonly signal?: AbortSignal
 }
 
-/** The one clock of a process, handed to everything that waits. Milliseconds since the Unix epoch. */
+/** The one clock of a process, handed to everything that waits. Milliseconds. */
 export interface Clock {
+  /** The time of day, since the Unix epoch: it may be set forward and back. */
   now(): number
-  /** Runs `run` once, at or after `time`; disposing before then forgets it. */
+  /** How much time has passed since some moment of the process: it never jumps, whatever is done to the time of day. */
+  elapsed(): number
+  /** Runs `run` once, when `time - now()` has passed, or a moment later: setting the time of day meanwhile moves nothing. Disposing before then forgets it. */
   at(time: number, run: () => void): Disposable
 }
 

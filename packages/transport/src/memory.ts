@@ -6,7 +6,7 @@ import { seededRandom } from './random.ts'
 
 export type { LinkFaults } from './memory-link.ts'
 export type { NetworkCounters, PacketFate, PacketRecord, PacketType } from './memory-packet.ts'
-export { drainMicrotasks, type VirtualClock, type VirtualClockOptions, virtualClock } from './virtual-clock.ts'
+export { type ClockView, drainMicrotasks, type VirtualClock, type VirtualClockOptions, virtualClock } from './virtual-clock.ts'
 
 export interface MemoryNetworkOptions extends LinkFaults {
   /** The one clock of the simulation, or `systemClock()` for a node that talks to itself. */

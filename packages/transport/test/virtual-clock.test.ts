@@ -106,3 +106,28 @@ test('the system clock runs at or after the time, once, and not when disposed', 
   expect(seen).toEqual([])
   far[Symbol.dispose]()
 })
+
+test('a view of the clock runs at its own rate and jumps alone; what waits on it waits for time that passes', async () => {
+  const clock = virtualClock({ start: 1000 })
+  const fast = clock.view({ rate: 2, offset: 500 })
+  const fired: number[] = []
+  fast.at(fast.now() + 100, () => fired.push(clock.now()))
+  fast.at(fast.now() + 200, () => fired.push(clock.now()))
+  fast.jump(3_600_000)
+  await clock.advance(60)
+  fast.jump(-7_200_000)
+  await clock.advance(60)
+  expect(fired.map(Math.floor)).toEqual([1050, 1100])
+  expect([fast.now(), fast.elapsed(), clock.now(), clock.elapsed()]).toEqual([1000 + 500 + 240 - 3_600_000, 240, 1120, 120])
+})
+
+test('a view whose time is a fraction fires not before its time', async () => {
+  const clock = virtualClock()
+  const slow = clock.view({ rate: 0.9 })
+  let at = 0
+  slow.at(100, () => {
+    at = slow.now()
+  })
+  await clock.advance(1000)
+  expect(at).toBeGreaterThanOrEqual(100 - 1e-6)
+})

@@ -8,6 +8,8 @@ export interface HearWorld {
   readonly check: Check
   readonly clock: Clock
   readonly directory: Directory
+  /** Told of what this node's own key has signed. */
+  readonly twin?: (announcement: Announcement) => void
 }
 
 /** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
@@ -17,7 +19,7 @@ const farthest = 300_000
  * Takes an announcement from wherever it came, by gossip or in a peer's answer: checked the same way. Returns what is new and kept.
  * Throws the `ProtocolError` of one that is not what it should be.
  */
-export const hear = ({ network, self, check, clock, directory }: HearWorld, bytes: Uint8Array, via?: string): Announcement | undefined => {
+export const hear = ({ network, self, check, clock, directory, twin }: HearWorld, bytes: Uint8Array, via?: string): Announcement | undefined => {
   let repeated = false
   const announcement = decodeAnnouncement(bytes, {
     network,
@@ -27,7 +29,11 @@ export const hear = ({ network, self, check, clock, directory }: HearWorld, byte
       return repeated || check(node, signed, signature)
     },
   })
-  if (repeated || announcement.node === self || Math.abs(announcement.issuedAt - clock.now()) > farthest) return undefined
+  if (repeated || Math.abs(announcement.issuedAt - clock.now()) > farthest) return undefined
+  if (announcement.node === self) {
+    twin?.(announcement)
+    return undefined
+  }
   return directory.note(announcement, { bytes, ...(via !== undefined && { via }) }) ? announcement : undefined
 }
 

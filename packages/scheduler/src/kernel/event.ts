@@ -1,5 +1,6 @@
 import type { Body, MessageType } from '@skrei/protocol'
 import type { Data, Row } from '@skrei/state-store'
+import type { Filling } from './slots.ts'
 
 /** What a machine receives. `type` names it; the rest is its payload, plain data. */
 export interface ObjectEvent {
@@ -16,6 +17,8 @@ export interface KernelEvent {
   readonly actor: string
   /** Rows without a machine (specs, manifests) that are written in the same transaction. */
   readonly records?: readonly Row[]
+  /** Of a message: the slot that it fills. */
+  readonly fills?: Filling
 }
 
 /** What a machine asks for, as data: nothing of it happens before the transaction that wrote it is durable. */

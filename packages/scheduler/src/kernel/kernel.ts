@@ -15,7 +15,17 @@ export interface Kernel {
   onTurn(listener: () => void): Disposable
 }
 
-export const createKernel = ({ store, clock, context }: { readonly store: StateStore; readonly clock: Clock; readonly context: TurnContext }): Kernel => {
+export const createKernel = ({
+  store,
+  clock,
+  context,
+  beforeTurn,
+}: {
+  readonly store: StateStore
+  readonly clock: Clock
+  readonly context: TurnContext
+  readonly beforeTurn: () => void
+}): Kernel => {
   const listeners = new Set<(transition: Transition) => void>()
   const turnListeners = new Set<() => void>()
   let waiting: {
@@ -31,6 +41,7 @@ export const createKernel = ({ store, clock, context }: { readonly store: StateS
 
   const run = (): void => {
     scheduled = false
+    beforeTurn()
     const batch = waiting
     waiting = []
     try {

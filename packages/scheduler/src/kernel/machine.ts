@@ -26,6 +26,10 @@ export interface Kind {
   readonly forgotten?: true
   /** What the object holds in a state; absent = nothing, ever. */
   holds?(state: string, context: Data): Holding | undefined
+  /** Who is the peer of objects of this kind: a deadline that such an owner misses is about another node. */
+  readonly peer?: StateMeta['owner']
+  /** Of an object that speaks about many things (a shard about its asks): which of them it still speaks about. */
+  keeps?(context: Data, subject: string): boolean
   /** What to do about an event for an object that is final. */
   late?(state: string, context: Data, event: ObjectEvent): readonly Output[]
   /** What to do about an event for an object that is not there. */

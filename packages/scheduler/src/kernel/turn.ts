@@ -1,15 +1,20 @@
-import type { Data, Row, StateStore, Transaction } from '@skrei/state-store'
+import type { Incarnation } from '@skrei/protocol'
+import type { Data, Effect, Row, StateStore, Transaction } from '@skrei/state-store'
 import { endedRow, longestResend } from './ended.ts'
-import type { KernelEvent, Output, SendOutput, Transition } from './event.ts'
+import type { KernelEvent, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
 import { advance, type Kind, type Step } from './machine.ts'
 import { type RecordContext, recordRefusal, recordTransition, recordUndeliverable } from './record.ts'
+import { answersAgain, fillSlots, judge, slotsOf } from './slots.ts'
 
 /** What a turn needs besides the store. */
 export interface TurnContext extends RecordContext {
   readonly kinds: Readonly<Record<string, Kind>>
-  /** The bytes of a message: fixed in the transaction that writes the outbox row. */
-  readonly encode: (output: SendOutput) => Uint8Array
+  /** The bytes of a message: fixed in the transaction that writes the outbox row. `by`: as which incarnation of this node. */
+  readonly encode: (output: SendOutput, by: Incarnation) => Uint8Array
+  readonly incarnation: () => Incarnation
+  /** A message that says other than an earlier one in its slot did: nothing changed. */
+  readonly equivocated: (event: KernelEvent, slot: string) => void
   /** Told in the same transaction that capacity has become free: what may go on now. */
   readonly freed: (transaction: Transaction) => readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
   /** Told of every change in the transaction that writes it, for copies in memory; returns whether `freed` is to be asked. */
@@ -18,6 +23,8 @@ export interface TurnContext extends RecordContext {
   readonly undone?: () => void
   /** An event that broke the machine that got it: recorded and logged, the rest of the turn goes on. */
   readonly fault: (event: KernelEvent, error: unknown) => void
+  /** Until when a deadline waits that must not fire now. */
+  readonly held: (kind: Kind, state: string) => number | undefined
   /** Something else went wrong that must not stop the node. */
   readonly report: (error: unknown) => void
 }
@@ -51,8 +58,11 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
       const [deadline] = transaction.due(now, 1)
       if (deadline === undefined) break
       const { kind, id } = deadline
-      transaction.deadline(kind, id, undefined)
-      if (!isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
+      const row = transaction.get(kind, id)
+      const of = context.kinds[kind]
+      const held = row && of && context.held(of, row.state)
+      transaction.deadline(kind, id, held)
+      if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
     }
     return transitions
   })
@@ -74,18 +84,42 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
       recordUndeliverable(transaction, context, kind, row, event, now)
       continue
     }
+    if (row !== undefined && !isNews(transaction, context, kind, row, event, now)) continue
     const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
-    let freed = false
-    if ('refused' in step) recordRefusal(transaction, context, kind, row, event, { refused: step.refused }, now)
-    else freed = save(transaction, context, kind, row, event, step, now, transitions)
+    const slots = fillSlots(row, event.id, context.incarnation())
+    if (event.fills) slots.hear(event.fills.slot, event.fills.digest)
     const { kind: from, id: by } = event
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
-      else transaction.enqueue(effectOf(event, output, context, now))
+      else if (output.do === 'send') transaction.enqueue(messageOf(event, slots.say(output), context, now))
+      else transaction.enqueue({ kind: from, id: by, type: output.type, lane: `${from} ${by}`, data: output.data })
     }
+    let freed = false
+    if ('refused' in step) {
+      recordRefusal(transaction, context, kind, row, event, { refused: step.refused }, now)
+      if (row !== undefined && slots.changed()) transaction.put({ ...row, data: slots.into(row.data) })
+    } else freed = save(transaction, context, kind, row, event, step, slots, now, transitions)
     if (freed) queue.push(...context.freed(transaction).map((next) => ({ ...next, actor: `${from} ${by}` })))
   }
   return transitions
+}
+
+type Filled = ReturnType<typeof fillSlots>
+
+/** What was said before is answered as before and changes nothing, nor does what contradicts it. */
+const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row: Row, event: KernelEvent, now: number): boolean => {
+  const { actor, fills } = event
+  if (fills === undefined) return true
+  const slots = slotsOf(row.data)
+  const news = judge(slots, fills)
+  if (news === 'repeated') for (const answer of answersAgain(slots, fills.slot, actor)) transaction.enqueue(messageOf(event, answer, context, now))
+  if (news === 'equivocation') {
+    const contradicted = { ...slots, heard: { ...slots.heard, [fills.slot]: `${slots.heard[fills.slot]}!` } }
+    transaction.put({ ...row, data: { ...(row.data as object), slots: contradicted } as unknown as Data })
+    recordRefusal(transaction, context, kind, row, event, { refused: news }, now)
+  }
+  if (news === 'equivocation' || news === 'too-many') context.equivocated(event, fills.slot)
+  return news === 'new'
 }
 
 /** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
@@ -96,12 +130,24 @@ const save = (
   before: Row | undefined,
   event: KernelEvent,
   step: Step,
+  slots: Filled,
   now: number,
   transitions: Transition[],
 ): boolean => {
   const { state, open, context: data } = step
   const parent = kind.parent(data)
-  transaction.put({ kind: event.kind, id: event.id, ...(parent !== undefined && { parent }), state, open, version: (before?.version ?? 0) + 1, data })
+  // Slots are not the object's state: what only fills one is no new version, and what changes nothing writes nothing.
+  const changed = before === undefined || before.state !== state || before.data !== data
+  if (changed || slots.changed())
+    transaction.put({
+      kind: event.kind,
+      id: event.id,
+      ...(parent !== undefined && { parent }),
+      state,
+      open,
+      version: (before?.version ?? 0) + (changed ? 1 : 0),
+      data: slots.into(data, kind.keeps && ((subject) => kind.keeps?.(data, subject) === true)),
+    })
   if (!open) transaction.deadline(event.kind, event.id, undefined)
   else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
   if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
@@ -123,15 +169,11 @@ const save = (
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data)) || isFreed
 }
 
-const effectOf = (event: KernelEvent, output: Exclude<Output, { do: 'tell' }>, context: TurnContext, now: number) => ({
+const messageOf = (event: KernelEvent, { output, by }: ReturnType<Filled['say']>, context: TurnContext, now: number): Effect => ({
   kind: event.kind,
   id: event.id,
-  ...(output.do === 'send'
-    ? {
-        type: 'send',
-        lane: `send ${output.to}`,
-        data: { to: output.to, message: output.type, dropAt: now + Math.min(output.expires, longestResend) } as Data,
-        bytes: context.encode(output),
-      }
-    : { type: output.type, lane: `${event.kind} ${event.id}`, data: output.data }),
+  type: 'send',
+  lane: `send ${output.to}`,
+  data: { to: output.to, message: output.type, dropAt: now + Math.min(output.expires, longestResend) },
+  bytes: context.encode(output, by),
 })

@@ -2,7 +2,8 @@ import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import type { Publisher } from '@skrei/storage'
-import { type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
+import type { Transport } from '@skrei/transport'
+import { type ClockView, type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import type { Ranker } from '../directory/ranker.ts'
 import type { ComputeOptions, Logger, Scheduler, SchedulerEvent } from '../options.ts'
 import { createScheduler } from '../scheduler.ts'
@@ -26,13 +27,18 @@ export interface SimulatedNode {
   readonly limits: Capacity
   scheduler: Scheduler
   store: MemoryStateStore
+  /** Its end of the network, as it joined. */
+  transport: Transport
+  /** Its own: it can be set wrong. */
+  readonly clock: ClockView
   /** Executions that really run, with what they hold. */
   readonly running: Map<string, Task>
   up: boolean
   /** What survived its last crash. */
   image: Snapshot | undefined
   crash(): void
-  restart(): Promise<void>
+  /** From what its store held when it crashed; or from what a store held at another time, or from nothing. */
+  restart(from?: Snapshot | 'empty'): Promise<void>
 }
 
 export interface Simulation {
@@ -75,6 +81,16 @@ export interface SimulationOptions {
   readonly requesterOnly?: boolean
   /** When a send without an answer fails; milliseconds. Default 1000. */
   readonly timeout?: number
+  /** Whose key a node has: that of another makes it its clone. Default its own. */
+  readonly identity?: (index: number) => string | undefined
+  /** Told what nodes warn of. */
+  readonly warned?: (id: string, message: string, fields: Readonly<Record<string, unknown>> | undefined) => void
+  /** Those that do not start with the others, but by `restart`. */
+  readonly absent?: (index: number) => boolean
+  /** How fast a node's clock runs: 1.1 is ten per cent fast. Default 1. */
+  readonly rate?: (index: number) => number
+  /** Puts something between a node and its network: to see what it says, or to change it. */
+  readonly between?: (transport: Transport, id: string) => Transport
   /** Keeps what was told and what happened in `events` and `happened`; they grow without a bound. Default true. */
   readonly record?: boolean
   /** Asked at each such point of each node: true crashes it there. It stays down until somebody restarts it. */
@@ -141,7 +157,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   const logger = (id: string, life: Life): Logger => ({
     debug: () => {},
     info: () => {},
-    warn: () => {},
+    warn: (message, fields) => options.warned?.(id, message, fields),
     error: (message, fields) => {
       if (!life.over) errors.push(`${id}: ${message} ${JSON.stringify(fields)}`)
     },
@@ -150,11 +166,13 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   const build = (
     index: number,
     id: string,
+    own: ClockView,
     capacity: Capacity,
     running: Map<string, Task>,
     files: Map<string, Record<string, string>>,
     from?: Snapshot,
-  ): { scheduler: Scheduler; store: MemoryStateStore; life: Life } => {
+  ): { scheduler: Scheduler; store: MemoryStateStore; transport: Transport; life: Life } => {
+    const transport = network.join(id)
     const life: Life = { over: false }
     const hit = (point: CrashPoint): void => {
       if (life.over || options.crash?.(id, point) !== true) return
@@ -184,13 +202,13 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     const engines = options.engines?.(index) ?? ['noop']
     const scheduler = createScheduler({
       network: 'test',
-      identity: { nodeId: id, sign: () => new Uint8Array(64) },
+      identity: { nodeId: options.identity?.(index) ?? id, sign: () => new Uint8Array(64) },
       check: () => true,
-      clock,
+      clock: own,
       random,
       jobId: () => `job-${String(++jobs).padStart(4, '0')}`,
       store,
-      transport: network.join(id),
+      transport: options.between?.(transport, id) ?? transport,
       workspace: memoryWorkspace(files),
       sources: [numberedSource(interference)],
       publishers: [done(memoryPublisher('ipfs', files, blobs, interference, happens))],
@@ -264,7 +282,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         remove: () => Promise.resolve().then(() => hit('effect')),
       }
     }
-    return { scheduler, store, life }
+    return { scheduler, store, transport, life }
   }
 
   const begins: (() => Promise<void>)[] = []
@@ -275,11 +293,13 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     const limits = { ...capacity, cpu: capacity.cpu * cpu, memory: capacity.memory * memory }
     const running = new Map<string, Task>()
     const files = new Map<string, Record<string, string>>()
-    let { life, ...built } = build(index, id, capacity, running, files)
+    const own = clock.view({ rate: options.rate?.(index) ?? 1 })
+    let { life, ...built } = build(index, id, own, capacity, running, files)
     const node: SimulatedNode = {
       id,
       capacity,
       limits,
+      clock: own,
       ...built,
       running,
       up: false,
@@ -302,13 +322,13 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         if (options.crash) queueMicrotask(end)
         else end()
       },
-      restart: async () => {
-        ;({ life, ...built } = build(index, id, capacity, running, files, node.image))
+      restart: async (from = node.image) => {
+        ;({ life, ...built } = build(index, id, own, capacity, running, files, from === 'empty' ? undefined : from))
         Object.assign(node, built)
         await begin(node, life)
       },
     }
-    begins.push(() => begin(node, life))
+    if (!options.absent?.(index)) begins.push(() => begin(node, life))
     return node
   })
   Object.assign(world, { nodes })
