@@ -350,7 +350,14 @@ describe('a node that many ask', () => {
     }
     expect(got.filter(({ type }) => type === 'bid').length).toBeLessThan(8)
     const declines = got.filter((message) => message.type === 'decline')
-    expect(declines[0]?.body).toMatchObject({ refusals: [{ code: 'busy' }], free: { cpu: 1000 }, retryAfter: expect.any(Number) })
+    // Others say that a bid has expired: this one comes while the node has all of its room.
+    expect(declines.map(({ body }) => body)).toContainEqual(
+      expect.objectContaining({
+        refusals: [expect.objectContaining({ code: 'busy' })],
+        free: expect.objectContaining({ cpu: 1000 }),
+        retryAfter: expect.any(Number),
+      }),
+    )
     const job = await world.node(1).scheduler.submit(noopJob({ resources: { cpu: 1000 } }))
     expect(await world.finish(world.node(1), job, 20_000)).toBe('completed')
     await world.stop()
