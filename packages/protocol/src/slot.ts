@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { base32 } from 'multiformats/bases/base32'
 import { encodeCanonical } from './canonical.ts'
 import type { AnyDraft, MessageType } from './message.ts'
@@ -39,9 +39,4 @@ export interface ExecutionOrigin {
  * SHA-256(canonical(['skrei/execution/1', network, requester, compute, askId, index])).
  */
 export const executionId = ({ network, requester, compute, askId, index }: ExecutionOrigin): string =>
-  base32.baseEncode(
-    createHash('sha256')
-      .update(encodeCanonical(['skrei/execution/1', network, requester, compute, askId, index]))
-      .digest()
-      .subarray(0, 20),
-  )
+  base32.baseEncode(hash('sha256', encodeCanonical(['skrei/execution/1', network, requester, compute, askId, index]), 'buffer').subarray(0, 20))

@@ -34,25 +34,24 @@ export const checkedAfter = (value: unknown, path: string): number =>
 const checkedFlag = (value: unknown, path: string): boolean => (typeof value === 'boolean' ? value : refuse(path, 'must be true or false'))
 
 export const checkedRow = (row: Row): Row => {
-  const { parent } = row
-  return Object.freeze({
-    kind: checkedName(row.kind, 'kind'),
-    id: checkedName(row.id, 'id'),
-    ...(parent === undefined ? {} : { parent: checkedText(parent, 'parent') }),
-    state: checkedText(row.state, 'state'),
-    open: checkedFlag(row.open, 'open'),
-    version: checkedCount(row.version, 'version'),
-    data: plainData(row.data),
-  })
+  const kind = checkedName(row.kind, 'kind')
+  const id = checkedName(row.id, 'id')
+  const parent = row.parent === undefined ? undefined : checkedText(row.parent, 'parent')
+  const state = checkedText(row.state, 'state')
+  const open = checkedFlag(row.open, 'open')
+  const version = checkedCount(row.version, 'version')
+  const data = plainData(row.data)
+  return Object.freeze(parent === undefined ? { kind, id, state, open, version, data } : { kind, id, parent, state, open, version, data })
 }
 
-export const checkedEntry = (entry: Omit<HistoryEntry, 'sequence'>): Omit<HistoryEntry, 'sequence'> => ({
-  kind: checkedName(entry.kind, 'kind'),
-  id: checkedName(entry.id, 'id'),
-  ...(entry.group === undefined ? {} : { group: checkedName(entry.group, 'group') }),
-  at: checkedNumber(entry.at, 'at'),
-  data: plainData(entry.data),
-})
+export const checkedEntry = (entry: Omit<HistoryEntry, 'sequence'>): Omit<HistoryEntry, 'sequence'> => {
+  const kind = checkedName(entry.kind, 'kind')
+  const id = checkedName(entry.id, 'id')
+  const group = entry.group === undefined ? undefined : checkedName(entry.group, 'group')
+  const at = checkedNumber(entry.at, 'at')
+  const data = plainData(entry.data)
+  return group === undefined ? { kind, id, at, data } : { kind, id, group, at, data }
+}
 
 /** `bytes` are a copy: nobody else holds them. */
 export const checkedEffect = (effect: Effect): Effect => {

@@ -1,4 +1,5 @@
 import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
+import { addKey, deleteKey, type KeyIndex, keyIndex, keysAfter } from './key-index.ts'
 import { compareKeys, orderKey } from './order-key.ts'
 import { type SortedList, sortedList } from './sorted-list.ts'
 
@@ -15,10 +16,10 @@ export interface Due {
 /** The rows of one kind with an index for each thing that `list` can ask for. Indexes hold order keys. */
 interface KindTable {
   readonly rows: Map<string, Row>
-  readonly ids: SortedList<string>
-  readonly byParent: Map<string, SortedList<string>>
-  readonly byState: Map<string, SortedList<string>>
-  readonly byOpen: Map<boolean, SortedList<string>>
+  readonly ids: KeyIndex
+  readonly byParent: Map<string, KeyIndex>
+  readonly byState: Map<string, KeyIndex>
+  readonly byOpen: Map<boolean, KeyIndex>
 }
 
 export interface Tables {
@@ -51,7 +52,8 @@ export const emptyTables = (): Tables => ({
   outboxId: 0,
 })
 
-const cloneIndex = <K, T>(index: Map<K, SortedList<T>>): Map<K, SortedList<T>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
+const cloneGroups = <K, T>(index: Map<K, SortedList<T>>): Map<K, SortedList<T>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
+const cloneIndex = <K>(index: Map<K, KeyIndex>): Map<K, KeyIndex> => new Map([...index].map(([key, { keys }]) => [key, keyIndex(keys)]))
 
 /** Entries and rows are frozen and shared; what holds them is copied. */
 export const cloneTables = (tables: Tables): Tables => ({
@@ -60,7 +62,7 @@ export const cloneTables = (tables: Tables): Tables => ({
       kind,
       {
         rows: new Map(table.rows),
-        ids: table.ids.clone(),
+        ids: keyIndex(table.ids.keys),
         byParent: cloneIndex(table.byParent),
         byState: cloneIndex(table.byState),
         byOpen: cloneIndex(table.byOpen),
@@ -68,7 +70,7 @@ export const cloneTables = (tables: Tables): Tables => ({
     ]),
   ),
   history: new Map([...tables.history].map(([key, entries]) => [key, entries.slice()])),
-  groups: cloneIndex(tables.groups),
+  groups: cloneGroups(tables.groups),
   deadlines: new Map(tables.deadlines),
   dueOrder: tables.dueOrder.clone(),
   outbox: new Map(tables.outbox),
@@ -78,16 +80,17 @@ export const cloneTables = (tables: Tables): Tables => ({
   outboxId: tables.outboxId,
 })
 
-const addTo = <K>(index: Map<K, SortedList<string>>, value: K, key: string): void => {
-  const list = index.get(value) ?? sortedList(compareKeys)
-  if (list.size() === 0) index.set(value, list)
-  list.add(key)
+const addTo = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
+  const known = index.get(value)
+  if (known) addKey(known, key)
+  else index.set(value, keyIndex([key]))
 }
 
-const deleteFrom = <K>(index: Map<K, SortedList<string>>, value: K, key: string): void => {
-  const list = index.get(value)
-  list?.delete(key)
-  if (list?.size() === 0) index.delete(value)
+const deleteFrom = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
+  const known = index.get(value)
+  if (known === undefined) return
+  deleteKey(known, key)
+  if (known.keys.size === 0) index.delete(value)
 }
 
 export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined => tables.kinds.get(kind)?.rows.get(orderKey(id))
@@ -96,15 +99,15 @@ export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined
 export const setRow = (tables: Tables, kind: string, id: string, row: Row | undefined): Row | undefined => {
   const known = tables.kinds.get(kind)
   if (!known && !row) return undefined
-  const table = known ?? { rows: new Map(), ids: sortedList(compareKeys), byParent: new Map(), byState: new Map(), byOpen: new Map() }
+  const table = known ?? { rows: new Map(), ids: keyIndex(), byParent: new Map(), byState: new Map(), byOpen: new Map() }
   if (!known) tables.kinds.set(kind, table)
   const key = orderKey(id)
   const before = table.rows.get(key)
   if (row) table.rows.set(key, row)
   else table.rows.delete(key)
 
-  if (!before && row) table.ids.add(key)
-  else if (before && !row) table.ids.delete(key)
+  if (!before && row) addKey(table.ids, key)
+  else if (before && !row) deleteKey(table.ids, key)
   if (before?.parent !== row?.parent) {
     if (before?.parent !== undefined) deleteFrom(table.byParent, before.parent, key)
     if (row?.parent !== undefined) addTo(table.byParent, row.parent, key)
@@ -124,7 +127,7 @@ export const listRows = (tables: Tables, kind: string, { parent, state, open, af
   const found: Row[] = []
   const table = tables.kinds.get(kind)
   if (!table || limit === 0) return found
-  let shortest: SortedList<string> = table.ids
+  let shortest = table.ids
   for (const [wanted, list] of [
     [parent, parent === undefined ? undefined : table.byParent.get(parent)],
     [state, state === undefined ? undefined : table.byState.get(state)],
@@ -132,9 +135,9 @@ export const listRows = (tables: Tables, kind: string, { parent, state, open, af
   ] as const) {
     if (wanted === undefined) continue
     if (!list) return found
-    if (list.size() < shortest.size()) shortest = list
+    if (list.keys.size < shortest.keys.size) shortest = list
   }
-  for (const key of shortest.after(after === undefined ? undefined : orderKey(after))) {
+  for (const key of keysAfter(shortest, after === undefined ? undefined : orderKey(after))) {
     const row = table.rows.get(key) as Row
     if (parent !== undefined && row.parent !== parent) continue
     if (state !== undefined && row.state !== state) continue

@@ -52,16 +52,23 @@ const copyOf = (value: unknown): Data => {
     return kept(copy)
   }
   if (!isPlain(value)) return invalid(`is a ${value.constructor?.name ?? 'class instance'}, not plain data`)
-  const copy: Record<string, Data> = {}
-  const source = value as Readonly<Record<string, unknown>>
-  for (const key of Object.keys(source)) {
+  // A spread is many times as fast as a copy key by key, and in what is written anew most values can stand as they are.
+  const copy = { ...value } as Record<PropertyKey, unknown>
+  // It takes symbols along, which JSON does not.
+  for (const symbol of Object.getOwnPropertySymbols(copy)) delete copy[symbol]
+  for (const key in copy) {
+    const given = copy[key]
+    if (typeof given === 'string' || typeof given === 'boolean' || given === null) continue
+    // Of what somebody put on `Object.prototype`, nothing is this object's.
+    if (!Object.hasOwn(copy, key)) continue
     trail.push(key)
-    const item = copyOf(source[key])
+    const item = copyOf(given)
     trail.pop()
+    if (Object.is(item, given)) continue
     if (key === '__proto__') Object.defineProperty(copy, key, { value: item, enumerable: true, configurable: true, writable: true })
     else copy[key] = item
   }
-  return kept(copy)
+  return kept(copy) as Data
 }
 
 /**

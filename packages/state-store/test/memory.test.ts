@@ -117,3 +117,21 @@ test('a sorted list holds what a sorted set would, across many chunks', () => {
   expect(list.first()).toBe(expected[0])
   for (const from of [-1, 0, 1, 511, 512, 1500, 2999, 3000]) expect([...list.after(from)]).toEqual(expected.filter((item) => item > from))
 })
+
+test('a row keeps what JSON keeps of its data: no symbols, nothing of the prototype, `__proto__` as a key like any other', () => {
+  using store = memoryStateStore()
+  const data = JSON.parse('{"a":{"b":[1,-0]},"__proto__":{"x":{"y":1}}}')
+  data[Symbol('secret')] = { kept: false }
+  Object.defineProperty(Object.prototype, 'inherited', { value: { of: 'all' }, enumerable: true, configurable: true })
+  try {
+    store.transact((tx) => tx.put({ kind: 'job', id: 'j', state: 's', open: true, version: 1, data }))
+  } finally {
+    Reflect.deleteProperty(Object.prototype, 'inherited')
+  }
+  const kept = store.read((reader) => reader.get('job', 'j'))?.data as object
+  expect(JSON.stringify(kept)).toBe('{"a":{"b":[1,0]},"__proto__":{"x":{"y":1}}}')
+  expect(Reflect.ownKeys(kept)).toEqual(['a', '__proto__'])
+  expect(Object.getPrototypeOf(kept)).toBe(Object.prototype)
+  expect(Object.isFrozen(Object.getOwnPropertyDescriptor(kept, '__proto__')?.value)).toBe(true)
+  expect(data.a.b[1]).toBe(-0)
+})

@@ -115,7 +115,8 @@ const assigns = (action: object, params: (scope: Scope) => unknown): Action => {
   const fields = Object.entries(assignment as object)
   return (scope) => {
     const given = params(scope)
-    const changed = fields.map(([key, value]) => [key, typeof value === 'function' ? value(scope, given) : value])
-    return { ...(scope.context as object), ...Object.fromEntries(changed) }
+    const next: Record<string, unknown> = { ...(scope.context as object) }
+    for (const [key, value] of fields) next[key] = typeof value === 'function' ? value(scope, given) : value
+    return next
   }
 }

@@ -17,7 +17,8 @@ export const readLedger = (reader: Reader): Ledger => (reader.get('ledger', 'nod
 /** Moves the ledger from what an object held to what it holds. Returns whether something became free. */
 export const moveLedger = (transaction: Transaction, owner: string, before: Holding | undefined, after: Holding | undefined): boolean => {
   if (sameHolding(before, after)) return false
-  const ledger = readLedger(transaction)
+  const row = transaction.get('ledger', 'node')
+  const ledger = (row?.data as unknown as Ledger | undefined) ?? empty
   const devices = { ...ledger.devices }
   for (const id of before?.devices ?? []) if (devices[id] === owner) delete devices[id]
   for (const id of after?.devices ?? []) {
@@ -26,7 +27,6 @@ export const moveLedger = (transaction: Transaction, owner: string, before: Hold
   }
   const difference = (resource: 'cpu' | 'memory' | 'disk'): number => (after?.[resource] ?? 0) - (before?.[resource] ?? 0)
   const next: Ledger = { cpu: ledger.cpu + difference('cpu'), memory: ledger.memory + difference('memory'), disk: ledger.disk + difference('disk'), devices }
-  const row = transaction.get('ledger', 'node')
   transaction.put({ kind: 'ledger', id: 'node', state: 'node', open: true, version: (row?.version ?? 0) + 1, data: next as unknown as Data } satisfies Row)
   return difference('cpu') < 0 || difference('memory') < 0 || difference('disk') < 0 || (before?.devices.length ?? 0) > (after?.devices.length ?? 0)
 }

@@ -1,0 +1,41 @@
+import { compareKeys } from './order-key.ts'
+import { type SortedList, sortedList } from './sorted-list.ts'
+
+/**
+ * A set of order keys that is put in order only when somebody asks for the order, and then only where it has changed. Most keys come and go in between: a row
+ * passes through many states that are hardly ever listed.
+ */
+export interface KeyIndex {
+  readonly keys: Set<string>
+  order: SortedList<string> | undefined
+  /** Added or deleted since the order was asked for. */
+  readonly changed: Set<string>
+}
+
+export const keyIndex = (keys: Iterable<string> = []): KeyIndex => ({ keys: new Set(keys), order: undefined, changed: new Set() })
+
+export const addKey = (index: KeyIndex, key: string): void => {
+  index.keys.add(key)
+  if (index.order) index.changed.add(key)
+}
+
+export const deleteKey = (index: KeyIndex, key: string): void => {
+  index.keys.delete(key)
+  if (index.order) index.changed.add(key)
+}
+
+/** In order, from the first key that is greater than `key`; from the beginning without one. */
+export const keysAfter = (index: KeyIndex, key: string | undefined): IterableIterator<string> => {
+  const { keys, changed } = index
+  if (index.order === undefined) {
+    index.order = sortedList(compareKeys)
+    for (const one of [...keys].sort(compareKeys)) index.order.add(one)
+  }
+  const { order } = index
+  for (const one of changed) {
+    if (keys.has(one)) order.add(one)
+    else order.delete(one)
+  }
+  changed.clear()
+  return order.after(key)
+}
