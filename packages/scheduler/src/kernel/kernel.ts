@@ -56,13 +56,13 @@ export const createKernel = ({
       for (const transition of transitions) for (const listener of listeners) guarded(() => listener(transition))
       for (const listener of turnListeners) guarded(listener)
     } catch (error) {
-      context.undone?.()
+      guarded(() => context.undone?.())
       for (const { reject } of batch) reject(error)
     }
-    arm()
+    guarded(arm)
   }
 
-  /** A listener that throws stops neither the others nor the node. */
+  /** A listener that throws, or a store that is closing, stops neither the others nor the node. */
   const guarded = (call: () => void): void => {
     try {
       call()
