@@ -4,19 +4,19 @@ import { promisify } from 'node:util'
 // @boundaries-ignore what breaks the scheduler on purpose stands with its tests, and is published with no package
 import { runSeed } from '../../../packages/scheduler/test/fault-run.ts'
 // @boundaries-ignore as above
-import { mutants } from '../../../packages/scheduler/test/mutants.ts'
+import { isFoundOut, type Mutant, mutants } from '../../../packages/scheduler/test/mutants.ts'
 import type { Suite } from '../suite.ts'
 
 const testOf = (name: string): URL => new URL(`../../../packages/scheduler/test/${name}`, import.meta.url)
 
 /** Whether the schedule that is meant for a mutant meets a broken law with it. */
-const isCaught = async (mutant: string, schedule: string): Promise<boolean> => {
+const isCaught = async (mutant: Mutant): Promise<boolean> => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--conditions=@skrei/source', '--import', testOf('mutant-loader.ts').href, fileURLToPath(testOf('mutant-run.ts')), schedule],
-    { env: { ...process.env, SKREI_MUTANT: mutant } },
+    ['--conditions=@skrei/source', '--import', testOf('mutant-loader.ts').href, fileURLToPath(testOf('mutant-run.ts')), mutant.schedule],
+    { env: { ...process.env, SKREI_MUTANT: mutant.name } },
   )
-  return (JSON.parse(stdout) as { readonly broken: string | null }).broken !== null
+  return isFoundOut(mutant, (JSON.parse(stdout) as { readonly broken: string | null }).broken)
 }
 
 const figures = {
@@ -45,9 +45,9 @@ export const suite: Suite = {
     }
     const tried = smallest ? mutants.slice(0, 1) : mutants
     let caught = 0
-    for (const { name, schedule } of tried) {
-      if (await isCaught(name, schedule)) caught++
-      else note(`the mutant "${name}" was not caught`)
+    for (const mutant of tried) {
+      if (await isCaught(mutant)) caught++
+      else note(`the mutant "${mutant.name}" was not caught`)
     }
     return { seeds: [seeds], lawsBroken: [broken.length], mutants: [tried.length], mutantsCaught: [caught] }
   },

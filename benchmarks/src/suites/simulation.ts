@@ -5,7 +5,7 @@ import { type Suite, samplesOf } from '../suite.ts'
 
 const gibibyte = 2 ** 30
 
-/** As many executions as `shards` at a time, each a second long, whatever the number of nodes: what differs is only how many nodes there are. */
+/** Executions of a second each, a window of them at a time, whatever the number of nodes: what differs is only how many nodes there are. */
 const job = (shards: number): JobSpec => ({
   apiVersion: 'skrei/v1',
   engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
@@ -67,11 +67,11 @@ export const suite: Suite = {
   run: async ({ full, smallest, repeat, note }) => {
     const largest = full ? 10_000 : smallest ? 20 : 1000
     const executions = full ? 100_000 : smallest ? 50 : 2000
+    const few = Math.min(executions, 10_000)
     const rounds: Readonly<Record<keyof typeof figures, number>>[] = []
     for (let round = 1; round <= repeat; round++) {
-      const small = await costOf(10, Math.min(executions, 10_000), round, note)
+      const small = await costOf(10, few, round, note)
       const large = await costOf(largest, executions, round, note)
-      const few = Math.min(executions, 10_000)
       rounds.push({
         executionsPerSecond: (executions * 1000) / large.wallMs,
         messagesPerExecution10: small.messages / few,

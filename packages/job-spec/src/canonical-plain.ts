@@ -1,26 +1,29 @@
-// The common case of canonical DAG-CBOR, several times as fast as the general encoder: a million files are listed, and each list gets a CID.
-// It encodes or it gives up; what is right is decided by the general encoder alone, and a property test holds the two together.
+// The common case of canonical DAG-CBOR without the general encoder's detours: a million files are listed and each list gets a CID, and every message is encoded by its
+// sender and again by its receiver. It encodes or it gives up; what is right is decided by the general encoder alone, and property tests hold the two together.
 
 const most = 65_536
-const buffer = new Uint8Array(most)
+const buffer = Buffer.alloc(most)
 let at = 0
 let busy = false
 
-/** The canonical bytes of a small value of nulls, booleans, whole numbers, ASCII text, lists and plain objects; `undefined` for any other. */
+/**
+ * The canonical DAG-CBOR bytes of a plain value that is small and has nothing unusual in it, as a copy of its own; `undefined` for any other, which is the general encoder's to
+ * encode or to refuse. {@link canonicalBytes} does both.
+ */
 export const encodePlain = (value: unknown): Uint8Array | undefined => {
   // A getter of the value that encodes something itself would write over it.
   if (busy) return undefined
   busy = true
   at = 0
   try {
-    return write(value, 0) ? buffer.slice(0, at) : undefined
+    return write(value, 0) ? new Uint8Array(buffer.subarray(0, at)) : undefined
   } finally {
     busy = false
   }
 }
 
 /** Deeper values go to the general encoder, which says what is wrong with them. */
-const deepest = 32
+const deepest = 40
 
 const write = (value: unknown, depth: number): boolean => {
   if (depth > deepest || at + 16 > most) return false
@@ -28,9 +31,7 @@ const write = (value: unknown, depth: number): boolean => {
     case 'string':
       return text(value)
     case 'number':
-      if (!Number.isSafeInteger(value) || Object.is(value, -0)) return false
-      head(value < 0 ? 0x20 : 0, value < 0 ? -1 - value : value)
-      return true
+      return number(value)
     case 'boolean':
       buffer[at++] = value ? 0xf5 : 0xf4
       return true
@@ -39,7 +40,7 @@ const write = (value: unknown, depth: number): boolean => {
         buffer[at++] = 0xf6
         return true
       }
-      return Array.isArray(value) ? list(value, depth) : object(value, depth)
+      return Array.isArray(value) ? list(value, depth) : value instanceof Uint8Array ? bytes(value) : map(value, depth)
     default:
       return false
   }
@@ -51,27 +52,65 @@ const head = (major: number, argument: number): void => {
   else if (argument < 0x100) {
     buffer[at++] = major | 24
     buffer[at++] = argument
+  } else if (argument < 0x10000) {
+    buffer[at++] = major | 25
+    at = buffer.writeUInt16BE(argument, at)
+  } else if (argument < 0x100000000) {
+    buffer[at++] = major | 26
+    at = buffer.writeUInt32BE(argument, at)
   } else {
-    const bytes = argument < 0x10000 ? 2 : argument < 0x100000000 ? 4 : 8
-    buffer[at++] = major | (bytes === 2 ? 25 : bytes === 4 ? 26 : 27)
-    let rest = argument
-    for (let index = bytes - 1; index >= 0; index--) {
-      buffer[at + index] = rest % 256
-      rest = Math.floor(rest / 256)
-    }
-    at += bytes
+    buffer[at++] = major | 27
+    at = buffer.writeUInt32BE(Math.floor(argument / 2 ** 32), at)
+    at = buffer.writeUInt32BE(argument % 2 ** 32, at)
   }
 }
 
-const text = (value: string): boolean => {
+const number = (value: number): boolean => {
+  if (Number.isSafeInteger(value)) {
+    if (Object.is(value, -0)) return false
+    if (value < 0) head(0x20, -1 - value)
+    else head(0, value)
+    return true
+  }
+  // Beyond 53 bits a whole number is not a matter of course.
+  if (!Number.isFinite(value) || Number.isInteger(value)) return false
+  buffer[at++] = 0xfb
+  at = buffer.writeDoubleBE(value, at)
+  return true
+}
+
+const ascii = (value: string): boolean => {
   const { length } = value
   if (at + length + 9 > most) return false
+  const start = at
   head(0x60, length)
   for (let index = 0; index < length; index++) {
     const code = value.charCodeAt(index)
-    if (code > 0x7f) return false
+    if (code > 0x7f) {
+      at = start
+      return false
+    }
     buffer[at++] = code
   }
+  return true
+}
+
+const text = (value: string): boolean => {
+  if (ascii(value)) return true
+  // A leading byte order mark is lost by decoders: whether such a text may be encoded is not decided here.
+  if (!value.isWellFormed() || value.startsWith('\ufeff')) return false
+  const length = Buffer.byteLength(value)
+  if (at + length + 9 > most) return false
+  head(0x60, length)
+  at += buffer.write(value, at)
+  return true
+}
+
+const bytes = (value: Uint8Array): boolean => {
+  if (at + value.length + 9 > most) return false
+  head(0x40, value.length)
+  buffer.set(value, at)
+  at += value.length
   return true
 }
 
@@ -81,11 +120,11 @@ const list = (values: readonly unknown[], depth: number): boolean => {
   return true
 }
 
-const object = (value: object, depth: number): boolean => {
+const map = (value: object, depth: number): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
   const keys = Object.keys(value)
-  // DAG-CBOR: shorter keys first, then by their bytes. Keys of few objects are many: an insertion sort is the fastest.
+  // Shorter keys first, then by their bytes. Keys of one object are few: an insertion sort is the fastest.
   if (keys.length > 24) return false
   for (let index = 1; index < keys.length; index++) {
     const key = keys[index] as string
@@ -95,8 +134,9 @@ const object = (value: object, depth: number): boolean => {
   }
   head(0xa0, keys.length)
   for (const key of keys) {
-    if (key === '__proto__' || key === '/' || !text(key)) return false
-    if (!write((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false
+    // What a CID looks like has a form of its own; `__proto__` is a key only until somebody copies the object.
+    if (key === '__proto__' || key === '/' || key === 'asCID' || !ascii(key) || !write((value as Readonly<Record<string, unknown>>)[key], depth + 1))
+      return false
   }
   return true
 }

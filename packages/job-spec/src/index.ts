@@ -1,4 +1,5 @@
 export * from './canonical.ts'
+export { encodePlain } from './canonical-plain.ts'
 export type { Place, Places } from './document.ts'
 export * from './engine.ts'
 export * from './failure.ts'

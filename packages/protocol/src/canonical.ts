@@ -1,5 +1,5 @@
 import { encode } from '@ipld/dag-cbor'
-import { writeCanonical } from './canonical-writer.ts'
+import { encodePlain } from '@skrei/job-spec'
 import { ProtocolError } from './error.ts'
 
 /** The largest message, in bytes. */
@@ -24,7 +24,7 @@ export const encodeCanonical = (value: unknown): Uint8Array => {
   let bytes: Uint8Array
   try {
     // A copy: what the encoder returns may be a part of a shared pool.
-    bytes = writeCanonical(value) ?? new Uint8Array(encode(value))
+    bytes = encodePlain(value) ?? new Uint8Array(encode(value))
   } catch (error) {
     throw new ProtocolError('malformed-message', `the value has no DAG-CBOR form: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }

@@ -2,6 +2,7 @@ import type { HistoryEntry, Reader, StateStore } from '@skrei/state-store'
 import { refusalsOf } from './kernel/record.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { HistoryItem, HistoryPage } from './options.ts'
+import { shardIndexOf } from './requester/facts.ts'
 
 /** Reads what happened to jobs and executions, and waits for what happens next. */
 export interface Histories {
@@ -106,9 +107,7 @@ const itemOf = (reader: Reader, { sequence, at, kind, id, data }: HistoryEntry):
 }
 
 const placeOf = (reader: Reader, kind: string, id: string): { readonly shard?: number; readonly node?: string } => {
-  if (kind === 'shard') return { shard: indexOf(id) }
+  if (kind === 'shard') return { shard: shardIndexOf(id) }
   const execution = kind === 'execution' ? (reader.get('execution', id)?.data as unknown as ExecutionContext | undefined) : undefined
-  return execution ? { shard: indexOf(execution.shardId), node: execution.node } : {}
+  return execution ? { shard: shardIndexOf(execution.shardId), node: execution.node } : {}
 }
-
-const indexOf = (shardId: string): number => Number(shardId.slice(shardId.lastIndexOf('/') + 1))

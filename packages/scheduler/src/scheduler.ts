@@ -26,6 +26,7 @@ import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } fro
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
 import { dryRun } from './requester/dry-run.ts'
+import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
@@ -39,7 +40,6 @@ import { undeliverable } from './undeliverable.ts'
 /** Of an ask, besides the task: its files, terms and envelope. */
 const roomForTheRest = 65_536
 
-const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
 const objectKinds = ['job', 'shard', 'execution', 'compute']
 
 /** How often, and how many milliseconds apart, a dry run looks whether a node was found. */
@@ -223,7 +223,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const placeOf = (execution: string): { readonly job: string; readonly shard: number } | undefined => {
     const context = store.read((reader) => reader.get('execution', execution))?.data as unknown as ExecutionContext | undefined
     if (context === undefined) return undefined
-    return { job: jobOf(context.shardId), shard: Number(context.shardId.slice(context.shardId.lastIndexOf('/') + 1)) }
+    return { job: jobOf(context.shardId), shard: shardIndexOf(context.shardId) }
   }
 
   const describe = (transition: Transition): SchedulerEvent => {

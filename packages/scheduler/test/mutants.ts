@@ -103,3 +103,6 @@ export const mutate = (source: string, find: string, replace: string): string =>
   if (parts.length !== 2) throw new Error(`the mutant's place is there ${parts.length - 1} times, not once: ${find}`)
   return parts.join(replace)
 }
+
+/** Whether what a schedule found broken is a law that the mutant breaks: a mutant that merely does not run is not found out. */
+export const isFoundOut = ({ breaks }: Mutant, broken: string | null): boolean => breaks.some((number) => broken?.startsWith(`invariant ${number} is broken`))

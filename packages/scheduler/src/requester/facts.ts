@@ -34,6 +34,7 @@ export interface RequesterWorld {
 export const shardId = (jobId: string, index: number): string => `${jobId}/${String(index).padStart(7, '0')}`
 
 export const jobOf = (shard: string): string => shard.slice(0, shard.lastIndexOf('/'))
+export const shardIndexOf = (shard: string): number => Number(shard.slice(shard.lastIndexOf('/') + 1))
 
 /** More than any window: a window may have been larger when the job was accepted. */
 const everyOpenShard = 100_000
