@@ -6,13 +6,13 @@ export interface Settings {
   readonly heartbeat: number
   /** How far clocks may run apart: a share (PROTOCOL.md: rho). */
   readonly drift: number
-  /** How many nodes are asked at first for one shard. */
+  /** How many nodes are asked for one shard when the best-ranked, asked alone, does not bid within `bidWindow`. */
   readonly asks: number
   /** How many nodes may have been asked for one shard at a time. */
   readonly maxAsks: number
   /** Without any bid for this long, more nodes are asked. */
   readonly widen: number
-  /** After the first bid, how long a better-ranked node may still answer. */
+  /** How long the best-ranked node may answer before others are asked too; and after another's bid, how long a better-ranked node may still answer. */
   readonly bidWindow: number
   /** How long a bid is firm. */
   readonly bidTtl: number

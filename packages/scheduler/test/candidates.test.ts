@@ -37,25 +37,32 @@ const setup = (holders: readonly string[], settled = true) => {
     transaction.put(specRow('job', noopJob({ resources: { cpu: 1, memory: 1, disk: 1 }, retry: { attempts: 1000 } })))
     transaction.put({ kind: 'job', id: 'job', state: 'running', open: true, version: 1, data: { shards: { total: 1 }, holders } } as unknown as Row)
   })
-  const facts = (change: Partial<ShardContext> = {}) =>
+  const facts = (change: Partial<ShardContext> = {}, state = 'waiting') =>
     store.read((reader) => {
       const shard = { ...jobFacts(world, reader, 'job').shard(0), ...change }
-      const { candidates, hopeless, summary } = shardFacts(world, reader, 'waiting', shard, { type: 'deadline' })
+      const { candidates, hopeless, summary } = shardFacts(world, reader, state, shard, { type: 'deadline' })
       return { nodes: candidates.map(({ node }) => node), hopeless, summary }
     })
   return { facts, world, directory }
 }
 
+const askedOf = (...nodes: readonly string[]): Partial<ShardContext> => ({ asked: nodes.map((node) => ({ node, askId: node, execution: node })) })
+
 const failedOn = (nodes: readonly string[]): Partial<ShardContext> => ({
   executions: nodes.map((node) => ({ id: node, node, outcome: 'lost', failure: { code: 'node-lost', detail: '' } })),
 })
 
-test('nodes that hold the inputs are asked first, whether chance drew them or not', () => {
+test('the best-ranked node is asked alone, the others when it has not bid: those that hold the inputs first, whether chance drew them or not', () => {
   const { facts } = setup(['n7', 'nobody', 'n400'])
   for (let time = 0; time < 20; time++) {
-    const { nodes } = facts()
-    expect(nodes).toHaveLength(3)
-    expect([...nodes.slice(0, 2)].sort()).toEqual(['n400', 'n7'])
+    const [first, ...more] = facts().nodes
+    expect(more).toEqual([])
+    const others = facts(askedOf(first ?? ''), 'placing').nodes
+    expect(others).toHaveLength(2)
+    expect([first, others[0]].sort()).toEqual(['n400', 'n7'])
+    expect(facts(askedOf('a', 'b', 'c'), 'placing').nodes).toHaveLength(3)
+    expect(facts(askedOf(...'abcdefg'), 'placing').nodes).toHaveLength(1)
+    expect(facts(askedOf(...'abcdefgh'), 'placing').nodes).toEqual([])
   }
 })
 
@@ -66,7 +73,7 @@ test('a holder on which the shard failed is not asked again while others are lef
 
 test('when every node had it, one has it again; but not before others were looked for', () => {
   const all = failedOn(Array.from({ length: 500 }, (_, index) => `n${index}`))
-  expect(setup([]).facts(all).nodes).toHaveLength(3)
+  expect(setup([]).facts(all).nodes).toHaveLength(1)
   expect(setup([], false).facts(all).nodes).toEqual([])
 })
 

@@ -19,7 +19,18 @@ export interface Points {
 
 const lease = 3000
 /** The time for each wait of the job and of the nodes is short, so that all is over soon. */
-const settings = { lease, heartbeat: 1000, bidTtl: 5000, stage: 10_000, publish: 20_000, match: 10_000, stop: 5000, retention: 60_000, announcementTtl: 6000 }
+const settings = {
+  lease,
+  heartbeat: 1000,
+  bidWindow: 20,
+  bidTtl: 5000,
+  stage: 10_000,
+  publish: 20_000,
+  match: 10_000,
+  stop: 5000,
+  retention: 60_000,
+  announcementTtl: 6000,
+}
 const longest = 200_000
 
 /** The job ends, the laws hold after every event, and nothing is left: with `nodes` compute nodes, of which the first may crash. */

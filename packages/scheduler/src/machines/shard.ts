@@ -40,6 +40,8 @@ export interface ShardContext {
   readonly queue: number
   readonly placeBy?: number
   readonly asked: readonly Asked[]
+  /** Only the best-ranked node was asked so far. */
+  readonly alone?: boolean
   /** Nodes that said they never could, with their reasons; the latest 64. */
   readonly barred: readonly { readonly node: string; readonly refusals: readonly Refusal[] }[]
   /** Nodes that said when to ask them again, and until then are not; the latest 64. */
@@ -186,6 +188,7 @@ export const shardMachine = setup({
     remember: assign(({ context }, { candidates, now }: { readonly candidates: readonly Asked[]; readonly now: number }) => ({
       asked: [...context.asked, ...candidates],
       round: context.round + candidates.length,
+      alone: context.asked.length === 0,
       placeBy: context.placeBy || now + context.queue,
     })),
     fail: assign((_, given: Failure) => ({ failure: given })),
@@ -202,9 +205,9 @@ export const shardMachine = setup({
   initial: 'new',
   states: {
     new: { on: { open: 'placing' } },
-    /** Nodes are asked, nobody has offered yet. An ask may wait at a node; every `widen` more nodes are asked. */
+    /** Nodes are asked, nobody has offered yet: the best-ranked alone at first, others when it does not bid in a moment. An ask may wait at a node; every `widen` more nodes are asked. */
     placing: {
-      meta: by('compute', (context, now) => Math.min(context.times.widen, (context.placeBy ?? now) - now)),
+      meta: by('compute', (context, now) => Math.min(context.alone ? context.times.bidWindow : context.times.widen, (context.placeBy ?? now) - now)),
       entry: [
         { type: 'emit', params: ({ context, event }) => event.known.candidates.flatMap((candidate) => ask(context, event.known, candidate)) },
         { type: 'remember', params: ({ event }) => ({ candidates: event.known.candidates, now: event.now }) },
@@ -239,6 +242,12 @@ export const shardMachine = setup({
               assign(({ context, event }) => withDecline(context, event)),
               { type: 'fail', params: ({ event }) => event.known.hopeless ?? failure('no-node', event.known.summary) },
             ],
+          },
+          {
+            target: 'placing',
+            reenter: true,
+            guard: ({ context, event }) => isAsked(context, event) && allDeclined(context, event.askId) && event.known.candidates.length > 0,
+            actions: assign(({ context, event }) => withDecline(context, event)),
           },
           {
             target: 'waiting',

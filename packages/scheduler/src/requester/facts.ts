@@ -162,7 +162,7 @@ const candidates = (
 ): readonly Asked[] => {
   const { settings, directory, rankers, random } = world
   const asked = new Set(alreadyAsked.map(({ node }) => node))
-  const room = Math.min(settings.asks, settings.maxAsks - asked.size)
+  const room = Math.min(asked.size < settings.asks ? settings.asks - asked.size : settings.asks, settings.maxAsks - asked.size)
   if (room <= 0) return []
   const failed = shard.executions.map(({ node }) => node)
   const used = (node: string): boolean => failed.filter((one) => one === node).length >= shard.retry.perNode
@@ -175,7 +175,8 @@ const candidates = (
   // Never a node twice after it failed, unless nobody else is left, be it for later; and that is known only once others were looked for.
   if (nodes.length === 0 && asked.size === 0 && failed.length > 0 && chosen(fresh).length === 0 && world.settledIn(wanted.task.engine.type))
     nodes = chosen((node) => free(node) && !resting.has(node))
-  return nodes.map((node, offset) => {
+  // The best-ranked is asked alone: while it has room, nobody else assesses, reserves and is let go in vain.
+  return nodes.slice(0, asked.size === 0 ? 1 : room).map((node, offset) => {
     const askId = `${shard.id}/${shard.round + offset}`
     return { node, askId, execution: executionId({ network: world.network, requester: world.self, compute: node, askId, index: shard.index }) }
   })

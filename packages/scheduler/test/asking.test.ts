@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { createSimulation, type SimulatedNode } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
+
+const quick = noopJob({ engine: { type: 'noop', duration: 100 }, outputs: [], publisher: [{ type: 'none' }] })
+
+/** Nodes that were asked anything. */
+const asked = (nodes: readonly SimulatedNode[]): readonly SimulatedNode[] =>
+  nodes.filter(({ up, store }) => up && store.read((reader) => reader.list('compute', { limit: 1 })).length > 0)
+
+test('where the best-ranked node has room, nobody else is asked', async () => {
+  const world = await createSimulation({ nodes: 10, requesterOnly: true, link: { latency: 5 } })
+  const requester = world.node(0)
+  const before = world.network.counters().messages
+  expect(await world.finish(requester, await requester.scheduler.submit(quick))).toBe('completed')
+  await world.clock.advance(5000)
+  expect(asked(world.nodes)).toHaveLength(1)
+  // ask, bid, award, awarded, finished, verdict, published, settle
+  expect(world.network.counters().messages - before).toBe(8)
+  await world.stop()
+})
+
+test('where it does not answer, others are asked in a moment', async () => {
+  const world = await createSimulation({ nodes: 10, requesterOnly: true, link: { latency: 5 } })
+  const requester = world.node(0)
+  const begun = world.clock.now()
+  const jobId = await requester.scheduler.submit(quick)
+  await world.clock.advance(0)
+  const [first] = requester.store
+    .read((reader) => reader.list('shard', { parent: jobId, limit: 1 }))
+    .map(({ data }) => data as unknown as { asked: { node: string }[] })
+  world.nodes.find(({ id }) => id === first?.asked[0]?.node)?.crash()
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  // The wait for the one, and twice at most for those that were asked then: three seconds, were they asked with the time for more nodes.
+  expect(world.clock.now() - begun).toBeLessThan(1500)
+  expect(asked(world.nodes)).toHaveLength(2)
+  await world.stop()
+})
+
+test('where it says no, others are asked at once', async () => {
+  const world = await createSimulation({
+    nodes: 4,
+    requesterOnly: true,
+    link: { latency: 5 },
+    settings: { queue: 0, bidWindow: 10_000 },
+    capacity: { cpu: 500 },
+  })
+  const requester = world.node(0)
+  const job = { ...quick, sharding: { count: 3 } }
+  const begun = world.clock.now()
+  expect(await world.finish(requester, await requester.scheduler.submit(job))).toBe('completed')
+  // Each on another node: nobody waited for the window.
+  expect(asked(world.nodes)).toHaveLength(3)
+  expect(world.clock.now() - begun).toBeLessThan(1000)
+  await world.stop()
+})
