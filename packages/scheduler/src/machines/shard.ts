@@ -146,6 +146,9 @@ const withDecline = (
     }),
   }
 }
+/** With this decline, the best-ranked of those who have not declined is one who bid. */
+const leavesBest = (context: ShardContext, askId: string): boolean =>
+  context.asked.find((asked) => asked.answer !== 'declined' && asked.askId !== askId)?.answer === 'bid'
 /** This decline was the last answer, and all said no. */
 const allDeclined = (context: ShardContext, askId: string): boolean => context.asked.every((asked) => asked.answer === 'declined' || asked.askId === askId)
 
@@ -289,6 +292,11 @@ export const shardMachine = setup({
           { actions: letGo },
         ],
         decline: [
+          {
+            target: 'running',
+            guard: ({ context, event }) => isAsked(context, event) && leavesBest(context, event.askId),
+            actions: assign(({ context, event }) => withDecline(context, event)),
+          },
           { guard: ({ context, event }) => isAsked(context, event), actions: assign(({ context, event }) => withDecline(context, event)) },
           { actions: 'note' },
         ],
