@@ -10,8 +10,16 @@ export interface Interference {
   list?: () => { readonly count: number; readonly version: string }
   /** Who holds what sources list. */
   holders?: readonly string[]
-  /** How long an executor takes from `run` to a process; it does not notice an abort meanwhile. */
-  start?: () => Promise<void>
+  /** How long an executor takes from `run` to a process; it does not notice an abort meanwhile. It throws where the engine fails. */
+  start?: (execution: string) => Promise<void>
+  /** How long an executor takes to stop an execution. It throws where the engine fails. */
+  stop?: (execution: string) => Promise<void>
+  /** What a program writes where it does not write the same each time: by path, of what its task says. */
+  outputs?: (execution: string, files: Readonly<Record<string, string>>) => Readonly<Record<string, string>>
+  /** What a publisher writes instead of what it is given. */
+  alter?: (execution: string, content: Readonly<Record<string, string>>) => Readonly<Record<string, string>>
+  /** How long a fetch of what was published takes. It throws where that cannot be had. */
+  fetch?: (signal: AbortSignal | undefined) => Promise<void>
 }
 
 /** Files in a map; contents are the noop engine's. */
@@ -91,7 +99,8 @@ export const memoryPublisher = (
   type,
   publish: async (id, directory, { signal }) => {
     await interference.publish?.(id, signal)
-    const content = { ...files.get(directory) }
+    const given = { ...files.get(directory) }
+    const content = interference.alter?.(id, given) ?? given
     const cid = cidOf(content)
     blobs.set(cid, content)
     tell('published', id)
@@ -104,7 +113,8 @@ export const memoryPublisher = (
     blobs.set(cid, content)
     return { type, cid } satisfies Reference
   },
-  fetch: async function* (reference, into) {
+  fetch: async function* (reference, into, { signal }) {
+    await interference.fetch?.(signal)
     files.set(into, { ...blobs.get(reference.cid ?? '') })
     yield 1
   },

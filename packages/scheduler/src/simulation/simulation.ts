@@ -1,7 +1,7 @@
 import type { Executor, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
-import type { Publisher } from '@skrei/storage'
+import type { Publisher, Workspace } from '@skrei/storage'
 import type { Transport } from '@skrei/transport'
 import { type ClockView, type LinkFaults, type MemoryNetwork, memoryNetwork, type VirtualClock, virtualClock } from '@skrei/transport/memory'
 import type { Ranker } from '../directory/ranker.ts'
@@ -33,9 +33,13 @@ export interface SimulatedNode {
   readonly clock: ClockView
   /** Executions that really run, with what they hold. */
   readonly running: Map<string, Task>
+  /** What lies in its workspace, by execution: as durable as a disk. */
+  readonly files: ReadonlyMap<string, Readonly<Record<string, string>>>
   up: boolean
   /** What survived its last crash. */
   image: Snapshot | undefined
+  /** How often its store was set back, or lost: what it had forgotten then, it cannot be held to. */
+  setBacks: number
   crash(): void
   /** From what its store held when it crashed; or from what a store held at another time, or from nothing. */
   restart(from?: Snapshot | 'empty'): Promise<void>
@@ -49,8 +53,10 @@ export interface Simulation {
   readonly events: SchedulerEvent[]
   readonly errors: string[]
   readonly interference: Interference
-  /** Of every node's settings. */
-  readonly bypasses: number
+  /** Every node's. */
+  readonly settings: Settings
+  /** What was published, by CID. */
+  readonly blobs: ReadonlyMap<string, Readonly<Record<string, string>>>
   /** Called after every transition of every node. */
   onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
   /** Called in the moment in which something happens in the world. */
@@ -104,6 +110,13 @@ interface Life {
 
 const mebibyte = 2 ** 20
 
+/** A node that crashed does nothing to its disk any more, although its effects go on in this process: they wait for ever. */
+const whileAlive = (workspace: Workspace, life: Life): Workspace => {
+  const never = new Promise<never>(() => {})
+  const unless = <Given extends readonly unknown[], T>(call: (...given: Given) => Promise<T>) => (...given: Given): Promise<T> => (life.over ? never : call(...given))
+  return { ...workspace, open: unless(workspace.open), place: unless(workspace.place), receive: unless(workspace.receive), remove: unless(workspace.remove) }
+}
+
 /** A whole network in one process, in virtual time: stores, transport, executors and storage in memory. */
 export const createSimulation = async (options: SimulationOptions): Promise<Simulation> => {
   const seed = options.seed ?? 1
@@ -121,6 +134,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   /** Of executors: as durable as what an engine keeps. */
   const tombstones = new Set<string>()
   const blobs = new Map<string, Readonly<Record<string, string>>>()
+  const settings = { ...defaultSettings, lease: 3000, heartbeat: 1000, ...options.settings }
   let jobs = 0
 
   const world: Simulation = {
@@ -131,7 +145,8 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     events,
     errors,
     interference,
-    bypasses: options.settings?.bypasses ?? defaultSettings.bypasses,
+    settings,
+    blobs,
     onEvent: () => {},
     onHappened: () => {},
     node: (index) => {
@@ -209,7 +224,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       jobId: () => `job-${String(++jobs).padStart(4, '0')}`,
       store,
       transport: options.between?.(transport, id) ?? transport,
-      workspace: memoryWorkspace(files),
+      workspace: whileAlive(memoryWorkspace(files), life),
       sources: [numberedSource(interference)],
       publishers: [done(memoryPublisher('ipfs', files, blobs, interference, happens))],
       ...(!(options.requesterOnly && index === 0) && {
@@ -221,7 +236,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         },
       }),
       ...(options.rankers && { rankers: options.rankers }),
-      settings: { lease: 3000, heartbeat: 1000, ...options.settings },
+      settings,
       logger: logger(id, life),
     })
 
@@ -236,7 +251,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             yield { type: 'exit', failure: { code: 'cancelled', detail: 'stopped before' }, usage: {}, facts: {} } satisfies RunExit
             return
           }
-          await interference.start?.()
+          await interference.start?.(execution)
           signal?.throwIfAborted()
           if (running.has(execution)) throw new Error(`${execution} runs twice`)
           running.set(execution, task)
@@ -264,7 +279,8 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             yield { type: 'exit', failure: { code: 'timeout', detail: 'too long' }, usage, facts: {} } satisfies RunExit
             return
           }
-          for (const [path, text] of Object.entries(spec.files ?? {})) files.set(execution, { ...files.get(execution), [`outputs${path}`]: text })
+          const written = interference.outputs?.(execution, spec.files ?? {}) ?? spec.files ?? {}
+          for (const [path, text] of Object.entries(written)) files.set(execution, { ...files.get(execution), [`outputs${path}`]: text })
           const exit = spec.exit ?? 0
           yield {
             type: 'exit',
@@ -274,9 +290,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             facts: {},
           } satisfies RunExit
         },
-        stop: (execution) => {
+        stop: async (execution) => {
           tombstones.add(execution)
-          return Promise.resolve().then(() => happens('stopped', execution))
+          await interference.stop?.(execution)
+          happens('stopped', execution)
         },
         leftovers: async function* () {},
         remove: () => Promise.resolve().then(() => hit('effect')),
@@ -302,8 +319,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       clock: own,
       ...built,
       running,
+      files,
       up: false,
       image: undefined,
+      setBacks: 0,
       crash: () => {
         const { scheduler, store } = node
         node.up = false
@@ -323,6 +342,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         else end()
       },
       restart: async (from = node.image) => {
+        if (from !== node.image) node.setBacks++
         ;({ life, ...built } = build(index, id, own, capacity, running, files, from === 'empty' ? undefined : from))
         Object.assign(node, built)
         await begin(node, life)
