@@ -1,5 +1,5 @@
-import { canonicalBytes, failures as failureTable, taskSchema } from '@skrei/job-spec'
-import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from '@skrei/protocol'
+import { failures as failureTable } from '@skrei/job-spec'
+import { type AnyDraft, encodeMessage, type Incarnation } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
@@ -25,20 +25,18 @@ import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
+import { requireSendable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createSpecs, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
 import { steadyClock } from './steady-clock.ts'
 import { SubmitError } from './submit-error.ts'
 import { undeliverable } from './undeliverable.ts'
-
-/** Of an ask, besides the task: its files, terms and envelope. */
-const roomForTheRest = 65_536
 
 const objectKinds = ['job', 'shard', 'execution', 'compute']
 
@@ -241,20 +239,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       default:
         return { type: 'transition', transition }
     }
-  }
-
-  /** The ask of such a job must fit into a message: found out now, not when the first shard is opened. */
-  const requireSendable = ({ task }: KnownJob): void => {
-    const problem = taskSchema.safeParse(task).error?.issues[0]
-    if (problem)
-      throw new SubmitError(
-        'job-invalid',
-        `${problem.path.join('.')}: ${problem.message}`,
-        problem.path.filter((part) => typeof part !== 'symbol'),
-      )
-    const bytes = canonicalBytes(task).length
-    if (bytes > maxMessageBytes - roomForTheRest)
-      throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
   }
 
   const onTransition = (transition: Transition): void => {

@@ -79,12 +79,7 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
 /** What a shard's machine may ask about, read in the turn. */
 export const shardFacts = (world: RequesterWorld, reader: Reader, state: string, shard: ShardContext, event: Readonly<Record<string, unknown>>): ShardFacts => {
   const job = world.specs.get(reader, shard.jobId)
-  const wanted: Wanted = {
-    task: job.task,
-    constraints: job.resolved.constraints,
-    sources: sourcesOf(job),
-    publisher: job.resolved.publishers[0]?.type ?? 'none',
-  }
+  const wanted = wantedBy(job)
   const barred = barredWith(shard, event)
   const fitting = (): Fitting => world.fittings.of(shard.jobId, wanted)
   // A new round begins: whoever was asked in the last one may be asked again.
@@ -131,6 +126,14 @@ const askOf = ({ settings }: RequesterWorld, reader: Reader, job: KnownJob, shar
     },
   }
 }
+
+/** What a node must have for a job's shards. */
+export const wantedBy = (job: KnownJob): Wanted => ({
+  task: job.task,
+  constraints: job.resolved.constraints,
+  sources: sourcesOf(job),
+  publisher: job.resolved.publishers[0]?.type ?? 'none',
+})
 
 const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [
   ...resolved.inputs.map(({ source }) => source.type),
