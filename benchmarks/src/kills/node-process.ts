@@ -20,6 +20,10 @@ const mebibyte = 2 ** 20
 /** Jobs that are under way at once. */
 const underWay = 12
 
+// It stands in a session of its own: nobody else would end it.
+const orphaned = (): never => process.exit(1)
+process.once('disconnect', orphaned)
+
 const [, , folder = '', mode] = process.argv
 const home = homeOf(folder)
 
@@ -93,6 +97,7 @@ if (mode === 'finish') {
   await wasm[Symbol.asyncDispose]()
   await transport[Symbol.asyncDispose]()
   store[Symbol.dispose]()
+  process.off('disconnect', orphaned)
   process.disconnect()
 } else {
   for (let next = 0; ; next++) {

@@ -29,6 +29,9 @@ export const checkQuiet = async (world: Simulation, invariants: Invariants, requ
   mustBeEmpty(world.errors, 'a node reported: ')
 }
 
+/** What runs one seed again, from the root of the repository. */
+export const replayOf = (seed: number): string => `SKREI_SEEDS=1 SKREI_SEED=${seed} pnpm test packages/scheduler/test/faults.test.ts`
+
 /** A network, a job and faults, all drawn from a seed. Throws when a law is broken or the job does not end. */
 export const runSeed = async (seed: number): Promise<void> => {
   const random = seededRandom(seed)
