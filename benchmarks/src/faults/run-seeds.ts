@@ -36,37 +36,37 @@ export const runSeeds = async (options: SeedsOptions): Promise<SeedsOutcome> => 
   let next = 1
   let told = 0
 
-  const brokenUpTo = (last: number): SeedsOutcome['broken'] =>
-    [...results].flatMap(([seed, message]) => (message !== null && seed <= last ? [{ seed, message }] : [])).sort((one, other) => one.seed - other.seed)
-
-  const tell = (last: number): void => {
-    for (const { seed, message } of brokenUpTo(last)) if (seed > told) note(`seed ${seed}: ${message}\n  again: ${replay(seed)}`)
-    told = last
+  const tell = (seed: number): void => {
+    const message = results.get(seed) ?? null
+    if (message !== null) note(`seed ${seed}: ${message}\n  again: ${replay(seed)}`)
   }
 
   const done = (seed: number, message: string | null): void => {
     results.set(seed, message)
-    let last = told
-    while (results.has(last + 1)) last++
-    if (last > told) tell(last)
+    while (results.has(told + 1)) tell(++told)
   }
+
+  const broken = (): SeedsOutcome['broken'] =>
+    [...results].flatMap(([seed, message]) => (message === null ? [] : [{ seed, message }])).sort((one, other) => one.seed - other.seed)
 
   const progress = setInterval(() => {
     const left = Math.ceil(((performance.now() - start) / Math.max(1, results.size) / 1000) * (seeds - results.size))
-    note(`${results.size} of ${seeds} seeds, ${brokenUpTo(seeds).length} broken, ${results.size === 0 ? 'the first ones under way' : `about ${left} s to go`}`)
+    note(`${results.size} of ${seeds} seeds, ${broken().length} broken, ${results.size === 0 ? 'the first ones under way' : `about ${left} s to go`}`)
   }, noteEvery)
 
   /** What is broken after a seed, or ends with it, is not used again: each seed replays by itself. */
   const thread = async (): Promise<void> => {
     while (next <= seeds && !signal?.aborted) {
       const worker = new Worker(entry, { execArgv: flags })
+      // Of a seed under way it is the answer; of one that has answered, nobody asks.
+      worker.on('error', () => {})
       try {
-        let broken: string | null = null
-        while (broken === null && next <= seeds && !signal?.aborted) {
+        let answer: string | null = null
+        while (answer === null && next <= seeds && !signal?.aborted) {
           const seed = next++
-          broken = await answerOf(worker, seed, longest, signal)
+          answer = await answerOf(worker, seed, longest, signal)
           if (signal?.aborted) return
-          done(seed, broken)
+          done(seed, answer)
         }
       } finally {
         await worker.terminate()
@@ -79,8 +79,9 @@ export const runSeeds = async (options: SeedsOptions): Promise<SeedsOutcome> => 
   } finally {
     clearInterval(progress)
   }
-  tell(seeds)
-  return { done: results.size, broken: brokenUpTo(seeds) }
+  // Interrupted: those after the first one that is not done.
+  for (const { seed } of broken()) if (seed > told) tell(seed)
+  return { done: results.size, broken: broken() }
 }
 
 /** What was broken; an end of the thread and an answer that does not come are broken too. */
