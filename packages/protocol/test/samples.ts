@@ -56,7 +56,7 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
   awarded: { execution },
   refused: { execution, code: 'expired' },
   release: { askId, execution },
-  finished: { execution, digest: hex('11'), exit: 7, failure, usage, facts: { engine: 'wasm 1', module: 'sha256' } },
+  finished: { execution, digest: hex('11'), exit: 7, failure, usage, facts: { engine: 'wasm 1', module: 'sha256' }, logs: { type: 'ipfs', cid: manifest } },
   commit: { execution, round: 1, commitment: hex('22') },
   receipt: { execution, round: 1, commitment: hex('22') },
   open: {
@@ -85,7 +85,7 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
   superseded: { execution, epoch: 2 },
   'publish-failed': { execution, epoch: 2, failure },
   stop: { execution, reason: 'cancel' },
-  stopped: { execution, phase: 'running' },
+  stopped: { execution, phase: 'running', logs: { type: 'ipfs', cid: manifest } },
   settle: { execution },
 }
 

@@ -42,6 +42,8 @@ const phases: Readonly<Record<string, Phase>> = {
   running: 'running',
   halting: 'running',
   stopping: 'running',
+  reporting: 'finished',
+  logging: 'finished',
   finished: 'finished',
   'finished-unpublished': 'finished',
   publishing: 'publishing',

@@ -100,6 +100,8 @@ export interface ShardResult {
   readonly facts?: Readonly<Record<string, string>>
   readonly verdict?: { readonly assurance: Assurance; readonly bound: number }
   readonly failure?: Failure
+  /** Of a shard without a result: where, as its node said, that lies which its last execution wrote until it was stopped. Under `shards/<index>/logs/` as far as it could be fetched. */
+  readonly logs?: Reference
   readonly executions: readonly { readonly id: string; readonly node: string; readonly outcome: string; readonly failure?: Failure }[]
 }
 

@@ -62,6 +62,8 @@ export interface ShardContext {
   readonly result?: Outcome
   readonly reference?: Reference
   readonly failure?: Failure
+  /** What the last execution that was stopped, or failed without a result, wrote until then. */
+  readonly logs?: Reference
   readonly verdict?: { readonly assurance: 'none'; readonly bound: number }
 }
 
@@ -87,6 +89,7 @@ export type ShardEvent = Enveloped<
       readonly result?: Outcome
       readonly failure?: Failure
       readonly reference?: Reference
+      readonly logs?: Reference
     }
   | { readonly type: 'stop' }
   | { readonly type: 'deadline' }
@@ -195,7 +198,7 @@ export const shardMachine = setup({
       placeBy: context.placeBy || now + context.queue,
     })),
     fail: assign((_, given: Failure) => ({ failure: given })),
-    file: assign(({ context }, event: Ended) => ({ executions: record(context, event) })),
+    file: assign(({ context }, event: Ended) => ({ executions: record(context, event), ...(event.logs && { logs: event.logs }) })),
     conclude: assign((_, event: Ended) => ({
       ...(event.result && { result: event.result }),
       ...(event.reference && { reference: event.reference }),
