@@ -159,7 +159,7 @@ export type HistoryItem = {
       readonly more?: number
     }
   | {
-      /** The event broke the node's own machine: nothing of it was kept. */
+      /** The event broke the node's own machine, and nothing of it was kept; or a ranker failed (event `fault`, actor `ranker <name>`), and counted as 0. */
       readonly fault: string
       readonly more?: number
     }

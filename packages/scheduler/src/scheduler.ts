@@ -8,6 +8,7 @@ import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
+import { createRankerFaults } from './directory/ranker-faults.ts'
 import { defaultRankers } from './directory/rankers.ts'
 import { createSampler } from './directory/sampler.ts'
 import { serveSamples } from './directory/serve-samples.ts'
@@ -129,6 +130,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         directory,
         fittings,
         rankers: options.rankers ?? defaultRankers,
+        rankerFailed: (job, ranker, why) => rankerFailed(job, ranker, why),
         failures,
         random,
         now: () => clock.now(),
@@ -157,6 +159,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
+  const rankerFailed = createRankerFaults({ submit: kernel.submit, logger, report })
   const peers = createPeers({ store, clock, lease: settings.lease, logger })
 
   const leases = createLeases({
@@ -387,7 +390,16 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
-      const world = { transport, clock, directory, sources, rankers: options.rankers ?? defaultRankers, failures: failures.recent, random: options.random }
+      const world = {
+        transport,
+        clock,
+        directory,
+        sources,
+        rankers: options.rankers ?? defaultRankers,
+        failures: failures.recent,
+        random: options.random,
+        logger,
+      }
       return await dryRun(known, { ...world, within: settings.assess }, { signal: ending })
     },
     cancel: async (jobId) => {

@@ -1,6 +1,8 @@
 import type { Reference } from '@skrei/job-spec'
 import type { Publisher, Workspace } from '@skrei/storage'
 
+/** A message that names more is too long to be said again in the same bytes (`kernel/slots.ts`); characters. */
+const longestReference = 384
 const streams = ['stdout', 'stderr'] as const
 
 /**
@@ -35,5 +37,6 @@ export const publishLogs = async (
   async function* entries() {
     for (const path of written) yield { path, content: content(path) }
   }
-  return await publisher.compose(`${id}-logs`, entries(), { signal })
+  const reference = await publisher.compose(`${id}-logs`, entries(), { signal })
+  return JSON.stringify(reference).length <= longestReference ? reference : undefined
 }

@@ -6,6 +6,7 @@ import type { Directory } from '../directory/directory.ts'
 import type { NodeFailures } from '../directory/failures.ts'
 import { isPermanent, type Wanted } from '../directory/fit.ts'
 import type { createFittings, Fitting } from '../directory/fitting.ts'
+import type { RankerFailed } from '../directory/rank.ts'
 import type { Ranker } from '../directory/ranker.ts'
 import { type NodeRefusals, sumUp } from '../directory/summary.ts'
 import { lazy } from '../kernel/lazy.ts'
@@ -24,6 +25,7 @@ export interface RequesterWorld {
   readonly now: () => number
   readonly fittings: ReturnType<typeof createFittings>
   readonly rankers: readonly Ranker[]
+  readonly rankerFailed: (job: string, ranker: string, why: string) => void
   readonly failures: NodeFailures
   readonly random: () => number
   /** False while other nodes with this engine may be there that this one has not heard of yet. */
@@ -170,7 +172,8 @@ const candidates = (
   const fresh = (node: string): boolean => free(node) && !used(node)
   const holders = new Set((reader.get('job', shard.jobId)?.data as unknown as JobContext | undefined)?.holders)
   const facts = { ...wanted, prefer: job.resolved.prefer, failed, holders, failures: world.failures.recent, random }
-  const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept })
+  const rankerFailed: RankerFailed = (ranker, why) => world.rankerFailed(shard.jobId, ranker, why)
+  const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept, rankerFailed })
   let nodes = chosen((node) => fresh(node) && !resting.has(node))
   // Never a node twice after it failed, unless nobody else is left, be it for later; and that is known only once others were looked for.
   if (nodes.length === 0 && asked.size === 0 && failed.length > 0 && chosen(fresh).length === 0 && world.settledIn(wanted.task.engine.type))
