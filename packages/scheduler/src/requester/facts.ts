@@ -1,4 +1,4 @@
-import type { FailureCode, RefusalCode } from '@skrei/job-spec'
+import type { Failure, FailureCode, RefusalCode } from '@skrei/job-spec'
 import { executionId } from '@skrei/protocol'
 import type { Reader } from '@skrei/state-store'
 import { choose } from '../directory/choose.ts'
@@ -11,6 +11,7 @@ import type { Ranker } from '../directory/ranker.ts'
 import { type NodeRefusals, sumUp } from '../directory/summary.ts'
 import { lazy } from '../kernel/lazy.ts'
 import type { JobContext, JobFacts } from '../machines/job.ts'
+import { everyBarred } from '../machines/refused.ts'
 import type { Asked, ShardContext, ShardFacts } from '../machines/shard.ts'
 import type { Settings } from '../settings.ts'
 import { readManifest } from './manifest-rows.ts'
@@ -106,6 +107,7 @@ export const shardFacts = (world: RequesterWorld, reader: Reader, state: string,
       ),
     hopeless: () => hopeless(world, fitting(), wanted, barred),
     summary: () => summary(world, fitting(), shard, barred),
+    overdue: () => allRefused(fitting(), barred) ?? { code: 'queue-timeout', detail: summary(world, fitting(), shard, barred) },
     ask: () => askOf(world, reader, job, shard),
   })
 }
@@ -146,9 +148,10 @@ const restingNow = ({ now }: RequesterWorld, { resting = [] }: ShardContext): re
 
 /** Those who said "never", the event's own answer included. */
 const barredWith = (shard: ShardContext, event: Readonly<Record<string, unknown>>): readonly NodeRefusals[] => {
-  if (event['type'] !== 'decline') return shard.barred
+  const before = everyBarred(shard)
+  if (event['type'] !== 'decline') return before
   const { node, refusals } = event as unknown as NodeRefusals
-  return isPermanent(refusals) ? [...shard.barred.filter((one) => one.node !== node), { node, refusals }] : shard.barred
+  return isPermanent(refusals) ? [...before.filter((one) => one.node !== node), { node, refusals }] : before
 }
 
 const candidates = (
@@ -195,10 +198,16 @@ const nevers = (fitting: Fitting, barred: readonly NodeRefusals[]): readonly Nod
 /** What all nodes refuse for the sake of the input is the input's failure, not the network's. */
 export const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input-too-large': 'source-too-large', 'source-forbidden': 'source-forbidden' }
 
-const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
+const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] =>
+  isRefused(fitting, barred) && world.settledIn(wanted.task.engine.type) ? allRefused(fitting, barred) : undefined
+
+/** Whether each node that is known could never, by what it announced or by what it said. */
+const isRefused = (fitting: Fitting, barred: readonly NodeRefusals[]): boolean =>
+  fitting.known > 0 && barred.reduce((count, { node }) => count + (fitting.fits.has(node) ? 1 : 0), 0) >= fitting.fits.size
+
+const allRefused = (fitting: Fitting, barred: readonly NodeRefusals[]): Failure | undefined => {
   // Asked at every decline: the sum over all nodes is made only where each of them said no.
-  const refused = barred.reduce((count, { node }) => count + (fitting.fits.has(node) ? 1 : 0), 0)
-  if (fitting.known === 0 || refused < fitting.fits.size || !world.settledIn(wanted.task.engine.type)) return undefined
+  if (!isRefused(fitting, barred)) return undefined
   const nodes = nevers(fitting, barred)
   const codes = new Set(nodes.flatMap(({ refusals }) => refusals.map(({ code }) => code)))
   const [only] = codes
