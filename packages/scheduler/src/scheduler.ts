@@ -4,6 +4,7 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
+import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
@@ -180,8 +181,18 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
-  const inbox = createInbox({ network, self, check: options.check, store, peers, settings, computes: compute !== undefined, logger })
-  const retention = createRetention({ store, clock, settings, report })
+  const inbox = createInbox({
+    network,
+    self,
+    check: options.check,
+    store,
+    peers,
+    settings,
+    computes: compute !== undefined,
+    asks: createAskLimit({ clock, settings }),
+    logger,
+  })
+  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, report })
   const announcer = createAnnouncer({
     network,
     identity,

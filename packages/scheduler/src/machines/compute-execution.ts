@@ -472,9 +472,13 @@ export const lateComputeExecution = (state: string, context: ComputeContext, eve
   return []
 }
 
-/** A requester that speaks of an execution that never was here, or is forgotten. */
+/** A requester that speaks of an execution that never was here, or is forgotten; or that asks too often, of which nothing is kept. */
 export const unknownComputeExecution = (id: string, event: ObjectEvent): readonly Output[] => {
   const to = { do: 'send', to: String(event['from']), expires: 60_000 } as const
+  if (event.type === 'too-many-asks') {
+    const refusals: readonly Refusal[] = [{ code: 'busy', detail: 'you ask more often than this node looks into' }]
+    return [{ ...to, type: 'decline', body: { askId: String(event['askId']), refusals: [...refusals], retryAfter: Number(event['retryAfter']) } }]
+  }
   if (event.type === 'award') return [{ ...to, type: 'refused', body: { execution: id, code: 'unknown' } }]
   if (event.type === 'stop') return [{ ...to, type: 'stopped', body: { execution: id, phase: 'unknown' } }]
   return []
