@@ -47,7 +47,9 @@ test.each([false, true])(
   'a node that comes back is not asked what was asked while it was away and is no longer wanted (requester restarted: %s)',
   async (restarted) => {
     const { between, heard } = listening()
-    const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 5 }, between })
+    // The one that is away is asked first.
+    const rankers = [{ name: 'away', weight: 1, score: ({ node }: { readonly node: string }) => (node === 'node-0001' ? 1 : 0) }]
+    const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 5 }, between, rankers })
     const [requester, away] = [world.node(0), world.node(1)]
     world.network.partition([[away.id]])
     const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 4 }, resources: { cpu: 100 } }))
