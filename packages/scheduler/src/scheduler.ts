@@ -4,10 +4,12 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
+import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
+import { createRankerFaults } from './directory/ranker-faults.ts'
 import { defaultRankers } from './directory/rankers.ts'
 import { createSampler } from './directory/sampler.ts'
 import { serveSamples } from './directory/serve-samples.ts'
@@ -127,6 +129,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         directory,
         fittings,
         rankers: options.rankers ?? defaultRankers,
+        rankerFailed: (job, ranker, why) => rankerFailed(job, ranker, why),
         failures,
         random,
         now: () => clock.now(),
@@ -155,6 +158,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
+  const rankerFailed = createRankerFaults({ submit: kernel.submit, logger, report })
   const peers = createPeers({ store, clock, lease: settings.lease, logger })
 
   const leases = createLeases({
@@ -175,8 +179,18 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
-  const inbox = createInbox({ network, self, check: options.check, store, peers, settings, computes: compute !== undefined, logger })
-  const retention = createRetention({ store, clock, settings, report })
+  const inbox = createInbox({
+    network,
+    self,
+    check: options.check,
+    store,
+    peers,
+    settings,
+    computes: compute !== undefined,
+    asks: createAskLimit({ clock, settings }),
+    logger,
+  })
+  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, report })
   const announcer = createAnnouncer({
     network,
     identity,
@@ -371,7 +385,16 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
-      const world = { transport, clock, directory, sources, rankers: options.rankers ?? defaultRankers, failures: failures.recent, random: options.random }
+      const world = {
+        transport,
+        clock,
+        directory,
+        sources,
+        rankers: options.rankers ?? defaultRankers,
+        failures: failures.recent,
+        random: options.random,
+        logger,
+      }
       return await dryRun(known, { ...world, within: settings.assess }, { signal: ending })
     },
     cancel: async (jobId) => {

@@ -55,7 +55,7 @@ export const runSeed = async (seed: number): Promise<void> => {
   const jobId = await requester.scheduler.submit(
     noopJob({
       sharding: { count },
-      engine: { type: 'noop', duration: 200 + Math.floor(random() * 3000), files: { '/out/a': 'x' }, ...(random() < 0.1 && { exit: 3 }) },
+      engine: { type: 'noop', duration: 200 + Math.floor(random() * 3000), files: { '/out/a': 'x' }, stdout: 'said', ...(random() < 0.1 && { exit: 3 }) },
       retry: { attempts: 20 },
     }),
   )

@@ -2,6 +2,7 @@ import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
+import { staleOf } from './stale.ts'
 
 /** Performs one effect. What it returns goes back to the object as an event; throwing is a fault of the node. May run twice: idempotent. */
 export type Performer = (
@@ -42,6 +43,8 @@ const longestPause = 10_000
 interface Lane {
   readonly entries: OutboxEntry[]
   busy: boolean
+  /** Whether some of it was written before this run of the node, or could not be sent at once. */
+  waited: boolean
   controller?: AbortController
 }
 
@@ -52,6 +55,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
   let seen = 0
+  let isFirst = true
 
   const wake = (): void => {
     if (stopping.signal.aborted) return
@@ -61,16 +65,18 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         seen = entry.outboxId
         accept(entry)
       }
-      if (entries.length < 1000) return
+      if (entries.length < 1000) break
     }
+    // What waits for a peer is there whole before the first of it leaves.
+    for (const [name, lane] of lanes) if (!lane.busy) drain(name, lane)
+    isFirst = false
   }
 
   const accept = (entry: OutboxEntry): void => {
-    const lane = lanes.get(entry.lane) ?? { entries: [], busy: false }
+    const lane = lanes.get(entry.lane) ?? { entries: [], busy: false, waited: isFirst }
     lanes.set(entry.lane, lane)
     if (options.interrupting.has(entry.type)) lane.controller?.abort(new DOMException(`interrupted by ${entry.type}`, 'AbortError'))
     lane.entries.push(entry)
-    if (!lane.busy) drain(entry.lane, lane)
   }
 
   const drain = (name: string, lane: Lane): void => {
@@ -119,7 +125,9 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     let most = framesOf
     for (let attempt = 0; lane.entries.length > 0 && !stopping.signal.aborted; attempt++) {
       const now = clock.now()
-      const expired = lane.entries.filter((entry) => send(entry).dropAt <= now)
+      // What leaves at once is not looked at: only what has waited may have been overtaken by what its object said since.
+      const stale = lane.waited ? staleOf(lane.entries) : undefined
+      const expired = lane.entries.filter((entry) => send(entry).dropAt <= now || stale?.has(entry))
       if (expired.length > 0) {
         lane.entries.splice(0, lane.entries.length, ...lane.entries.filter((entry) => !expired.includes(entry)))
         await settle(expired, [])
@@ -147,6 +155,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           await settle(frame, [])
           return
         }
+        lane.waited = true
         await pause(backoff(attempt), stopping.signal)
       }
     }

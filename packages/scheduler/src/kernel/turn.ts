@@ -84,6 +84,11 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
       recordUndeliverable(transaction, context, kind, row, event, now)
       continue
     }
+    // Something of this node's failed beside its machines: history has it.
+    if (event.event.type === 'fault') {
+      recordRefusal(transaction, context, kind, row, event, { fault: String(event.event['fault']).slice(0, 1000) }, now)
+      continue
+    }
     if (row !== undefined && !isNews(transaction, context, kind, row, event, now)) continue
     const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
     const slots = fillSlots(row, event.id, context.incarnation())

@@ -56,6 +56,8 @@ export interface Simulation {
   /** Called in the moment in which something happens in the world. */
   onHappened: (node: SimulatedNode, one: Happened) => void
   node(index: number): SimulatedNode
+  /** The files of what was published or composed under this CID. */
+  contentOf(cid: string): Readonly<Record<string, string>> | undefined
   /** Moves the clock until the job is final; fails after `limit` milliseconds of its time. */
   finish(node: SimulatedNode, jobId: string, limit?: number): Promise<string>
   stop(): Promise<void>
@@ -134,6 +136,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     bypasses: options.settings?.bypasses ?? defaultSettings.bypasses,
     onEvent: () => {},
     onHappened: () => {},
+    contentOf: (cid) => blobs.get(cid),
     node: (index) => {
       const node = world.nodes[index]
       if (node === undefined) throw new Error(`no node ${index}`)
@@ -247,6 +250,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             happens('ended', execution)
           }
           try {
+            if (spec.stdout !== undefined) yield { type: 'output', stream: 'stdout', offset: 0, bytes: new TextEncoder().encode(spec.stdout) }
             await new Promise<void>((resolve, reject) => {
               const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
               const abort = (): void => {

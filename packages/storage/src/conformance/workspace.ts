@@ -123,6 +123,11 @@ const cases: readonly WorkspaceCase[] = [
         const some: string[] = []
         for await (const { path } of workspace.entries('job')) some.push(path)
         expect(some).toEqual(['a'])
+        await writeFile(join(publish, 'stdout'), 'said')
+        await workspace.seal('job')
+        const said: Uint8Array[] = []
+        for (const name of ['stdout', 'stderr'] as const) for await (const bytes of workspace.tail('job', name, 0, {})) said.push(bytes)
+        expect(Buffer.concat(said).toString()).toBe('said')
         expect(await readdir(await workspace.receive('job'))).toEqual([])
       }),
   },
