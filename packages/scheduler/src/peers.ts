@@ -30,6 +30,8 @@ interface Known {
   readonly since: number
   /** Until when an older one is held to be alive beside it. */
   readonly twiceUntil: number
+  /** The store has this one: it is never asked again. */
+  readonly durable?: true
 }
 
 const mostPeers = 10_000
@@ -79,8 +81,11 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
           `another node speaks as ${from}: it started as number ${known.newest.counter}, this one as ${seen.counter}`,
         )
       }
+      if (admission === 'same' && known.durable) return undefined
       const row = stored(from)
-      if (admit(incarnationOf(row), seen) !== 'new') return undefined
+      const isNew = admit(incarnationOf(row), seen) === 'new'
+      if (!isNew && admission === 'same') remember(from, { ...known, durable: true })
+      if (!isNew) return undefined
       return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
     },
     hint: (from, seen) => {
