@@ -54,7 +54,8 @@ export const createKernel = ({
   let scheduled = false
   let running = false
   let alarm: Disposable | undefined
-  let alarmAt = Infinity
+  /** No deadline is due before. To ask the store after each turn would cost more than to be woken once in a while for one that was moved. */
+  let dueAt = Number.NEGATIVE_INFINITY
 
   /** All that arrives in one pass of the event loop shares a turn, which is one commit. */
   const schedule = (): void => {
@@ -73,13 +74,15 @@ export const createKernel = ({
     forgotten = []
     try {
       beforeTurn()
-      const { transitions, effects } = turn(
+      const { transitions, effects, earliest } = turn(
         store,
         context,
         batch.flatMap(({ events }) => events),
         done,
         clock.now(),
+        dueAt,
       )
+      if (earliest < dueAt) wakeAt(earliest)
       for (const { resolve } of batch) resolve()
       for (const transition of transitions) for (const listener of listeners) guarded(() => listener(transition))
       for (const listener of turnListeners) guarded(() => listener(effects))
@@ -88,7 +91,7 @@ export const createKernel = ({
       guarded(() => context.undone?.())
       for (const { reject } of batch) reject(error)
     }
-    guarded(arm)
+    if (alarm === undefined) guarded(arm)
     if (waiting.length > 0) schedule()
   }
 
@@ -129,21 +132,33 @@ export const createKernel = ({
     })
   }
 
+  const nextDeadline = (): number => store.read((reader) => reader.nextDeadline()) ?? Infinity
+
   const arm = (): void => {
+    if (running) wakeAt(nextDeadline())
+  }
+
+  const wakeAt = (time: number): void => {
     if (!running) return
-    const next = store.read((reader) => reader.nextDeadline()) ?? Infinity
-    if (next >= alarmAt && alarm !== undefined) return
+    alarm?.[Symbol.dispose]()
+    dueAt = time
+    alarm = clock.at(time, fire)
+  }
+
+  const sleep = (): void => {
     alarm?.[Symbol.dispose]()
     alarm = undefined
-    alarmAt = next
-    if (next !== Infinity) alarm = clock.at(next, fire)
+    dueAt = Number.NEGATIVE_INFINITY
   }
 
   /** Every turn handles what is due; this one has nothing else to do. */
   const fire = (): void => {
-    alarm = undefined
-    alarmAt = Infinity
-    if (running) void submit([]).catch(() => {})
+    sleep()
+    guarded(() => {
+      const next = nextDeadline()
+      if (next > clock.now()) wakeAt(next)
+      else if (running) void submit([]).catch(() => {})
+    })
   }
 
   const listen = <T>(set: Set<T>, listener: T): Disposable => {
@@ -160,9 +175,7 @@ export const createKernel = ({
     },
     stop: () => {
       running = false
-      alarm?.[Symbol.dispose]()
-      alarm = undefined
-      alarmAt = Infinity
+      sleep()
     },
     flush: () => {
       forgetting?.[Symbol.dispose]()

@@ -38,21 +38,33 @@ export interface Turned {
   readonly transitions: readonly Transition[]
   /** What it wrote into the outbox, in order. */
   readonly effects: readonly OutboxEntry[]
+  /** The earliest deadline that it set. */
+  readonly earliest: number
 }
 
 /** A turn under way. */
 interface Turn {
   readonly transitions: Transition[]
   readonly effects: OutboxEntry[]
+  earliest: number
 }
 
 /**
  * The loop: everything that happens inside a node happens here. One turn is one store transaction; each event is isolated by a savepoint;
  * what it tells other objects is handled before it ends. Nothing outside has been touched when this returns.
+ *
+ * @param dueAt no deadline that was set before is due earlier
  */
-export const turn = (store: StateStore, context: TurnContext, events: readonly KernelEvent[], done: readonly number[], now: number): Turned =>
+export const turn = (
+  store: StateStore,
+  context: TurnContext,
+  events: readonly KernelEvent[],
+  done: readonly number[],
+  now: number,
+  dueAt = Number.NEGATIVE_INFINITY,
+): Turned =>
   store.transact((transaction) => {
-    const turned: Turn = { transitions: [], effects: [] }
+    const turned: Turn = { transitions: [], effects: [], earliest: Infinity }
     const isolate = (first: KernelEvent): boolean => {
       const { transitions, effects } = turned
       const before = [transitions.length, effects.length] as const
@@ -71,15 +83,16 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
     for (const outboxId of done) transaction.done(outboxId)
     for (const event of events) isolate(event)
     // Read one by one, here: a deadline that an event of this turn has moved, or another deadline, is not due.
-    for (let fired = 0; fired < deadlinesPerTurn; fired++) {
+    for (let fired = 0; fired < deadlinesPerTurn && Math.min(dueAt, turned.earliest) <= now; fired++) {
       const [deadline] = transaction.due(now, 1)
       if (deadline === undefined) break
       const { kind, id } = deadline
       const row = transaction.get(kind, id)
       const of = context.kinds[kind]
       const held = row && of && context.held(of, row.state)
-      transaction.deadline(kind, id, held)
-      if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
+      setDeadline(transaction, kind, id, held, turned)
+      if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' }))
+        setDeadline(transaction, kind, id, now + faultPause, turned)
     }
     return turned
   })
@@ -120,6 +133,11 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
   }
 }
 
+const setDeadline = (transaction: Transaction, kind: string, id: string, at: number | undefined, turned: Turn): void => {
+  transaction.deadline(kind, id, at)
+  if (at !== undefined) turned.earliest = Math.min(turned.earliest, at)
+}
+
 const enqueue = (transaction: Transaction, effect: Effect, { effects }: Turn): void => {
   effects.push({ ...effect, outboxId: transaction.enqueue(effect) })
 }
@@ -152,7 +170,7 @@ const save = (
   step: Step,
   slots: Filled,
   now: number,
-  { transitions }: Turn,
+  turned: Turn,
 ): boolean => {
   const { state, open, context: data } = step
   const parent = kind.parent(data)
@@ -168,8 +186,8 @@ const save = (
       version: (before?.version ?? 0) + (changed ? 1 : 0),
       data: slots.into(data, kind.keeps && ((subject) => kind.keeps?.(data, subject) === true)),
     })
-  if (!open) transaction.deadline(event.kind, event.id, undefined)
-  else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
+  if (!open) setDeadline(transaction, event.kind, event.id, undefined, turned)
+  else if (step.within !== undefined) setDeadline(transaction, event.kind, event.id, now + step.within, turned)
   if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
   if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
   const transition: Transition = {
@@ -183,7 +201,7 @@ const save = (
     context: data,
     open,
   }
-  transitions.push(transition)
+  turned.transitions.push(transition)
   const isFreed = context.saved?.(transition) ?? false
   if (kind.holds === undefined) return isFreed
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data)) || isFreed
