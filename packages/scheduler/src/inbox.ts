@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type AnyMessage, decodeMessage, executionId, ProtocolError } from '@skrei/protocol'
 import type { Reader, StateStore } from '@skrei/state-store'
 import type { Rejection } from '@skrei/transport'
@@ -80,7 +80,7 @@ export const createInbox = (world: InboxWorld): Inbox => {
 }
 
 /** Of what is said. Not of the envelope: a peer whose store was lost or set back says the same again as a newer incarnation. */
-const digestOf = ({ body }: AnyMessage): string => createHash('sha256').update(JSON.stringify(body)).digest('base64url').slice(0, 22)
+const digestOf = ({ body }: AnyMessage): string => hash('sha256', JSON.stringify(body), 'base64url').slice(0, 22)
 
 type Addressed = Pick<KernelEvent, 'kind' | 'id' | 'event'>
 

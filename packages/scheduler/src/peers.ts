@@ -33,6 +33,8 @@ interface Known {
   /** Until when an older one is held to be alive beside it. */
   readonly twiceUntil: number
   heardAt: number
+  /** Until when the store is known to have this one: it is not asked again. */
+  readonly durableUntil?: number
 }
 
 const mostPeers = 10_000
@@ -86,8 +88,11 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
           `another node speaks as ${from}: it started as number ${known.newest.counter}, this one as ${seen.counter}`,
         )
       }
+      if (admission === 'same' && (known.durableUntil ?? Number.NEGATIVE_INFINITY) > clock.now()) return undefined
       const row = stored(from)
-      if (admit(incarnationOf(row), seen) !== 'new') return undefined
+      const isNew = admit(incarnationOf(row), seen) === 'new'
+      if (!isNew && admission === 'same') remember(from, { ...known, durableUntil: clock.now() + lease })
+      if (!isNew) return undefined
       return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: { ...seen, at: clock.now() } as unknown as Data }
     },
     hint: (from, seen) => {

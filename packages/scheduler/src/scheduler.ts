@@ -310,7 +310,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     })
     subscriptions.push(
       kernel.onTransition(onTransition),
-      kernel.onTurn(() => outbox?.wake()),
+      kernel.onTurn((effects) => outbox?.accept(effects)),
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
@@ -326,7 +326,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer.start()
     retention.start()
     kernel.start()
-    outbox.wake()
+    outbox.resume()
     serveQueue()
   }
 
@@ -338,6 +338,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     leases[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
+    kernel.flush()
     outbox = undefined
   }
 

@@ -29,7 +29,10 @@ export interface OutboxOptions {
 }
 
 export interface Outbox {
-  wake(): void
+  /** Performs what an earlier run of the node left. */
+  resume(): void
+  /** Performs what a turn wrote, which is durable. */
+  accept(entries: readonly OutboxEntry[]): void
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -54,29 +57,35 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const lanes = new Map<string, Lane>()
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
-  let seen = 0
-  let isFirst = true
 
-  const wake = (): void => {
-    if (stopping.signal.aborted) return
-    for (;;) {
-      const entries = store.read((reader) => reader.pending(seen, 1000))
-      for (const entry of entries) {
-        seen = entry.outboxId
-        accept(entry)
-      }
-      if (entries.length < 1000) break
+  const enter = (entries: readonly OutboxEntry[], waited: boolean): void => {
+    for (const entry of entries) {
+      const lane = lanes.get(entry.lane) ?? { entries: [], busy: false, waited }
+      lanes.set(entry.lane, lane)
+      if (options.interrupting.has(entry.type)) lane.controller?.abort(new DOMException(`interrupted by ${entry.type}`, 'AbortError'))
+      lane.entries.push(entry)
     }
-    // What waits for a peer is there whole before the first of it leaves.
-    for (const [name, lane] of lanes) if (!lane.busy) drain(name, lane)
-    isFirst = false
   }
 
-  const accept = (entry: OutboxEntry): void => {
-    const lane = lanes.get(entry.lane) ?? { entries: [], busy: false, waited: isFirst }
-    lanes.set(entry.lane, lane)
-    if (options.interrupting.has(entry.type)) lane.controller?.abort(new DOMException(`interrupted by ${entry.type}`, 'AbortError'))
-    lane.entries.push(entry)
+  /** What waits for a peer is there whole before the first of it leaves. */
+  const resume = (): void => {
+    for (let after = 0; ; ) {
+      const entries = store.read((reader) => reader.pending(after, 1000))
+      enter(entries, true)
+      after = entries.at(-1)?.outboxId ?? after
+      if (entries.length < 1000) break
+    }
+    for (const [name, lane] of lanes) if (!lane.busy) drain(name, lane)
+  }
+
+  /** All of a turn first: what goes to one peer leaves together. */
+  const accept = (entries: readonly OutboxEntry[]): void => {
+    if (stopping.signal.aborted) return
+    enter(entries, false)
+    for (const { lane: name } of entries) {
+      const lane = lanes.get(name)
+      if (lane && !lane.busy) drain(name, lane)
+    }
   }
 
   const drain = (name: string, lane: Lane): void => {
@@ -100,8 +109,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     for (let attempt = 0; ; attempt++) {
       const controller = new AbortController()
       lane.controller = controller
-      if (lane.entries.slice(1).some(isInterrupting)) controller.abort()
-      const signal = AbortSignal.any([controller.signal, stopping.signal])
+      const { signal } = controller
+      if (lane.entries.length > 1 && lane.entries.slice(1).some(isInterrupting)) controller.abort()
       try {
         signal.throwIfAborted()
         event = await options.performers[entry.type]?.(entry, { signal, report: (events) => kernel.submit(events) })
@@ -111,13 +120,14 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         if (controller.signal.aborted) break
         event = options.failed(entry, error)
         if (event !== undefined) break
-        await pause(backoff(attempt), controller.signal)
+        await pause(backoff(attempt), signal)
       }
     }
     if (stopping.signal.aborted) return
     lane.entries.shift()
     delete lane.controller
-    await settle([entry], event === undefined ? [] : [{ kind: entry.kind, id: entry.id, event, actor: entry.type }])
+    if (event === undefined) kernel.forget([entry.outboxId])
+    else await settle([entry], [{ kind: entry.kind, id: entry.id, event, actor: entry.type }])
   }
 
   /** All that waits for one peer leaves in one frame, in order; an unreachable peer holds up nobody else. */
@@ -127,10 +137,11 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       const now = clock.now()
       // What leaves at once is not looked at: only what has waited may have been overtaken by what its object said since.
       const stale = lane.waited ? staleOf(lane.entries) : undefined
-      const expired = lane.entries.filter((entry) => send(entry).dropAt <= now || stale?.has(entry))
-      if (expired.length > 0) {
-        lane.entries.splice(0, lane.entries.length, ...lane.entries.filter((entry) => !expired.includes(entry)))
-        await settle(expired, [])
+      const isOver = (entry: OutboxEntry): boolean => send(entry).dropAt <= now || stale?.has(entry) === true
+      if (lane.entries.some(isOver)) {
+        const all = lane.entries.splice(0)
+        lane.entries.push(...all.filter((entry) => !isOver(entry)))
+        kernel.forget(all.filter(isOver).map(({ outboxId }) => outboxId))
         continue
       }
       const frame = frameOf(lane.entries, most)
@@ -142,7 +153,9 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           { signal: stopping.signal },
         )
         lane.entries.splice(0, frame.length)
-        await settle(frame, rejectedOf(frame, rejections))
+        // A message that is sent again changes nothing, so that what was sent need not be durable at once; what became of it must be.
+        if (rejections.length === 0) kernel.forget(frame.map(({ outboxId }) => outboxId))
+        else await settle(frame, rejectedOf(frame, rejections))
         return
       } catch (error) {
         if (stopping.signal.aborted) return
@@ -152,7 +165,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           // It will never get through: whoever wrote it learns so from its deadline.
           options.report(error)
           lane.entries.splice(0, 1)
-          await settle(frame, [])
+          kernel.forget(frame.map(({ outboxId }) => outboxId))
           return
         }
         lane.waited = true
@@ -209,9 +222,12 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     })
 
   return {
-    wake,
+    resume,
+    accept,
     stop: async () => {
-      stopping.abort(new DOMException('the node is stopping', 'AbortError'))
+      const reason = new DOMException('the node is stopping', 'AbortError')
+      stopping.abort(reason)
+      for (const { controller } of lanes.values()) controller?.abort(reason)
       await Promise.allSettled(running)
     },
   }
