@@ -1,6 +1,7 @@
 // Runs the smallest program of every published library's README the way a stranger would: an empty project, the packed tarballs, plain `node`.
 // The first ```ts block under "## Smallest program" must compile against the packed types and print exactly the ```text block that follows it.
 // A package with commands is installed in the same way, and each command must print the package's version when asked to.
+// What is installed must hold the licences (LICENSE-*) as they stand at the root.
 // `node scripts/check-readmes.ts [package…]`; the packages must have been built.
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
@@ -85,6 +86,17 @@ const install = async (
   return code === 0 ? undefined : `npm install failed:\n${stdout}${stderr}`
 }
 
+const licences = globSync('LICENSE-*', { cwd: root })
+
+const compareLicences = async ({ folder, subject: { manifest } }: Project): Promise<string | undefined> => {
+  for (const name of licences) {
+    const packed = await readFile(join(folder, 'node_modules', manifest.name, name), 'utf8').catch(() => undefined)
+    if (packed === undefined) return `the tarball holds no ${name}: build the package, and let "files" in its package.json name LICENSE-*`
+    if (packed !== (await readFile(join(root, name), 'utf8'))) return `the tarball's ${name} is not the one at the root: build the package`
+  }
+  return undefined
+}
+
 const runCommands = async ({ folder, subject: { manifest } }: Project): Promise<string | undefined> => {
   for (const name of Object.keys(manifest.bin ?? {})) {
     const { code, stdout, stderr } = await execute(process.execPath, [join('node_modules/.bin', name), '--version'], folder)
@@ -134,7 +146,10 @@ try {
       const start = performance.now()
       const project = { folder: join(folder, `project-${index}`), subject }
       const problem =
-        (await install(project, packages, tarballs)) ?? (await runCommands(project)) ?? (isLibrary(subject) ? await runProgram(project) : undefined)
+        (await install(project, packages, tarballs)) ??
+        (await compareLicences(project)) ??
+        (await runCommands(project)) ??
+        (isLibrary(subject) ? await runProgram(project) : undefined)
       const seconds = ((performance.now() - start) / 1000).toFixed(1)
       console.log(`${problem ? 'FAILED' : 'ok    '} ${subject.manifest.name.padEnd(28)} ${seconds.padStart(6)} s`)
       if (problem) {

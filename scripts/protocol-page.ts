@@ -172,6 +172,8 @@ const meanings: Readonly<Record<string, string>> = {
   reference: 'where the outputs are',
   reason: 'why; the first stop’s reason stands',
   phase: 'for people: how far it had come',
+  'stopped.logs': 'what it wrote until then: [logs](#logs-of-what-left-no-result); absent: nothing, or it is not to be had',
+  'finished.logs': 'as in `stopped`, of a failure whose outputs nobody will publish',
   commitment: signedOver,
   seats: signedOver,
   draw: signedOver,

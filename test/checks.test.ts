@@ -97,6 +97,34 @@ test('a README program that is missing, wrong or not self-contained fails the ch
   expect(code).toBe(1)
 })
 
+test('a tarball without the licences, or with others than those at the root, fails the check', () => {
+  const words = { exports: undefined, files: ['LICENSE-*'] }
+  using place = directory({
+    'LICENSE-ONE': 'one\n',
+    'LICENSE-TWO': 'two\n',
+    'packages/whole/package.json': manifest('@skrei/whole', words),
+    'packages/whole/LICENSE-ONE': 'one\n',
+    'packages/whole/LICENSE-TWO': 'two\n',
+    'packages/lacks/package.json': manifest('@skrei/lacks', words),
+    'packages/lacks/LICENSE-ONE': 'one\n',
+    'packages/hides/package.json': manifest('@skrei/hides', { exports: undefined }),
+    'packages/hides/LICENSE-ONE': 'one\n',
+    'packages/hides/LICENSE-TWO': 'two\n',
+    'packages/differs/package.json': manifest('@skrei/differs', words),
+    'packages/differs/LICENSE-ONE': 'one\n',
+    'packages/differs/LICENSE-TWO': 'three\n',
+  })
+  const { code, output } = place.script('check-readmes.ts')
+  const why = Object.fromEntries(output.split(/^(?=FAILED|ok )/m).map((part) => [/@skrei\/[a-z]+/.exec(part)?.[0], part]))
+  expect(why).toMatchObject({
+    '@skrei/whole': expect.stringMatching(/^ok /),
+    '@skrei/lacks': expect.stringContaining('the tarball holds no LICENSE-TWO'),
+    '@skrei/hides': expect.stringContaining('the tarball holds no LICENSE-ONE'),
+    '@skrei/differs': expect.stringContaining("the tarball's LICENSE-TWO is not the one at the root"),
+  })
+  expect(code).toBe(1)
+})
+
 test('a dependency that only this workspace understands fails, and --fix takes the range of the catalog', () => {
   using place = directory({
     'pnpm-workspace.yaml': 'catalog:\n  zod: 4.6.7\n',

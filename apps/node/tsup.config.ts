@@ -1,15 +1,5 @@
 // @boundaries-ignore all packages are built in the one way that stands at the root
-import { defineConfig } from 'tsup'
+import { library } from '../../tsup.base.ts'
 
-/** Commands stay separate chunks: each is loaded only when it is called. */
-export default defineConfig({
-  entry: ['src/main.ts'],
-  format: 'esm',
-  splitting: true,
-  dts: false,
-  sourcemap: true,
-  clean: true,
-  removeNodeProtocol: false,
-  target: 'node22',
-  tsconfig: 'tsconfig.json',
-})
+/** Commands stay separate chunks: each is loaded only when it is called. Nobody imports them, so there are no types. */
+export default library(['src/main.ts'], { splitting: true, dts: false })

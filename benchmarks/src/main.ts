@@ -49,15 +49,25 @@ if (unknown.length > 0) refuse(`No such suite: ${unknown.join(', ')}.`)
 if (full && smallest) refuse('--full or --smallest, not both.')
 if (repeat !== undefined && !/^[1-9]\d{0,3}$/.test(repeat)) refuse('--repeat takes a whole number from 1 to 9999.')
 
+// The first one ends the suite and keeps what it has found, where it can; the second ends all.
+const interrupt = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    if (interrupt.signal.aborted) process.exit(130)
+    interrupt.abort()
+    process.exitCode = 130
+  })
+
 for (const name of parsed.positionals.length > 0 ? parsed.positionals : known) {
+  if (interrupt.signal.aborted) break
   try {
     const suite = await loadSuite(name)
-    const options = { full, smallest, ...(repeat !== undefined && { repeat: Number(repeat) }) }
+    const options = { full, smallest, signal: interrupt.signal, ...(repeat !== undefined && { repeat: Number(repeat) }) }
     const samples = await (profile ? withProfile((flags) => runSuite(suite, { ...options, flags })) : runSuite(suite, options))
     console.log(table(suite, samples))
     if (json) console.log(jsonLine(suite, samples))
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
-    process.exitCode = 1
+    process.exitCode ??= 1
   }
 }

@@ -8,6 +8,13 @@ const { name, full, smallest, repeat } = JSON.parse(process.argv[2] ?? '') as {
   readonly repeat?: number
 }
 const suite = await loadSuite(name)
-const samples = await suite.run({ full, smallest, repeat: repeat ?? suite.repeat ?? 3, note: (text) => console.error(`${name}: ${text}`) })
+const interrupt = new AbortController()
+if (suite.interruptible) process.once('SIGINT', () => interrupt.abort())
+// Whoever wanted the figures is gone.
+const orphaned = (): never => process.exit(1)
+process.once('disconnect', orphaned)
+const note = (text: string): void => console.error(`${name}: ${text}`)
+const samples = await suite.run({ full, smallest, repeat: repeat ?? suite.repeat ?? 3, note, signal: interrupt.signal })
+process.off('disconnect', orphaned)
 process.send?.(samples)
 process.disconnect()

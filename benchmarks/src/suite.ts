@@ -8,6 +8,8 @@ export interface SuiteRun {
   readonly repeat: number
   /** Progress, for people. */
   note(text: string): void
+  /** Aborted by the first Ctrl-C, where the suite is `interruptible`. */
+  readonly signal: AbortSignal
 }
 
 /** A figure's name and what it was each time: at least one finite number. */
@@ -22,6 +24,8 @@ export interface Suite {
   readonly figures: Readonly<Record<string, string>>
   /** How many times, where the caller does not say. Default 3. */
   readonly repeat?: number
+  /** When its `signal` is aborted, it ends soon and gives the figures of what it has done. Others are ended as they are. */
+  readonly interruptible?: true
   run(run: SuiteRun): Promise<Samples>
 }
 

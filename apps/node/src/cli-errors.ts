@@ -30,6 +30,11 @@ export const cliErrors = {
     cause: 'The job file cannot be read: a directory, no permission, or more than 1 MiB.',
     remedy: 'Give a readable YAML or JSON file.',
   },
+  'file-not-regular': {
+    exit: 2,
+    cause: 'The job file is no regular file: a pipe, a socket, a terminal or another device.',
+    remedy: 'Give a regular file; or `-`, and the job on standard input.',
+  },
   'file-exists': {
     exit: 2,
     cause: 'The file that would be written exists already.',

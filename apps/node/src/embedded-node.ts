@@ -1,8 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import type { Executor } from '@skrei/executor'
-import { noopExecutor } from '@skrei/executor/noop'
-import { wasmExecutor } from '@skrei/executor-wasm'
 import type { Reference } from '@skrei/job-spec'
 import { checkSignature, type Identity } from '@skrei/protocol'
 import { createScheduler, type Logger, type Scheduler } from '@skrei/scheduler'
@@ -16,6 +13,7 @@ import { memoryNetwork } from '@skrei/transport/memory'
 import { systemClock } from '@skrei/transport/system-clock'
 import { v7 as uuid } from 'uuid'
 import { embeddedCapacity, embeddedLabels } from './capacity.ts'
+import { engines } from './engines.ts'
 import type { Home } from './home.ts'
 
 export interface EmbeddedNodeOptions {
@@ -46,7 +44,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
     const ipfs = parts.own(ipfsStorage({ directory: home.blocks, sync: false }))
     await ipfs.start()
     const transport = parts.own(memoryNetwork({ clock, seed: 'embedded' }).join(identity.nodeId))
-    const executors = engines(runFolder).map(parts.own)
+    const executors = engines(runFolder, Math.min(2, availableParallelism())).map(parts.own)
     // A source that does not answer is told within a minute, not after ten.
     const https = parts.own(httpsSource({ allowPrivateAddresses: options.allowPrivateAddresses, connectTimeout: 5000, silenceTimeout: 10_000, attempts: 2 }))
     const publishers = [ipfs.publisher, localPublisher({ directory: home.published })]
@@ -96,15 +94,9 @@ const disposables = () => {
   }
 }
 
-/** All guests of this process are of one job, so a process may run many of them. */
-const engines = (runFolder: string): readonly (Executor & Partial<AsyncDisposable>)[] => [
-  wasmExecutor({ directory: join(runFolder, 'wasm'), warm: Math.min(2, availableParallelism()), runsPerProcess: 100 }),
-  noopExecutor(),
-]
-
 /** Ends whatever a process that died left running in its run folder. */
 export const reapEngines = async (runFolder: string): Promise<void> => {
-  for (const executor of engines(runFolder)) {
+  for (const executor of engines(runFolder, 0)) {
     for await (const id of executor.leftovers()) await executor.remove(id)
     await executor[Symbol.asyncDispose]?.()
   }

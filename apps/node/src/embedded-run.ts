@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { formatPath, specCid } from '@skrei/job-spec'
-import { type JobView, SubmitError, submitErrors } from '@skrei/scheduler'
+import { specCid } from '@skrei/job-spec'
+import { type JobView, SubmitError } from '@skrei/scheduler'
 import type { Source } from '@skrei/storage'
-import { CliError, exitCodes } from './cli-errors.ts'
+import { CliError } from './cli-errors.ts'
 import { internal } from './commands/fail.ts'
 import { type EmbeddedNode, reapEngines, startEmbeddedNode } from './embedded-node.ts'
 import { fetchResult } from './fetch-result.ts'
@@ -10,6 +10,7 @@ import { type Home, openHome, type RunFolder, takeRunFolder } from './home.ts'
 import { homePath } from './home-path.ts'
 import { openIdentity } from './identity.ts'
 import type { Interrupts } from './interrupts.ts'
+import { refusedSubmission } from './job-check.ts'
 import { jobError } from './job-error.ts'
 import { type CliEvent, jobEvents, type ResultEvent } from './job-events.ts'
 import type { JobFile } from './job-file.ts'
@@ -109,10 +110,6 @@ export const orRefused = async <T>(job: JobFile, submitting: Promise<T>): Promis
     return await submitting
   } catch (error) {
     if (!(error instanceof SubmitError) || error.code === 'not-started') throw error
-    const { code, message, path } = error
-    const exit = code === 'not-enough-nodes' ? exitCodes['no-node'] : exitCodes['bad-input']
-    throw new CliError(exit, [{ code, message, file: job.name, ...job.places(path, 'key'), path: formatPath(path), remedy: submitErrors[code].remedy }], {
-      cause: error,
-    })
+    throw refusedSubmission(job, error)
   }
 }

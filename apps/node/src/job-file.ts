@@ -1,4 +1,5 @@
-import { createReadStream } from 'node:fs'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Problem as JobProblem, type JobSpec, limits, type Places, problems as problemKinds, readJob } from '@skrei/job-spec'
 import { CliError, cliError, exitCodes, type Problem, systemCode } from './cli-errors.ts'
@@ -37,24 +38,49 @@ const withRemedy = ({ code, message, file, line, column, path }: JobProblem): Pr
 const readText = async (file: string, name: string, signal: AbortSignal | undefined): Promise<string> => {
   const chunks: Uint8Array[] = []
   let size = 0
+  let handle: FileHandle | undefined
   try {
-    const input: AsyncIterable<Uint8Array> = file === '-' ? process.stdin : createReadStream(file)
+    if (file !== '-') handle = await openRegular(file, name)
+    const input: AsyncIterable<Uint8Array> = handle?.createReadStream({ autoClose: false }) ?? process.stdin
     const aborted = new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason), { once: true }))
     aborted.catch(() => {})
     const reader = input[Symbol.asyncIterator]()
     for (let next = await Promise.race([reader.next(), aborted]); next.done !== true; next = await Promise.race([reader.next(), aborted])) {
       size += next.value.byteLength
-      if (size > limits.bytes) throw cliError('file-unreadable', `${name} is larger than a job file may be (${limits.bytes} bytes)`, { place: { file: name } })
+      if (size > limits.bytes) throw tooLarge(name)
       chunks.push(next.value)
     }
   } catch (error) {
     const code = systemCode(error)
     if (code === 'ENOENT') throw cliError('file-not-found', `there is no file ${name}`, { cause: error, place: { file: name } })
+    // A socket cannot be opened.
+    if (code === 'ENXIO') throw notRegular(name, 'a socket')
     if (code === 'EISDIR') throw cliError('file-unreadable', `${name} is a directory`, { cause: error, place: { file: name } })
     if (code === undefined) throw error
     throw cliError('file-unreadable', `cannot read ${name}: ${code}`, { cause: error, place: { file: name } })
   } finally {
     if (file === '-') process.stdin.destroy()
+    await handle?.close()
   }
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks))
 }
+
+/** What is no regular file may never end, or never begin: a pipe that nobody writes to would be waited for in `open` already. */
+const openRegular = async (file: string, name: string): Promise<FileHandle> => {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stat = await handle.stat()
+    if (stat.isDirectory()) throw cliError('file-unreadable', `${name} is a directory`, { place: { file: name } })
+    if (!stat.isFile()) throw notRegular(name, stat.isFIFO() ? 'a pipe' : 'a device')
+    if (stat.size > limits.bytes) throw tooLarge(name)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+const tooLarge = (name: string): CliError =>
+  cliError('file-unreadable', `${name} is larger than a job file may be (${limits.bytes} bytes)`, { place: { file: name } })
+
+const notRegular = (name: string, what: string): CliError => cliError('file-not-regular', `${name} is ${what}, no regular file`, { place: { file: name } })

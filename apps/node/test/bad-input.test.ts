@@ -4,8 +4,13 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pipeline, Readable } from 'node:stream'
+import { localSource } from '@skrei/storage/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type JsonResult, type Place, place, probeJob } from './command-line.ts'
+import { startEmbeddedNode } from '../src/embedded-node.ts'
+import { embeddedOffer } from '../src/embedded-offer.ts'
+import { openHome } from '../src/home.ts'
+import { openIdentity } from '../src/identity.ts'
+import { type JsonResult, namesIn, type Place, place, probeJob } from './command-line.ts'
 
 // Everything that people get wrong ends with the right exit code, a code, a place where there is one, and what to do; soon, and without a trace.
 
@@ -103,6 +108,11 @@ const nodes: Readonly<Record<string, Case>> = {
     expected: { exit: 3, code: 'no-node', state: 'failed', message: /0 of 1 node could run this.* of memory in all, 900 TiB asked/ },
   },
   'a Docker engine': { job: `${head}engine: { type: docker, image: busybox }\n`, expected: { exit: 3, code: 'no-node', state: 'failed', message: /docker/ } },
+  'several publishers': { job: `${noop}publisher: [{ type: ipfs }, { type: local }]\n`, expected: { exit: 2, code: 'not-built', at: [3, 1, 'publisher'] } },
+  'verification that is not built': {
+    job: `${noop}verification: { method: deterministic, replicas: 1 }\n`,
+    expected: { exit: 2, code: 'not-built', at: [3, 17, 'verification.method'] },
+  },
   'three replicas on one node': {
     job: `${noop}verification: { method: deterministic, replicas: 3 }\n`,
     expected: { exit: 3, code: 'not-enough-nodes', remedy: /replicas/, at: [3, 40, 'verification.replicas'] },
@@ -193,6 +203,77 @@ describe.concurrent('a job that no node can run', () => {
 })
 describe.concurrent('a job that fails', () => {
   test.for(Object.entries(jobs))('%s', ([, given]) => check(given))
+})
+
+// What `run` refuses before anything runs, `validate` refuses with the same code and exit code. What only this node, or this place, is in the way of is a warning.
+describe.concurrent('validate says what run would', () => {
+  const validated = async (here: Place, { job, prepare }: Case) => {
+    prepare?.(here)
+    here.write('job.yaml', typeof job === 'string' ? job : job())
+    const ended = await here.skrei('validate', 'job.yaml', '--json')
+    const [file] = ended.stdout.split('\n').map((line) => JSON.parse(line || 'null') as Validated | null)
+    here.clean(ended)
+    expect(namesIn(here.home)).toEqual([])
+    return { exit: ended.code, stderr: ended.stderr, problems: file?.problems ?? [], warnings: file?.warnings ?? [] }
+  }
+  interface Validated {
+    readonly problems: readonly { readonly code: string; readonly line?: number; readonly column?: number; readonly path?: string }[]
+    readonly warnings: Validated['problems']
+  }
+  const before = Object.entries({ ...files, ...nodes }).filter(([, { args, expected }]) => args === undefined && expected.state === undefined)
+  const after = Object.entries(nodes).filter(([, { expected }]) => expected.state !== undefined)
+
+  test.for(before)('%s', async ([, given]) => {
+    using here = place()
+    const { exit, problems, warnings } = await validated(here, given)
+    const { code, at } = given.expected
+    const [first] = [...problems, ...warnings]
+    expect(first?.code).toBe(code)
+    expect([first?.line, first?.column, first?.path]).toEqual(at)
+    expect(exit).toBe(problems.length > 0 ? given.expected.exit : 0)
+    // Where a local source is missing, that is this place's and not the file's fault.
+    expect(problems.length > 0).toBe(!code.startsWith('source-'))
+  })
+  test.for(after)('%s', async ([, given]) => {
+    using here = place()
+    const { exit, stderr, problems, warnings } = await validated(here, given)
+    expect({ exit, problems: problems.length, warnings: warnings.length }).toEqual({ exit: 0, problems: 0, warnings: 1 })
+    expect(stderr).toMatch(/^warning job\.yaml:\d+:\d+: [a-z-]+: this node could not run it: /)
+  })
+  test('nothing against a job that would run, and fail', async () => {
+    using here = place()
+    const names = Object.values(jobs).map(({ job }, index) => {
+      here.write(`${index}.yaml`, typeof job === 'string' ? job : job())
+      return `${index}.yaml`
+    })
+    // One of them has this for a module.
+    here.write('job.yaml', noop)
+    expect(await here.skrei('validate', ...names)).toMatchObject({ code: 0, stderr: '' })
+  })
+})
+
+test('what is offered without a node is what a node announces', async () => {
+  using here = place()
+  const home = openHome(here.home)
+  const identity = openIdentity(home)
+  const node = await startEmbeddedNode({
+    home,
+    runFolder: here.jobs,
+    identity,
+    local: localSource({ allow: [here.jobs], base: here.jobs }),
+    allowPrivateAddresses: false,
+    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  })
+  try {
+    const [announced] = node.scheduler.nodes()
+    const { capacity, engines, ...offer } = await embeddedOffer(here.home, ['wasm', 'noop'])
+    expect(announced).toMatchObject(offer)
+    expect(announced?.engines.map(({ name }) => name)).toEqual(engines)
+    // The disk has more or less free space a moment later.
+    expect(announced?.capacity).toMatchObject({ cpu: capacity.cpu, memory: capacity.memory })
+  } finally {
+    await node[Symbol.asyncDispose]()
+  }
 })
 
 test('every problem of a file is told at once, for people too', async () => {

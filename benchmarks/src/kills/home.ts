@@ -1,10 +1,10 @@
 import { join } from 'node:path'
+import { diskNodeFiles } from '../disk-node.ts'
 
 /** What a killed node keeps, and what it tells who looks. */
 export const homeOf = (folder: string) => ({
-  state: join(folder, 'state.sqlite'),
+  ...diskNodeFiles(folder),
   key: join(folder, 'key'),
-  workspace: join(folder, 'workspace'),
   published: join(folder, 'published'),
   wasm: join(folder, 'wasm'),
   /** Ids of accepted jobs, a line each, on disk before the next job is submitted. */

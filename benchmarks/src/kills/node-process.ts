@@ -1,24 +1,23 @@
 // A node that is killed: takes up what its home holds, and keeps jobs coming; with the argument `finish` it submits nothing, waits until
 // everything has ended, and ends itself. Its parent is told when it has made as many transitions as the parent asked for.
 // `node-process.ts <home> <transitions>|finish`
-import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { noopExecutor } from '@skrei/executor/noop'
 import { wasmExecutor } from '@skrei/executor-wasm'
 import type { JobSpec } from '@skrei/job-spec'
-import { checkSignature, createIdentity, identityFrom } from '@skrei/protocol'
-import { createScheduler } from '@skrei/scheduler'
-import { sqliteStateStore } from '@skrei/state-store/sqlite'
-import { inlineSource } from '@skrei/storage/inline'
-import { localPublisher, localWorkspace } from '@skrei/storage/local'
-import { memoryNetwork } from '@skrei/transport/memory'
-import { systemClock } from '@skrei/transport/system-clock'
+import { createIdentity, identityFrom } from '@skrei/protocol'
+import { localPublisher } from '@skrei/storage/local'
+import { clock, diskNode } from '../disk-node.ts'
 import { homeOf } from './home.ts'
 
 const mebibyte = 2 ** 20
 /** Jobs that are under way at once. */
 const underWay = 12
+
+// It stands in a session of its own: nobody else would end it.
+const orphaned = (): never => process.exit(1)
+process.once('disconnect', orphaned)
 
 const [, , folder = '', mode] = process.argv
 const home = homeOf(folder)
@@ -50,26 +49,16 @@ const specs: readonly JobSpec[] = [
   { ...common, name: 'long', engine: { type: 'noop', duration: 400, stdout: 'long\n' } },
 ]
 
-const clock = systemClock()
-const store = sqliteStateStore({ path: home.state })
-const transport = memoryNetwork({ clock, seed: 1 }).join(identity.nodeId)
 const wasm = wasmExecutor({ directory: home.wasm, warm: 1 })
-const scheduler = createScheduler({
-  network: 'kills',
+const node = diskNode({
+  folder,
   identity,
-  check: checkSignature,
-  clock,
-  random: Math.random,
-  jobId: randomUUID,
-  store,
-  transport,
-  workspace: localWorkspace({ directory: home.workspace }),
-  sources: [inlineSource()],
   publishers: [localPublisher({ directory: home.published })],
   compute: { executors: [noopExecutor(), wasm], capacity: { cpu: 4000, memory: 2 ** 30, disk: 2 ** 30 } },
   settings: { lease: 1000, heartbeat: 200, retryAfter: 100 },
   logger: { debug: () => {}, info: () => {}, warn: () => {}, error: (message, fields) => appendLine(home.wrong, `${message} ${JSON.stringify(fields)}`) },
 })
+const { scheduler, store } = node
 
 let transitions = 0
 scheduler.watch(({ type }) => {
@@ -89,10 +78,9 @@ const openJobs = (): number => store.read((reader) => reader.list('job', { open:
 if (mode === 'finish') {
   const end = clock.now() + 120_000
   while (!isQuiet() && clock.now() < end) await pause(50)
-  await scheduler.stop()
+  await node[Symbol.asyncDispose]()
   await wasm[Symbol.asyncDispose]()
-  await transport[Symbol.asyncDispose]()
-  store[Symbol.dispose]()
+  process.off('disconnect', orphaned)
   process.disconnect()
 } else {
   for (let next = 0; ; next++) {

@@ -1,23 +1,12 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { availableParallelism } from 'node:os'
 // @boundaries-ignore what breaks the scheduler on purpose stands with its tests, and is published with no package
-import { runSeed } from '../../../packages/scheduler/test/fault-run.ts'
+import { replayOf } from '../../../packages/scheduler/test/fault-run.ts'
 // @boundaries-ignore as above
-import { isFoundOut, type Mutant, mutants } from '../../../packages/scheduler/test/mutants.ts'
+import { brokenIn } from '../../../packages/scheduler/test/mutant-process.ts'
+// @boundaries-ignore as above
+import { isFoundOut, mutants } from '../../../packages/scheduler/test/mutants.ts'
+import { runSeeds } from '../faults/run-seeds.ts'
 import type { Suite } from '../suite.ts'
-
-const testOf = (name: string): URL => new URL(`../../../packages/scheduler/test/${name}`, import.meta.url)
-
-/** Whether the schedule that is meant for a mutant meets a broken law with it. */
-const isCaught = async (mutant: Mutant): Promise<boolean> => {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--conditions=@skrei/source', '--import', testOf('mutant-loader.ts').href, fileURLToPath(testOf('mutant-run.ts')), mutant.schedule],
-    { env: { ...process.env, SKREI_MUTANT: mutant.name } },
-  )
-  return isFoundOut(mutant, (JSON.parse(stdout) as { readonly broken: string | null }).broken)
-}
 
 const figures = {
   seeds: 'networks, jobs and faults drawn at random, each from its seed',
@@ -31,24 +20,24 @@ export const suite: Suite = {
   about: 'Loss, duplication, reordering, partitions, crashes: whether the laws of PROTOCOL.md hold, and whether their breaking is seen.',
   figures,
   repeat: 1,
-  run: async ({ full, smallest, note }) => {
+  interruptible: true,
+  run: async ({ full, smallest, note, signal }) => {
     const seeds = full ? 10_000 : smallest ? 3 : 200
-    const broken: number[] = []
-    for (let seed = 1; seed <= seeds; seed++) {
-      try {
-        await runSeed(seed)
-      } catch (error) {
-        broken.push(seed)
-        note(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`)
-      }
-      if (seed % 500 === 0) note(`${seed} of ${seeds} seeds, ${broken.length} with a broken law`)
-    }
-    const tried = smallest ? mutants.slice(0, 1) : mutants
+    const workers = availableParallelism()
+    note(`${seeds} seeds on ${workers} threads`)
+    const { done, broken } = await runSeeds({ seeds, workers, note, replay: replayOf, signal })
+    let tried = 0
     let caught = 0
-    for (const mutant of tried) {
-      if (await isCaught(mutant)) caught++
+    for (const mutant of smallest ? mutants.slice(0, 1) : mutants) {
+      const found = await brokenIn(mutant.schedule, mutant.name, { signal }).catch((error: unknown) => {
+        if (!signal.aborted) throw error
+        return null
+      })
+      if (signal.aborted) break
+      tried++
+      if (isFoundOut(mutant, found)) caught++
       else note(`the mutant "${mutant.name}" was not caught`)
     }
-    return { seeds: [seeds], lawsBroken: [broken.length], mutants: [tried.length], mutantsCaught: [caught] }
+    return { seeds: [done], lawsBroken: [broken.length], mutants: [tried], mutantsCaught: [caught] }
   },
 }

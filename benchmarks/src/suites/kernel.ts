@@ -1,16 +1,9 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { noopExecutor } from '@skrei/executor/noop'
 import type { JobSpec } from '@skrei/job-spec'
-import { checkSignature, createIdentity } from '@skrei/protocol'
-import { createScheduler, type Scheduler } from '@skrei/scheduler'
-import type { StateStore } from '@skrei/state-store'
-import { sqliteStateStore } from '@skrei/state-store/sqlite'
-import { inlineSource } from '@skrei/storage/inline'
-import { localWorkspace } from '@skrei/storage/local'
+import type { Scheduler } from '@skrei/scheduler'
 import { type MemoryNetwork, memoryNetwork } from '@skrei/transport/memory'
-import { systemClock } from '@skrei/transport/system-clock'
+import { clock, type DiskNode, diskNode } from '../disk-node.ts'
 import { measure, peakRssMiB } from '../measure.ts'
 import { mean, quantile } from '../spread.ts'
 import { type Suite, samplesOf } from '../suite.ts'
@@ -27,47 +20,15 @@ const job: JobSpec = {
   publisher: [{ type: 'none' }],
 }
 
-const clock = systemClock()
-
-/** A whole node: its own key, its own store on disk with a durable commit for every turn. */
-const startNode = async (
-  network: MemoryNetwork,
-  folder: string,
-): Promise<Scheduler & { readonly commits: () => number; readonly close: () => Promise<void> }> => {
-  await mkdir(folder)
-  const identity = createIdentity()
-  const sqlite = sqliteStateStore({ path: join(folder, 'state.sqlite') })
-  let commits = 0
-  const store: StateStore = {
-    ...sqlite,
-    transact: (work) => {
-      commits++
-      return sqlite.transact(work)
-    },
-  }
-  const transport = network.join(identity.nodeId)
-  const scheduler = createScheduler({
-    network: 'benchmark',
-    identity,
-    check: checkSignature,
-    clock,
-    random: Math.random,
-    jobId: randomUUID,
-    store,
-    transport,
-    workspace: localWorkspace({ directory: join(folder, 'workspace') }),
-    sources: [inlineSource()],
-    publishers: [],
+const startNode = async (network: MemoryNetwork, folder: string): Promise<DiskNode> => {
+  const node = diskNode({
+    folder,
+    network,
     compute: { executors: [noopExecutor()], capacity: { cpu: 16_000, memory: 2 ** 34, disk: 2 ** 34 } },
     settings: { announcementTtl: 3000 },
   })
-  await scheduler.start()
-  const close = async (): Promise<void> => {
-    await scheduler.stop()
-    await transport[Symbol.asyncDispose]()
-    store[Symbol.dispose]()
-  }
-  return { ...scheduler, commits: () => commits, close }
+  await node.scheduler.start()
+  return node
 }
 
 /** Keeps `concurrency` jobs under way until all are done. Returns each job's milliseconds from its submission to its end. */
@@ -92,16 +53,16 @@ const once = (jobs: number) =>
     const network = memoryNetwork({ clock, seed: 1 })
     const nodes = await Promise.all(Array.from({ length: nodeCount }, (_, index) => startNode(network, join(folder, String(index)))))
     try {
-      const [requester] = nodes
+      const requester = nodes[0]?.scheduler
       if (requester === undefined) throw new Error('no node')
-      while (nodes.some((node) => node.nodes().length < nodeCount)) await new Promise((resolve) => setTimeout(resolve, 10))
+      while (nodes.some((node) => node.scheduler.nodes().length < nodeCount)) await new Promise((resolve) => setTimeout(resolve, 10))
       await runJobs(requester, Math.min(200, jobs))
       const commits = (): number => nodes.reduce((sum, node) => sum + node.commits(), 0)
       const before = commits()
       const measured = await measure(() => runJobs(requester, jobs))
       return { ...measured, commits: commits() - before }
     } finally {
-      for (const node of nodes) await node.close()
+      for (const node of nodes) await node[Symbol.asyncDispose]()
     }
   })
 

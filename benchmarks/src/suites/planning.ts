@@ -1,13 +1,6 @@
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { JobSpec } from '@skrei/job-spec'
-import { checkSignature, createIdentity } from '@skrei/protocol'
-import { createScheduler } from '@skrei/scheduler'
-import { sqliteStateStore } from '@skrei/state-store/sqlite'
 import type { Source } from '@skrei/storage'
-import { localWorkspace } from '@skrei/storage/local'
-import { memoryNetwork } from '@skrei/transport/memory'
-import { systemClock } from '@skrei/transport/system-clock'
+import { diskNode } from '../disk-node.ts'
 import { measure, peakRssMiB } from '../measure.ts'
 import { type Suite, samplesOf } from '../suite.ts'
 import { withTemporaryFolder } from '../temporary.ts'
@@ -33,24 +26,8 @@ const job: JobSpec = {
 /** From `submit` until every file has its place in the frozen manifest, on disk. The node knows nobody who could run a shard. */
 const planned = (files: number): Promise<{ readonly wallMs: number }> =>
   withTemporaryFolder(async (folder) => {
-    await mkdir(join(folder, 'workspace'))
-    const clock = systemClock()
-    const identity = createIdentity()
-    const transport = memoryNetwork({ clock, seed: 1 }).join(identity.nodeId)
-    using store = sqliteStateStore({ path: join(folder, 'state.sqlite') })
-    const scheduler = createScheduler({
-      network: 'benchmark',
-      identity,
-      check: checkSignature,
-      clock,
-      random: Math.random,
-      jobId: () => 'job-1',
-      store,
-      transport,
-      workspace: localWorkspace({ directory: join(folder, 'workspace') }),
-      sources: [listed(files)],
-      publishers: [],
-    })
+    await using node = diskNode({ folder, sources: [listed(files)] })
+    const { scheduler } = node
     await scheduler.start()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     using _watching = scheduler.watch((event) => {
@@ -58,14 +35,13 @@ const planned = (files: number): Promise<{ readonly wallMs: number }> =>
       if (event.transition.to === 'running') resolve()
       if (!event.transition.open) reject(new Error(`the job ended ${event.transition.to}`))
     })
-    const { wallMs } = await measure(async () => {
-      await scheduler.submit(job)
+    const { wallMs, value: jobId } = await measure(async () => {
+      const id = await scheduler.submit(job)
       await promise
+      return id
     })
-    const total = scheduler.job('job-1')?.shards?.total
+    const total = scheduler.job(jobId)?.shards?.total
     if (total !== files) throw new Error(`${total} shards were planned of ${files} files`)
-    await scheduler.stop()
-    await transport[Symbol.asyncDispose]()
     return { wallMs }
   })
 

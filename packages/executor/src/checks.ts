@@ -3,6 +3,7 @@ import { lstat, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deviceSchema, refusalSchema, type Task } from '@skrei/job-spec'
 import { type AddCheck, assertStill, taskFor, withBench } from './conformance-bench.ts'
+import { defaultDeadline, inTime } from './in-time.ts'
 import type { Executor } from './index.ts'
 import { lifecycleChecks } from './lifecycle-checks.ts'
 import type { Programs } from './programs.ts'
@@ -14,6 +15,8 @@ export interface ConformanceOptions {
   /** Makes an executor that keeps what it must keep below `home`. Called again with the same home for a restart. Disposed of where it has `Symbol.asyncDispose`. */
   readonly create: (context: { readonly home: string }) => Executor | Promise<Executor>
   readonly programs: Programs
+  /** Milliseconds that a check may take, its cleaning up apart. Default 30,000. */
+  readonly deadline?: number
   readonly capabilities?: {
     /** Records survive a restart of the node: a second executor on the same home knows what the first did. */
     readonly restart?: boolean
@@ -22,7 +25,7 @@ export interface ConformanceOptions {
   }
 }
 
-/** One promise of the contract. `missing` says what it lacks to be checked. `run` rejects where the promise is broken. */
+/** One promise of the contract. `missing` says what it lacks to be checked. `run` rejects where the promise is broken, or not kept within the deadline. */
 export interface Check {
   readonly name: string
   readonly missing?: string
@@ -33,13 +36,20 @@ export interface Check {
 export const executorChecks = (options: ConformanceOptions): readonly Check[] => {
   const { programs, capabilities = {} } = options
   const checks: Check[] = []
-  const check: AddCheck = (name, needs, work) => {
+  const deadline = options.deadline ?? defaultDeadline
+  const check: AddCheck = (name, needs, work, inapplicable) => {
     const lacking = [needs].flat().filter((need) => programs[need] === undefined)
     const first = programs[[needs].flat()[0] ?? 'hello'] ?? programs.hello
     checks.push({
       name,
       ...(lacking.length > 0 && { missing: `no program ${lacking.join(', ')}` }),
-      run: () => withBench(options.create, (bench) => work(bench, first)),
+      ...(inapplicable !== undefined && { missing: inapplicable }),
+      run: () =>
+        inTime(
+          `${name}, with its cleaning up`,
+          2 * deadline,
+          withBench(options.create, (bench) => inTime(name, deadline, work(bench, first))),
+        ),
     })
   }
   answers(check, options)
@@ -76,13 +86,16 @@ const answers = (check: AddCheck, { capabilities }: ConformanceOptions): void =>
     assert.ok(refusal !== undefined)
     assert.deepEqual([refusal.resource, refusal.wanted], ['gpu', wanted])
   })
-  if (capabilities?.network !== true) {
-    check('assess refuses a network that the engine does not give', 'hello', async ({ executor }, hello) => {
+  check(
+    'assess refuses a network that the engine does not give',
+    'hello',
+    async ({ executor }, hello) => {
       for (const mode of ['full', 'http'] as const) {
         assert.ok((await refused(executor, { ...taskFor(hello.engine), network: { mode } })).includes('network-unsupported'))
       }
-    })
-  }
+    },
+    capabilities?.network === true ? 'the engine gives the network: capability network' : undefined,
+  )
   check('assess refuses a field that the engine does not support', 'unsupported', async ({ executor }, unsupported) => {
     const found = await executor.assess(taskFor(unsupported.engine))
     assert.ok(found.some(({ code, detail }) => code === 'task-unsupported' && detail.length > 0))

@@ -176,5 +176,10 @@ export const assertStill = async (path: string): Promise<void> => {
   assert.equal(await content(path), before, 'the program still runs: /outputs/beat changes')
 }
 
-/** `work` gets the first of the programs that the check needs. */
-export type AddCheck = (name: string, needs: keyof Programs | readonly (keyof Programs)[], work: (bench: Bench, program: Program) => Promise<void>) => void
+/** `work` gets the first of the programs that the check needs. `inapplicable` says why the check is skipped whatever programs there are. */
+export type AddCheck = (
+  name: string,
+  needs: keyof Programs | readonly (keyof Programs)[],
+  work: (bench: Bench, program: Program) => Promise<void>,
+  inapplicable?: string,
+) => void

@@ -17,7 +17,7 @@ export const lifecycleChecks = (check: AddCheck, restart: boolean): void => {
   attaching(check)
   stopping(check)
   removing(check)
-  if (restart) restarting(check)
+  restarting((name, needs, work) => check(name, needs, work, restart ? undefined : 'the executor does not promise it: no capability restart'))
 }
 
 const attaching = (check: AddCheck): void => {

@@ -190,6 +190,24 @@ const complaintsOf = async (change: (executor: Executor) => Partial<Executor>): 
   return complaints.flat().join('\n')
 }
 
+test('an executor that hangs fails the check by its name, within the deadline, also where it hangs in cleaning up', async () => {
+  const never = new Promise<never>(() => {})
+  const checksOf = (broken: Partial<Executor>) => executorChecks({ name: 'hangs', create: () => ({ ...toyExecutor(), ...broken }), programs, deadline: 50 })
+  const [first] = checksOf({ inventory: () => never })
+  await expect(first?.run()).rejects.toThrow(`"${first?.name}" has not ended within 50 ms: the driver hangs`)
+  const hello = checksOf({ remove: () => never }).find(({ name }) => name === 'a program runs to its end')
+  await expect(hello?.run()).rejects.toThrow(`"${hello?.name}, with its cleaning up" has not ended within 100 ms`)
+})
+
+test('what is not checked says why', () => {
+  const reasons = executorChecks({ name: 'toy', create: () => toyExecutor(), programs, capabilities: { network: true } }).flatMap(({ name, missing }) =>
+    missing === undefined ? [] : [`${name}: ${missing}`],
+  )
+  expect(reasons).toContain('standard input arrives: no program stdin')
+  expect(reasons).toContain('assess refuses a network that the engine does not give: the engine gives the network: capability network')
+  expect(reasons).toContain('after a restart a tombstone still refuses: the executor does not promise it: no capability restart')
+})
+
 test('the executor that the broken ones are made of breaks no promise', async () => {
   expect(await complaintsOf(() => ({}))).toBe('')
 })

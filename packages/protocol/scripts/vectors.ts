@@ -10,16 +10,31 @@ import {
   encodeAnnouncement,
   encodeHint,
   encodeMessage,
+  encodeSampleHead,
+  encodeSampleRequest,
   executionId,
+  frame,
   identityFrom,
   inclusionProof,
   merkleRoot,
+  sampleProtocol,
   signedBytes,
   signedTypes,
   slotKey,
   slotOf,
 } from '../src/index.ts'
-import { compute, network, requester, sampleAnnouncement, sampleDraft, sampleDrafts, sampleHints, signerOf } from '../test/samples.ts'
+import {
+  compute,
+  network,
+  requester,
+  sampleAnnouncement,
+  sampleDraft,
+  sampleDrafts,
+  sampleHeads,
+  sampleHints,
+  sampleRequests,
+  signerOf,
+} from '../test/samples.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
@@ -171,6 +186,49 @@ const merkle = () => {
   }
 }
 
+/** The query for a part of a node's directory: its body, the frames of its answer, and what of both is refused. */
+const samples = () => {
+  const [request, head] = [sampleRequests[0], sampleHeads[0]]
+  if (request === undefined || head === undefined) throw new Error('no samples')
+  const frames = [encodeSampleHead(head), encodeAnnouncement(sampleAnnouncement, compute.sign)]
+  const own = { version: 1, network, peers: 1, some: [], sees: [] }
+  const asking = { version: 1, network, most: 1, about: [] }
+  const refusedRequests = [
+    { why: 'version 2', code: 'unsupported-version', bytes: hex(encode({ ...asking, version: 2 })) },
+    { why: 'another network', code: 'wrong-network', bytes: hex(encode({ ...asking, network: 'other' })) },
+    { why: 'more announcements than an answer has', code: 'malformed-message', bytes: hex(encode({ ...asking, most: 33 })) },
+    { why: 'more nodes than a request may ask about', code: 'malformed-message', bytes: hex(encode({ ...asking, about: Array(65).fill(compute.nodeId) })) },
+    { why: 'an unknown field', code: 'malformed-message', bytes: hex(encode({ ...asking, more: 1 })) },
+    { why: 'a field missing', code: 'malformed-message', bytes: hex(encode({ version: 1, network, most: 1 })) },
+    { why: 'a byte after the end', code: 'malformed-message', bytes: `${hex(encodeSampleRequest(request))}00` },
+    { why: 'nothing', code: 'malformed-message', bytes: '' },
+  ]
+  const refusedHeads = [
+    { why: 'version 2', code: 'unsupported-version', bytes: hex(encode({ ...own, version: 2 })) },
+    { why: 'another network', code: 'wrong-network', bytes: hex(encode({ ...own, network: 'other' })) },
+    { why: 'more peers named than allowed', code: 'malformed-message', bytes: hex(encode({ ...own, some: Array(9).fill(compute.nodeId) })) },
+    { why: 'a number of peers below 0', code: 'malformed-message', bytes: hex(encode({ ...own, peers: -1 })) },
+  ]
+  const answer = Buffer.concat(frames.map(frame))
+  return {
+    about:
+      '`protocol` is the query; a request is its body. An answer is frames, each with its length before it in four bytes, big-endian: the head, then announcements, `most` of the request at most. In hexadecimal.',
+    protocol: sampleProtocol,
+    network,
+    requests: sampleRequests.map((one) => ({ request: one, bytes: hex(encodeSampleRequest(one)) })),
+    heads: sampleHeads.map((one) => ({ head: one, bytes: hex(encodeSampleHead(one)) })),
+    answers: [{ most: 1, bytes: hex(answer), frames: frames.map(hex) }],
+    refused: {
+      requests: refusedRequests,
+      heads: refusedHeads,
+      answers: [
+        { why: 'cut short', code: 'malformed-message', most: 2, bytes: hex(answer.subarray(0, -1)) },
+        { why: 'a frame longer than an announcement', code: 'message-too-large', most: 2, bytes: `${hex(answer)}00ffffff00` },
+      ],
+    },
+  }
+}
+
 /** Every file of test-vectors, by name. */
 export const vectorFiles = (): Readonly<Record<string, unknown>> => ({
   'node-ids.json': nodeIds(),
@@ -178,6 +236,7 @@ export const vectorFiles = (): Readonly<Record<string, unknown>> => ({
   'refused.json': refused(),
   'execution-ids.json': executionIds(),
   'merkle.json': merkle(),
+  'samples.json': samples(),
 })
 
 if (import.meta.main) {

@@ -43,86 +43,122 @@ export const encodeCanonical = (value: unknown): Uint8Array => {
  */
 export const decodeBounded = (bytes: Uint8Array): unknown => {
   tooLarge(bytes)
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let at = 0
-  let items = 0
-
-  const take = (length: number): number => {
-    const from = at
-    if (length > buffer.length - from) throw malformed('it is cut short')
-    at += length
-    return from
-  }
-  const argument = (minor: number): number => {
-    if (minor < 24) return minor
-    if (minor === 24) return buffer.readUInt8(take(1))
-    if (minor === 25) return buffer.readUInt16BE(take(2))
-    if (minor === 26) return buffer.readUInt32BE(take(4))
-    if (minor !== 27) throw malformed('a length is not definite')
-    const from = take(8)
-    const value = buffer.readUInt32BE(from) * 2 ** 32 + buffer.readUInt32BE(from + 4)
-    if (value > Number.MAX_SAFE_INTEGER) throw malformed('an integer is beyond 2^53 - 1')
-    return value
-  }
-  const text = (length: number): string => {
-    const from = take(length)
-    return buffer.toString('utf8', from, from + length)
-  }
-  const key = (): string => {
-    items += 1
-    const head = buffer.readUInt8(take(1))
-    if (head >> 5 !== 3) throw malformed('a key is not a string')
-    const name = text(argument(head & 31))
-    if (name === '__proto__') throw malformed('a key is __proto__')
-    return name
-  }
-  const special = (minor: number): unknown => {
-    if (minor === 20) return false
-    if (minor === 21) return true
-    if (minor === 22) return null
-    if (minor === 27) return buffer.readDoubleBE(take(8))
-    throw malformed('it has a value that is neither JSON nor bytes')
-  }
-  const item = (depth: number): unknown => {
-    items += 1
-    if (items > maxMessageItems) throw new ProtocolError('message-too-large', `a message has at most ${maxMessageItems} items`)
-    if (depth > maxMessageDepth) throw new ProtocolError('message-too-large', `a message has at most ${maxMessageDepth} levels`)
-    const head = buffer.readUInt8(take(1))
-    const minor = head & 31
-    switch (head >> 5) {
-      case 0:
-        return argument(minor)
-      case 1:
-        return -1 - argument(minor)
-      case 2: {
-        const length = argument(minor)
-        const from = take(length)
-        return new Uint8Array(buffer.subarray(from, from + length))
-      }
-      case 3:
-        return text(argument(minor))
-      case 4: {
-        const length = argument(minor)
-        const list: unknown[] = []
-        for (let index = 0; index < length; index += 1) list.push(item(depth + 1))
-        return list
-      }
-      case 5: {
-        const length = argument(minor)
-        const map: Record<string, unknown> = {}
-        for (let index = 0; index < length; index += 1) map[key()] = item(depth + 1)
-        return map
-      }
-      case 7:
-        return special(minor)
-      default:
-        throw malformed('it has a tag')
-    }
-  }
-
-  const value = item(0)
-  if (at !== buffer.length) throw malformed('something follows it')
+  const reader: Reader = { buffer: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, items: 0 }
+  const value = item(reader, 0)
+  if (reader.at !== reader.buffer.length) throw malformed('something follows it')
   return value
+}
+
+interface Reader {
+  readonly buffer: Buffer
+  at: number
+  items: number
+}
+
+const take = (reader: Reader, length: number): number => {
+  const from = reader.at
+  if (length > reader.buffer.length - from) throw malformed('it is cut short')
+  reader.at = from + length
+  return from
+}
+
+const byte = (reader: Reader): number => {
+  const value = reader.buffer[reader.at]
+  if (value === undefined) throw malformed('it is cut short')
+  reader.at += 1
+  return value
+}
+
+const argument = (reader: Reader, minor: number): number => {
+  if (minor < 24) return minor
+  if (minor === 24) return byte(reader)
+  if (minor === 25) return reader.buffer.readUInt16BE(take(reader, 2))
+  if (minor === 26) return reader.buffer.readUInt32BE(take(reader, 4))
+  if (minor !== 27) throw malformed('a length is not definite')
+  const from = take(reader, 8)
+  const value = reader.buffer.readUInt32BE(from) * 2 ** 32 + reader.buffer.readUInt32BE(from + 4)
+  if (value > Number.MAX_SAFE_INTEGER) throw malformed('an integer is beyond 2^53 - 1')
+  return value
+}
+
+// Most texts of a message were in the last one: its keys, the network, the two nodes. To find one again is cheaper than to make it, above all as the key of a map.
+const longestKnown = 64
+const knownTexts = 1024
+const keys: (string | undefined)[] = new Array(knownTexts).fill(undefined)
+const values: (string | undefined)[] = new Array(knownTexts).fill(undefined)
+
+const isText = (text: string, buffer: Buffer, from: number, length: number): boolean => {
+  if (text.length !== length) return false
+  for (let index = 0; index < length; index++) if (text.charCodeAt(index) !== buffer[from + index]) return false
+  return true
+}
+
+const text = (reader: Reader, length: number, known: (string | undefined)[]): string => {
+  const { buffer } = reader
+  const from = take(reader, length)
+  if (length === 0 || length > longestKnown) return buffer.toString('utf8', from, from + length)
+  const [first = 0, middle = 0, last = 0] = [buffer[from], buffer[from + (length >> 1)], buffer[from + length - 1]]
+  const place = (length * 31 + first * 7 + middle * 13 + last * 61) % knownTexts
+  const before = known[place]
+  if (before !== undefined && isText(before, buffer, from, length)) return before
+  const made = buffer.toString('utf8', from, from + length)
+  // Only plain ASCII has as many characters as bytes, each the same number.
+  if (isText(made, buffer, from, length)) known[place] = made
+  return made
+}
+
+const key = (reader: Reader): string => {
+  reader.items += 1
+  const head = byte(reader)
+  if (head >> 5 !== 3) throw malformed('a key is not a string')
+  const name = text(reader, argument(reader, head & 31), keys)
+  if (name === '__proto__') throw malformed('a key is __proto__')
+  return name
+}
+
+const special = (reader: Reader, minor: number): unknown => {
+  if (minor === 20) return false
+  if (minor === 21) return true
+  if (minor === 22) return null
+  if (minor === 27) return reader.buffer.readDoubleBE(take(reader, 8))
+  throw malformed('it has a value that is neither JSON nor bytes')
+}
+
+const item = (reader: Reader, depth: number): unknown => {
+  reader.items += 1
+  if (reader.items > maxMessageItems) throw new ProtocolError('message-too-large', `a message has at most ${maxMessageItems} items`)
+  if (depth > maxMessageDepth) throw new ProtocolError('message-too-large', `a message has at most ${maxMessageDepth} levels`)
+  const head = byte(reader)
+  const minor = head & 31
+  switch (head >> 5) {
+    case 0:
+      return argument(reader, minor)
+    case 1:
+      return -1 - argument(reader, minor)
+    case 2: {
+      const length = argument(reader, minor)
+      const from = take(reader, length)
+      return new Uint8Array(reader.buffer.subarray(from, from + length))
+    }
+    case 3:
+      return text(reader, argument(reader, minor), values)
+    case 4: {
+      const length = argument(reader, minor)
+      const list: unknown[] = []
+      for (let index = 0; index < length; index += 1) list.push(item(reader, depth + 1))
+      return list
+    }
+    case 5: {
+      const length = argument(reader, minor)
+      const map: Record<string, unknown> = {}
+      for (let index = 0; index < length; index += 1) map[key(reader)] = item(reader, depth + 1)
+      return map
+    }
+    case 7:
+      return special(reader, minor)
+    default:
+      throw malformed('it has a tag')
+  }
 }
 
 /** Throws `malformed-message` unless the bytes are the canonical form of the value, as it stands after validation. */

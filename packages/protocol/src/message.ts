@@ -80,6 +80,7 @@ export const bodies = {
   /**
    * compute -> requester, without verification: the outcome. With it, commit, open and reveal take its place. `digest`: of the result (the
    * verifier's `resultTree`); absent where there are no outputs to publish. `failure` absent = success. `facts`: what the engine says of itself.
+   * `logs`: as in `stopped`, of a failure that nobody accepts, whose outputs are not published.
    */
   finished: z.strictObject({
     execution: id,
@@ -88,6 +89,7 @@ export const bodies = {
     failure: failureSchema.exactOptional(),
     usage: usageSchema,
     facts: z.record(z.string().max(64), z.string().max(1024)).refine((facts) => Object.keys(facts).length <= 64, 'expected at most 64 facts'),
+    logs: referenceSchema.exactOptional(),
   }),
   /** compute -> requester: a hash that fixes the result and does not show it (the verifier's `commitment`). */
   commit: z.strictObject({ execution: id, round, commitment: digest }),
@@ -135,8 +137,8 @@ export const bodies = {
   'publish-failed': z.strictObject({ execution: id, epoch: count, failure: failureSchema }),
   /** requester -> compute: end it. A tombstone even where there is no such execution. The first reason stands: a stop is never written a second time with another. */
   stop: z.strictObject({ execution: id, reason: z.enum(['cancel', 'lost', 'superseded']) }),
-  /** compute -> requester: it has ended, in this phase. */
-  stopped: z.strictObject({ execution: id, phase: z.string().max(64) }),
+  /** compute -> requester: it has ended, in this phase. `logs`: a directory with what it wrote until then, the files `stdout` and `stderr`, each where there is any. */
+  stopped: z.strictObject({ execution: id, phase: z.string().max(64), logs: referenceSchema.exactOptional() }),
   /** requester -> compute: what was published has been fetched and matched; outputs may go. */
   settle: z.strictObject({ execution: id }),
 } as const

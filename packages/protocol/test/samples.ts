@@ -1,4 +1,4 @@
-import type { Announcement, AnyDraft, Body, Draft, Hint, MessageType } from '../src/index.ts'
+import type { Announcement, AnyDraft, Body, Draft, Hint, MessageType, SampleHead, SampleRequest } from '../src/index.ts'
 import { bodies, executionId, identityFrom } from '../src/index.ts'
 
 export const network = 'vectors'
@@ -56,7 +56,7 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
   awarded: { execution },
   refused: { execution, code: 'expired' },
   release: { askId, execution },
-  finished: { execution, digest: hex('11'), exit: 7, failure, usage, facts: { engine: 'wasm 1', module: 'sha256' } },
+  finished: { execution, digest: hex('11'), exit: 7, failure, usage, facts: { engine: 'wasm 1', module: 'sha256' }, logs: { type: 'ipfs', cid: manifest } },
   commit: { execution, round: 1, commitment: hex('22') },
   receipt: { execution, round: 1, commitment: hex('22') },
   open: {
@@ -85,7 +85,7 @@ export const sampleBodies: { readonly [T in MessageType]: Body<T> } = {
   superseded: { execution, epoch: 2 },
   'publish-failed': { execution, epoch: 2, failure },
   stop: { execution, reason: 'cancel' },
-  stopped: { execution, phase: 'running' },
+  stopped: { execution, phase: 'running', logs: { type: 'ipfs', cid: manifest } },
   settle: { execution },
 }
 
@@ -106,6 +106,16 @@ export const sampleDrafts: readonly AnyDraft[] = messageTypes.map((type) => samp
 export const sampleHints: readonly Hint[] = [
   { type: 'alive', network, incarnation: computeIncarnation, counter: 41, executions: [{ id: execution, phase: 'running', fraction: 0.25 }] },
   { type: 'lease', network, incarnation: requesterIncarnation, counter: 41, lease: 30_000, stop: [execution] },
+]
+
+export const sampleRequests: readonly SampleRequest[] = [
+  { network, most: 32, engine: 'wasm', about: [requester.nodeId, compute.nodeId] },
+  { network, most: 0, about: [] },
+]
+
+export const sampleHeads: readonly SampleHead[] = [
+  { network, peers: 12, some: [requester.nodeId], sees: [compute.nodeId] },
+  { network, peers: 0, some: [], sees: [] },
 ]
 
 export const sampleAnnouncement: Announcement = {

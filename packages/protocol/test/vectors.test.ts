@@ -8,12 +8,18 @@ import {
   decodeAnnouncement,
   decodeHint,
   decodeMessage,
+  decodeSampleHead,
+  decodeSampleRequest,
   encodeMessage,
+  encodeSampleHead,
+  encodeSampleRequest,
   executionId,
   identityFrom,
   merkleRoot,
   nodeIdOf,
   publicKeyOf,
+  sampleFrames,
+  sampleProtocol,
   signedBytes,
   signedTypes,
   slotKey,
@@ -84,6 +90,33 @@ test('what the vectors say is to be refused is refused, with their code', () => 
     expect(() => decodeMessage(bytes(vector.bytes), { network, self, from, check: checkSignature }), vector.why).toThrow(
       expect.objectContaining({ name: 'ProtocolError', code: vector.code }),
     )
+})
+
+test('the query for a sample has the bytes and the frames of the vectors, and what they say is to be refused is refused', async () => {
+  const { protocol, network, requests, heads, answers, refused } = read('samples.json')
+  expect(protocol).toBe(sampleProtocol)
+  for (const vector of requests) {
+    expect(hex(encodeSampleRequest(vector.request))).toBe(vector.bytes)
+    expect(decodeSampleRequest(bytes(vector.bytes), { network })).toEqual(vector.request)
+  }
+  for (const vector of heads) {
+    expect(hex(encodeSampleHead(vector.head))).toBe(vector.bytes)
+    expect(decodeSampleHead(bytes(vector.bytes), { network })).toEqual(vector.head)
+  }
+  // However the transport cuts it.
+  const framesOf = async (answer: Uint8Array, most: number, size: number) => {
+    async function* chunks() {
+      for (let at = 0; at < answer.length; at += size) yield answer.subarray(at, at + size)
+    }
+    const frames: string[] = []
+    for await (const frame of sampleFrames(chunks(), { most })) frames.push(hex(frame))
+    return frames
+  }
+  for (const vector of answers) for (const size of [1, 7, 100_000]) expect(await framesOf(bytes(vector.bytes), vector.most, size)).toEqual(vector.frames)
+  const refuses = (code: string) => expect.objectContaining({ name: 'ProtocolError', code })
+  for (const vector of refused.requests) expect(() => decodeSampleRequest(bytes(vector.bytes), { network }), vector.why).toThrow(refuses(vector.code))
+  for (const vector of refused.heads) expect(() => decodeSampleHead(bytes(vector.bytes), { network }), vector.why).toThrow(refuses(vector.code))
+  for (const vector of refused.answers) await expect(framesOf(bytes(vector.bytes), vector.most, 10), vector.why).rejects.toThrow(refuses(vector.code))
 })
 
 test('execution ids are those of the vectors', () => {

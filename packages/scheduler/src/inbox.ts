@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type AnyMessage, decodeMessage, executionId, ProtocolError } from '@skrei/protocol'
 import type { Reader, StateStore } from '@skrei/state-store'
 import type { Rejection } from '@skrei/transport'
+import type { AskLimit } from './compute/ask-limit.ts'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
 import { slotIn } from './kernel/slots.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
@@ -20,6 +21,7 @@ export interface InboxWorld {
   readonly settings: Settings
   /** Whether this node takes asks. */
   readonly computes: boolean
+  readonly asks: AskLimit
   readonly logger: Logger
 }
 
@@ -78,7 +80,7 @@ export const createInbox = (world: InboxWorld): Inbox => {
 }
 
 /** Of what is said. Not of the envelope: a peer whose store was lost or set back says the same again as a newer incarnation. */
-const digestOf = ({ body }: AnyMessage): string => createHash('sha256').update(JSON.stringify(body)).digest('base64url').slice(0, 22)
+const digestOf = ({ body }: AnyMessage): string => hash('sha256', JSON.stringify(body), 'base64url').slice(0, 22)
 
 type Addressed = Pick<KernelEvent, 'kind' | 'id' | 'event'>
 
@@ -87,6 +89,9 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
   switch (type) {
     case 'ask': {
       const id = executionId({ network: world.network, requester: from, compute: world.self, askId: message.body.askId, index: message.body.shard.index })
+      // One that is repeated is none more. This node does not limit itself.
+      if (from !== world.self && !world.asks.take(from) && reader.get('compute', id) === undefined)
+        return { kind: 'compute', id, event: { type: 'too-many-asks', from, askId: message.body.askId, retryAfter: world.asks.retryAfter(message.body.askId) } }
       return { kind: 'compute', id, event: { type: 'ask', context: computeContext(world.settings, id, from, message.body) } }
     }
     case 'bid':

@@ -42,6 +42,8 @@ const phases: Readonly<Record<string, Phase>> = {
   running: 'running',
   halting: 'running',
   stopping: 'running',
+  reporting: 'finished',
+  logging: 'finished',
   finished: 'finished',
   'finished-unpublished': 'finished',
   publishing: 'publishing',
@@ -58,7 +60,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
   const { clock, settings, kernel } = world
   const heard = new Map<string, number>()
   const missing = new Map<string, Set<string>>()
-  const newest = new Map<string, readonly [incarnation: number, counter: number]>()
+  const newest = new Map<string, { readonly incarnation: string; readonly counter: number }>()
   const leaseUntil = new Map<string, number>()
   const sentAt = new Map<string, Map<number, number>>()
   const fractions = new Map<string, number>()
@@ -164,11 +166,11 @@ export const createLeases = (world: LeasesWorld): Leases => {
 
   // The requester's side.
 
-  /** The newest of a node, by its incarnation and counter; a heartbeat that was overtaken says nothing. */
+  /** Of the incarnation that is heard (`peers` hears no other), a heartbeat that was overtaken says nothing. */
   const isNewest = (from: string, { incarnation, counter: beats }: Extract<Hint, { type: 'alive' }>): boolean => {
     const last = newest.get(from)
-    if (last && (incarnation.counter < last[0] || (incarnation.counter === last[0] && beats <= last[1]))) return false
-    newest.set(from, [incarnation.counter, beats])
+    if (last?.incarnation === incarnation.id && beats <= last.counter) return false
+    newest.set(from, { incarnation: incarnation.id, counter: beats })
     return true
   }
 

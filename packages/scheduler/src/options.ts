@@ -100,6 +100,8 @@ export interface ShardResult {
   readonly facts?: Readonly<Record<string, string>>
   readonly verdict?: { readonly assurance: Assurance; readonly bound: number }
   readonly failure?: Failure
+  /** Of a shard without a result: where, as its node said, that lies which its last execution wrote until it was stopped. Under `shards/<index>/logs/` as far as it could be fetched. */
+  readonly logs?: Reference
   readonly executions: readonly { readonly id: string; readonly node: string; readonly outcome: string; readonly failure?: Failure }[]
 }
 
@@ -157,7 +159,7 @@ export type HistoryItem = {
       readonly more?: number
     }
   | {
-      /** The event broke the node's own machine: nothing of it was kept. */
+      /** The event broke the node's own machine, and nothing of it was kept; or a ranker failed (event `fault`, actor `ranker <name>`), and counted as 0. */
       readonly fault: string
       readonly more?: number
     }

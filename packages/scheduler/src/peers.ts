@@ -22,6 +22,8 @@ export interface Peers {
   message(from: string, seen: Incarnation): Row | undefined
   /** Whether a hint is heard. Hints are not kept and sent again: an old one that comes late shows that two nodes live with one key. */
   hint(from: string, seen: Incarnation): boolean
+  /** When this run of the node last heard from it; undefined where that is not remembered. */
+  heardAt(from: string): number | undefined
 }
 
 interface Known {
@@ -30,6 +32,9 @@ interface Known {
   readonly since: number
   /** Until when an older one is held to be alive beside it. */
   readonly twiceUntil: number
+  heardAt: number
+  /** Until when the store is known to have this one: it is not asked again. */
+  readonly durableUntil?: number
 }
 
 const mostPeers = 10_000
@@ -48,12 +53,16 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
   const stored = (from: string): Row | undefined => store.read((reader) => reader.get('peer', from))
   const incarnationOf = (row: Row | undefined): Incarnation | undefined => row?.data as unknown as Incarnation | undefined
 
+  const fresh = (newest: Incarnation): Known => ({ newest, since: clock.now(), twiceUntil: Number.NEGATIVE_INFINITY, heardAt: clock.now() })
+
   /** What is known of a peer, this included. */
   const look = (from: string, seen: Incarnation): Known => {
     const known = peers.get(from)
     const newest = known?.newest ?? incarnationOf(stored(from))
-    if (newest === undefined || admit(newest, seen) === 'new') return remember(from, { newest: seen, since: clock.now(), twiceUntil: Number.NEGATIVE_INFINITY })
-    return known ?? remember(from, { newest, since: clock.now(), twiceUntil: Number.NEGATIVE_INFINITY })
+    if (newest === undefined || admit(newest, seen) === 'new') return remember(from, fresh(seen))
+    if (known === undefined) return remember(from, fresh(newest))
+    known.heardAt = clock.now()
+    return known
   }
 
   /** Two live with this key: said once while it lasts. */
@@ -79,9 +88,12 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
           `another node speaks as ${from}: it started as number ${known.newest.counter}, this one as ${seen.counter}`,
         )
       }
+      if (admission === 'same' && (known.durableUntil ?? Number.NEGATIVE_INFINITY) > clock.now()) return undefined
       const row = stored(from)
-      if (admit(incarnationOf(row), seen) !== 'new') return undefined
-      return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: seen as unknown as Data }
+      const isNew = admit(incarnationOf(row), seen) === 'new'
+      if (!isNew && admission === 'same') remember(from, { ...known, durableUntil: clock.now() + lease })
+      if (!isNew) return undefined
+      return { kind: 'peer', id: from, state: 'known', open: true, version: (row?.version ?? 0) + 1, data: { ...seen, at: clock.now() } as unknown as Data }
     },
     hint: (from, seen) => {
       const known = look(from, seen)
@@ -89,5 +101,6 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
       if (admission === 'duplicate-identity' || (admission === 'stale' && clock.now() > known.since + lease / 4)) twice(from, known, seen)
       return admission === 'same'
     },
+    heardAt: (from) => peers.get(from)?.heardAt,
   }
 }

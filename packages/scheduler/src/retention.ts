@@ -1,5 +1,6 @@
 import type { StateStore, Transaction } from '@skrei/state-store'
 import type { Clock } from '@skrei/transport'
+import { createPeerForgetter } from './forget-peers.ts'
 import { type Ended, endedBefore, shortestKeep } from './kernel/ended.ts'
 import { forgetRefusals } from './kernel/record.ts'
 import type { Settings } from './settings.ts'
@@ -8,6 +9,8 @@ export interface RetentionWorld {
   readonly store: StateStore
   readonly clock: Clock
   readonly settings: Pick<Settings, 'keepJobs' | 'keepExecutions'>
+  /** When a peer was last heard from, as far as this run knows. */
+  readonly heardAt: (peer: string) => number | undefined
   readonly report: (error: unknown) => void
 }
 
@@ -27,15 +30,18 @@ const later = 600_000
  * Removes what is over and was kept long enough, a bounded number of rows at a time. It needs no memory of its own: the row that says that an object ended goes last,
  * with the last of what belonged to it, so that a sweep that was cut off goes on where it was.
  */
-export const createRetention = ({ store, clock, settings, report }: RetentionWorld): Retention => {
+export const createRetention = ({ store, clock, settings, heardAt, report }: RetentionWorld): Retention => {
+  const keepExecutions = Math.max(shortestKeep, settings.keepExecutions)
+  const peers = createPeerForgetter({ keep: keepExecutions, heardAt })
   let alarm: Disposable | undefined
 
   const sweep = (): void => {
     let more = false
     try {
       const now = clock.now()
-      const before = { job: now - Math.max(shortestKeep, settings.keepJobs), compute: now - Math.max(shortestKeep, settings.keepExecutions) }
+      const before = { job: now - Math.max(shortestKeep, settings.keepJobs), compute: now - keepExecutions }
       more = store.transact((transaction) => forgetEnded(transaction, before, rowsPerSweep))
+      more = store.transact((transaction) => peers.sweep(transaction, now, rowsPerSweep)) || more
     } catch (error) {
       report(error)
     }

@@ -1,13 +1,15 @@
-import { canonicalBytes, failures as failureTable, taskSchema } from '@skrei/job-spec'
-import { type AnyDraft, encodeMessage, type Incarnation, maxMessageBytes } from '@skrei/protocol'
+import { failures as failureTable } from '@skrei/job-spec'
+import { type AnyDraft, encodeMessage, type Incarnation } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
+import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
+import { createRankerFaults } from './directory/ranker-faults.ts'
 import { defaultRankers } from './directory/rankers.ts'
 import { createSampler } from './directory/sampler.ts'
 import { serveSamples } from './directory/serve-samples.ts'
@@ -25,20 +27,18 @@ import type { ShardContext } from './machines/shard.ts'
 import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
+import { requireSendable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createSpecs, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
 import { steadyClock } from './steady-clock.ts'
 import { SubmitError } from './submit-error.ts'
 import { undeliverable } from './undeliverable.ts'
-
-/** Of an ask, besides the task: its files, terms and envelope. */
-const roomForTheRest = 65_536
 
 const objectKinds = ['job', 'shard', 'execution', 'compute']
 
@@ -129,6 +129,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         directory,
         fittings,
         rankers: options.rankers ?? defaultRankers,
+        rankerFailed: (job, ranker, why) => rankerFailed(job, ranker, why),
         failures,
         random,
         now: () => clock.now(),
@@ -157,6 +158,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
+  const rankerFailed = createRankerFaults({ submit: kernel.submit, logger, report })
   const peers = createPeers({ store, clock, lease: settings.lease, logger })
 
   const leases = createLeases({
@@ -177,8 +179,18 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
   })
 
-  const inbox = createInbox({ network, self, check: options.check, store, peers, settings, computes: compute !== undefined, logger })
-  const retention = createRetention({ store, clock, settings, report })
+  const inbox = createInbox({
+    network,
+    self,
+    check: options.check,
+    store,
+    peers,
+    settings,
+    computes: compute !== undefined,
+    asks: createAskLimit({ clock, settings }),
+    logger,
+  })
+  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, report })
   const announcer = createAnnouncer({
     network,
     identity,
@@ -243,20 +255,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
-  /** The ask of such a job must fit into a message: found out now, not when the first shard is opened. */
-  const requireSendable = ({ task }: KnownJob): void => {
-    const problem = taskSchema.safeParse(task).error?.issues[0]
-    if (problem)
-      throw new SubmitError(
-        'job-invalid',
-        `${problem.path.join('.')}: ${problem.message}`,
-        problem.path.filter((part) => typeof part !== 'symbol'),
-      )
-    const bytes = canonicalBytes(task).length
-    if (bytes > maxMessageBytes - roomForTheRest)
-      throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
-  }
-
   const onTransition = (transition: Transition): void => {
     noticed(transition)
     if (listeners.size > 0) tell(describe(transition))
@@ -312,7 +310,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     })
     subscriptions.push(
       kernel.onTransition(onTransition),
-      kernel.onTurn(() => outbox?.wake()),
+      kernel.onTurn((effects) => outbox?.accept(effects)),
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
@@ -328,7 +326,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer.start()
     retention.start()
     kernel.start()
-    outbox.wake()
+    outbox.resume()
     serveQueue()
   }
 
@@ -340,6 +338,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     leases[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
+    kernel.flush()
     outbox = undefined
   }
 
@@ -387,7 +386,16 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
-      const world = { transport, clock, directory, sources, rankers: options.rankers ?? defaultRankers, failures: failures.recent, random: options.random }
+      const world = {
+        transport,
+        clock,
+        directory,
+        sources,
+        rankers: options.rankers ?? defaultRankers,
+        failures: failures.recent,
+        random: options.random,
+        logger,
+      }
       return await dryRun(known, { ...world, within: settings.assess }, { signal: ending })
     },
     cancel: async (jobId) => {

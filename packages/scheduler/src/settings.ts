@@ -42,6 +42,9 @@ export interface Settings {
   readonly reservedShare: number
   /** How many bids of one requester may come to nothing before it has to wait for more; an award makes up for `maxAsks` of them. */
   readonly lapses: number
+  /** How many asks of one requester are looked into at once, and how many a second after that; others are declined as `busy`, and leave nothing. */
+  readonly asksAtOnce: number
+  readonly asksPerSecond: number
   /** How long an ask may wait here, whatever its requester says. */
   readonly longestQueue: number
   /** How often asks may be served before the one whose turn it is, taking of what it lacks; then nobody may until it is served. */
@@ -85,6 +88,8 @@ export const defaultSettings: Settings = Object.freeze({
   reservations: 256,
   reservedShare: 0.5,
   lapses: 32,
+  asksAtOnce: 10_000,
+  asksPerSecond: 1000,
   longestQueue: 3600 * second,
   bypasses: 16,
   announcementTtl: 90 * second,

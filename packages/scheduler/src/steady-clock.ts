@@ -21,7 +21,7 @@ export const steadyClock = (clock: Clock, tolerance: number): SteadyClock => {
   let seen = start
   const from = (origin: () => number): Clock => {
     const now = (): number => Math.floor(origin() + clock.elapsed())
-    return { now, elapsed: () => clock.elapsed(), at: (time, run) => clock.at(clock.now() + time - now(), run) }
+    return { now, elapsed: () => clock.elapsed(), at: (time, run) => clock.at(clock.now() + time - now(), run), soon: (run) => clock.soon(run) }
   }
   return {
     ...from(() => base),

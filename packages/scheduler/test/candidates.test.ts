@@ -27,6 +27,7 @@ const setup = (holders: readonly string[], settled = true) => {
     directory,
     fittings: createFittings({ directory, random }),
     rankers: defaultRankers,
+    rankerFailed: () => {},
     failures: createNodeFailures({ clock }),
     random,
     settledIn: () => settled,

@@ -4,14 +4,16 @@ import { createSimulation, type SimulatedNode, type Simulation } from '../src/si
 import { quiet, watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
 
-const [mine, twin] = ['node-0001', 'node-0002']
+const [other, twin] = ['node-0001', 'node-0002']
 
-/** Node 2 is to be a clone of node 1: what it says comes from node 1, and what is for node 1 reaches one of the two, in turns. */
-const withTwin = async (): Promise<Simulation & { readonly alerts: string[] }> => {
+/** Node 2 is to be a clone of this one: what it says comes from that, and what is for that reaches one of the two, in turns. */
+const withTwin = async (mine: string): Promise<Simulation & { readonly alerts: string[] }> => {
   let turn = 0
   const alerts: string[] = []
   const real = (from: string): string => (from === twin ? mine : from)
-  const route = (to: string, self: string): string => (to === mine && self !== mine && self !== twin && world.node(2).up && turn++ % 2 === 1 ? twin : to)
+  const isUp = (id: string): boolean => world.nodes.find((node) => node.id === id)?.up === true
+  const route = (to: string, self: string): string =>
+    to === mine && self !== mine && self !== twin && isUp(twin) && (!isUp(mine) || turn++ % 2 === 1) ? twin : to
   const between = (transport: Transport, id: string): Transport => ({
     ...transport,
     self: real(id),
@@ -32,8 +34,8 @@ const withTwin = async (): Promise<Simulation & { readonly alerts: string[] }> =
   return Object.assign(world, { alerts })
 }
 
-const clone = async (world: Simulation): Promise<void> => {
-  const image = world.node(1).store.snapshot()
+const clone = async (world: Simulation, of: number): Promise<void> => {
+  const image = world.node(of).store.snapshot()
   world.node(2).crash()
   await world.node(2).restart(image)
 }
@@ -42,27 +44,70 @@ const clone = async (world: Simulation): Promise<void> => {
 const doubles = (requester: SimulatedNode, jobId: string): readonly unknown[] =>
   (requester.scheduler.result(jobId)?.shards ?? []).filter(({ executions }) => executions.filter(({ outcome }) => outcome === 'completed').length > 1)
 
-test.each([200, 1200, 2500])('a store cloned onto a second live node after %i ms: peers find it out, both are told, nothing is recorded twice', async (at) => {
-  const world = await withTwin()
+// A quarter of a lease, which it takes to find out, before the executions end: there is something left to say.
+test.each([200, 1200, 2000])('a store cloned onto a second live node after %i ms: peers find it out, both are told, nothing is recorded twice', async (at) => {
+  const world = await withTwin(other)
   const invariants = watchInvariants(world)
   const requester = world.node(0)
   const jobId = await requester.scheduler.submit(
     noopJob({ sharding: { count: 6 }, engine: { type: 'noop', duration: 3000, files: { '/out/a': 'x' } }, retry: { attempts: 20 } }),
   )
   await world.clock.advance(at)
-  await clone(world)
+  await clone(world, 1)
   await world.clock.advance(60_000)
   // The requester has seen two that live, and both of them have heard of each other.
   expect(world.alerts.filter((alert) => alert.startsWith('node-0000: two nodes live with one key'))).not.toEqual([])
   expect(world.alerts.filter((alert) => alert.startsWith('node-0001: a peer refused a message'))).not.toEqual([])
   expect(world.errors.filter((error) => error.includes('another node lives with the key of this one'))).toHaveLength(world.errors.length)
-  expect(new Set(world.errors.map((error) => error.slice(0, 9)))).toEqual(new Set([mine, twin]))
+  expect(new Set(world.errors.map((error) => error.slice(0, 9)))).toEqual(new Set([other, twin]))
   expect(await world.finish(requester, jobId)).toBe('completed')
   expect(doubles(requester, jobId)).toEqual([])
   await world.clock.advance(7_200_000)
   invariants.checkAll()
   expect(quiet(world)).toEqual([])
 })
+
+test.each([200, 1200, 2500])(
+  'a requester whose home was copied after %i ms and runs twice: the older is refused, and nothing is recorded twice',
+  async (at) => {
+    const world = await withTwin('node-0000')
+    const invariants = watchInvariants(world)
+    // Of two requesters with one id, neither knows what the other grants and accepts: invariants 6 and 11 are about one.
+    world.onEvent = () => {}
+    world.onHappened = () => {}
+    const [requester, copy] = [world.node(0), world.node(2)]
+    const job = noopJob({
+      sharding: { count: 8 },
+      resources: { cpu: 1000 },
+      engine: { type: 'noop', duration: 8000, files: { '/out/a': 'x' } },
+      retry: { attempts: 100 },
+    })
+    const jobId = await requester.scheduler.submit(job)
+    await world.clock.advance(at)
+    await clone(world, 0)
+    await world.clock.advance(5000)
+    const more = await requester.scheduler.submit(noopJob({ sharding: { count: 4 } }))
+    await world.clock.advance(4000)
+    // A node that computes sees that two live, and tells the older, whose work is in vain.
+    expect(world.alerts.filter((alert) => alert.includes(': two nodes live with one key'))).not.toEqual([])
+    expect(world.alerts.filter((alert) => alert.startsWith('node-0000: a peer refused a message'))).not.toEqual([])
+    const refused = requester.scheduler.history(more, { limit: 1000 }).flatMap((item) => ('undeliverable' in item ? [item.undeliverable] : []))
+    expect(refused.length).toBeGreaterThan(0)
+    expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['duplicate-identity']))
+    expect(requester.scheduler.job(more)?.shards?.completed).toBe(0)
+    expect(doubles(requester, jobId)).toEqual([])
+    // Its operator stops it: the copy has the job, and goes on with it alone.
+    requester.crash()
+    expect(await world.finish(copy, jobId)).toBe('completed')
+    expect(doubles(copy, jobId)).toEqual([])
+    const later = await copy.scheduler.submit(noopJob({ sharding: { count: 4 } }))
+    expect(await world.finish(copy, later)).toBe('completed')
+    await world.clock.advance(7_200_000)
+    invariants.checkAll()
+    expect(quiet(world)).toEqual([])
+    await world.stop()
+  },
+)
 
 test.each(['rolled back', 'lost'] as const)(
   'a compute node whose store is %s: it is heard again at once, its executions are lost and run again, nothing stays',

@@ -95,6 +95,7 @@ export const drawJob = (random: () => number): JobSpec =>
       // Every second longer than a lease, up to five of them.
       duration: Math.floor(random() < 0.5 ? 100 + random() * 2500 : 3000 + random() * 12_000),
       files: { '/out/a': 'x' },
+      stdout: 'said',
       ...(random() < 0.1 && { exit: 2 }),
     },
     resources: { cpu: [300, 700, 2000][Math.floor(random() * 3)] ?? 300, gpu: { count: [0, 0, 1, 2][Math.floor(random() * 4)] ?? 0 } },

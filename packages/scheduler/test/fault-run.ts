@@ -34,6 +34,9 @@ export const checkQuiet = async (world: Simulation, invariants: Invariants, requ
   mustBeEmpty(world.errors, 'a node reported: ')
 }
 
+/** What runs one seed again, from the root of the repository. */
+export const replayOf = (seed: number): string => `SKREI_SEEDS=1 SKREI_SEED=${seed} pnpm test packages/scheduler/test/faults.test.ts`
+
 /** For each execution that was asked for, resends and repeated answers included: about eight where nothing is lost. */
 const mostMessages = { calm: 10, faulty: 60 }
 

@@ -1,5 +1,5 @@
 import { describe, test } from 'vitest'
-import { runSeed } from './fault-run.ts'
+import { replayOf, runSeed } from './fault-run.ts'
 
 const seeds = Number(process.env['SKREI_SEEDS'] ?? 20)
 const first = Number(process.env['SKREI_SEED'] ?? 1)
@@ -9,8 +9,7 @@ describe('whatever the network and the nodes do, the laws hold and every job com
     try {
       await runSeed(seed)
     } catch (error) {
-      const again = `SKREI_SEEDS=1 SKREI_SEED=${seed} vitest run --dir packages/scheduler faults`
-      throw new Error(`${(error as Error).message}\nagain: ${again}`, { cause: error })
+      throw new Error(`${(error as Error).message}\nagain: ${replayOf(seed)}`, { cause: error })
     }
   })
 })

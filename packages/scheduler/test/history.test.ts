@@ -228,7 +228,16 @@ test('a party that repeats itself fills no history: so much is recorded, the res
   expect(refused[0]).toMatchObject({ event: 'verdict', actor: 'evil', refused: 'not-accepted' })
   expect(refused.slice(0, -1).some((item) => 'more' in item)).toBe(false)
   expect(refused.at(-1)).toMatchObject({ more: 30 })
-  expect(history.flatMap((item) => ('to' in item ? [item.to] : []))).toEqual(['assessing', 'reserved', 'staging', 'running', 'stopping', 'cleaning', 'done'])
+  expect(history.flatMap((item) => ('to' in item ? [item.to] : []))).toEqual([
+    'assessing',
+    'reserved',
+    'staging',
+    'running',
+    'stopping',
+    'logging',
+    'cleaning',
+    'done',
+  ])
   expect(world.errors).toEqual([])
   // It had its answer each time, and always the same.
   expect(evil.got.filter(({ type }) => type === 'awarded')).toHaveLength(101)

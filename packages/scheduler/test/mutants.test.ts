@@ -1,20 +1,7 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { brokenIn } from './mutant-process.ts'
 import { mutants, mutate } from './mutants.ts'
-
-const loader = new URL('./mutant-loader.ts', import.meta.url)
-const program = new URL('./mutant-run.ts', import.meta.url)
-
-/** Plays a schedule in a process of its own, with a mutant or with none. */
-const brokenIn = async (schedule: string, mutant: string): Promise<string | null> => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@skrei/source', '--import', loader.href, fileURLToPath(program), schedule], {
-    env: { ...process.env, SKREI_MUTANT: mutant },
-  })
-  return (JSON.parse(stdout) as { broken: string | null }).broken
-}
 
 describe('a scheduler that is broken on purpose is found out', () => {
   test.each([...new Set(mutants.map(({ schedule }) => schedule))])('without a mutant the schedule %s breaks no law', async (schedule) => {

@@ -87,9 +87,9 @@ export const mutants: readonly Mutant[] = [
       { file: 'kernel/turn.ts', find: "return news === 'new'", replace: "return news === 'new' || news === 'equivocation'" },
       {
         file: 'machines/execution.ts',
-        find: "        stopped: { target: 'lost', actions: selfStopped },\n        finished: { actions: 'note' },\n",
+        find: "        stopped: { target: 'lost', actions: [selfStopped, log] },\n        finished: { actions: 'note' },\n",
         replace:
-          "        stopped: { target: 'lost', actions: selfStopped },\n        finished: { target: 'accepted', reenter: true, actions: { type: 'keep', params: ({ event }) => event } },\n",
+          "        stopped: { target: 'lost', actions: [selfStopped, log] },\n        finished: { target: 'accepted', reenter: true, actions: { type: 'keep', params: ({ event }) => event } },\n",
       },
     ],
     schedule: 'two outcomes',

@@ -39,6 +39,16 @@ test('a plan says who would run it, where the first shards go, and changes nothi
   await world.stop()
 })
 
+test('a plan ranks the nodes that hold the inputs first, as the job does, and asks them in any case', async () => {
+  const world = await createSimulation({ nodes: 4, requesterOnly: true })
+  for (const holder of ['node-0003', 'node-0001', 'node-0002']) {
+    world.interference.holders = [holder, 'nobody-knows-it']
+    const plan = await planOf(world, { inputs: [{ path: '/in', source: { type: 'inline', text: '2' } }], sharding: { glob: '**', batchSize: 1 } })
+    expect([plan.nodes.length, plan.nodes[0]?.node, plan.first[0]?.node]).toEqual([3, holder, holder])
+  }
+  await world.stop()
+})
+
 test('a plan says who would let it wait, and who never can, with numbers', async () => {
   const world = await createSimulation({ nodes: 2, capacity: { cpu: 2000 } })
   const running = await world.node(0).scheduler.submit(

@@ -52,7 +52,7 @@ export const mismatched = async (world: Simulation, requester: SimulatedNode, jo
   for (const { id, data } of requester.store.read((reader) => reader.list('shard', { parent: jobId, state: 'completed', limit: 1000 }))) {
     const { result, reference } = data as unknown as { readonly result?: { digest?: string; exit?: number }; readonly reference?: { type: string; cid?: string } }
     if (reference === undefined || reference.type === 'none') continue
-    const files = new Map([['result', { ...world.blobs.get(reference.cid ?? '') }]])
+    const files = new Map([['result', { ...world.contentOf(reference.cid ?? '') }]])
     const tree = await resultTree(memoryWorkspace(files).entries('result'), result?.exit ?? 0)
     if (tree.digest !== result?.digest) wrong.push(`the result of ${id} is ${result?.digest}, published is ${tree.digest}`)
   }

@@ -64,6 +64,54 @@ test('a ranker that gives what is no share cannot outweigh the others', () => {
   expect(rank([announcement('a'), announcement('b')], facts(), [odd, good]).map(({ node }) => node)).toEqual(['b', 'a'])
 })
 
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('no idea')
+    },
+    'it threw: Error: no idea',
+  ],
+  [
+    'throws what has no text',
+    () => {
+      throw Object.create(null)
+    },
+    'it threw: something without a text',
+  ],
+  ['gives NaN', () => Number.NaN, 'it gave NaN with the weight 100'],
+  ['gives infinity', () => Number.POSITIVE_INFINITY, 'it gave Infinity with the weight 100'],
+  ['gives no number', () => '1' as unknown as number, 'it gave 1 with the weight 100'],
+] as const)('a ranker that %s counts as 0 for that node, and that is told', (_how, fails, why) => {
+  const told: string[] = []
+  const odd: Ranker = { name: 'odd', weight: 100, score: ({ node }) => (node === 'a' ? fails() : 0) }
+  const good: Ranker = { name: 'good', weight: 1, score: ({ node }) => (node === 'b' ? 1 : 0) }
+  const nodes = [announcement('a'), announcement('b')]
+  expect(rank(nodes, facts(), [odd, good], (...said) => told.push(said.join(': '))).map(({ node }) => node)).toEqual(['b', 'a'])
+  expect(told).toEqual([`odd: ${why}`])
+})
+
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('no idea')
+    },
+    'it threw: Error: no idea',
+  ],
+  ['gives NaN', () => Number.NaN, 'it gave NaN with the weight 1'],
+  ['gives infinity', () => Number.POSITIVE_INFINITY, 'it gave Infinity with the weight 1'],
+] as const)('a job whose ranker %s goes on, and its history says so once', async (_how, score, fault) => {
+  const world = await createSimulation({ nodes: 4, rankers: [{ name: 'odd', weight: 1, score }] })
+  const requester = world.node(0)
+  const jobId = await requester.scheduler.submit(noopJob({ sharding: { count: 5 } }))
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  const faults = requester.scheduler.history(jobId, { limit: 1000 }).filter((item) => 'fault' in item)
+  expect(faults).toMatchObject([{ kind: 'job', event: 'fault', actor: 'ranker odd', fault }])
+  expect(world.errors).toEqual([])
+  await world.stop()
+})
+
 test('failures of nodes fade, and only so many are remembered', async () => {
   const clock = virtualClock()
   const failures = createNodeFailures({ clock })

@@ -2,8 +2,11 @@ import { cidOf } from '@skrei/job-spec'
 import { type AnyMessage, decodeMessage, encodeMessage, executionId } from '@skrei/protocol'
 import type { Row } from '@skrei/state-store'
 import { memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
+import { virtualClock } from '@skrei/transport/memory'
 import { expect, test } from 'vitest'
+import { createPeerForgetter } from '../src/forget-peers.ts'
 import { endedRow, longestResend, shortestKeep } from '../src/kernel/ended.ts'
+import { createPeers } from '../src/peers.ts'
 import { forgetEnded } from '../src/retention.ts'
 import { createSimulation, type SimulatedNode } from '../src/simulation/index.ts'
 import { noopJob } from './noop-job.ts'
@@ -246,4 +249,90 @@ test('no message is sent later than what receivers remember allows, however long
   await world.clock.advance(hour)
   expect(requester.store.read((reader) => reader.pending(0, 10))).toEqual([])
   expect(rows(node)).toEqual(nothing)
+})
+
+/** Nodes that a node remembers, this one's own included where it asks itself. */
+const peersOf = (node: SimulatedNode): readonly string[] => node.store.read((reader) => reader.list('peer', { limit: 1000 })).map(({ id }) => id)
+
+test('a peer is forgotten once nothing was heard from it for as long as executions are kept, and heard again as a new one', async () => {
+  const world = await createSimulation({ nodes: 3, requesterOnly: true, settings: quiet })
+  const [requester, one, other] = [world.node(0), world.node(1), world.node(2)]
+  const run = async (): Promise<void> => {
+    await world.finish(requester, await requester.scheduler.submit(noopJob({ sharding: { count: 8 }, resources: { cpu: 1000 } })))
+  }
+  await run()
+  expect(peersOf(requester)).toEqual([one.id, other.id])
+  other.crash()
+  // What was heard last counts, also across a restart of who heard it; not what was heard first.
+  for (let hours = 0; hours < 36; hours += 6) {
+    await world.clock.advance(6 * hour)
+    await run()
+    if (hours === 12) {
+      requester.crash()
+      await requester.restart()
+    }
+  }
+  expect(peersOf(requester)).toEqual([one.id])
+  expect(peersOf(one)).toEqual([requester.id])
+  await other.restart()
+  await world.clock.advance(hour)
+  await run()
+  expect(peersOf(requester)).toEqual([one.id, other.id])
+  expect(world.errors).toEqual([])
+  await world.stop()
+})
+
+test('a peer that has a part in an execution is not forgotten, however long it is silent', () => {
+  using store = memoryStateStore()
+  const peer = (id: string): Row => ({ kind: 'peer', id, state: 'known', open: true, version: 1, data: { counter: 1, id: '0'.repeat(16), at: 0 } })
+  const row = (kind: string, id: string, open: boolean, parent: string, data: Row['data']): Row => ({ kind, id, state: 's', open, parent, version: 1, data })
+  const left = (): readonly string[] => store.read((reader) => reader.list('peer', { limit: 100 })).map(({ id }) => id)
+  store.transact((transaction) => {
+    for (const id of ['asks', 'asked', 'idle', 'runs', 'young']) transaction.put(peer(id))
+    transaction.put(row('compute', 'c1', true, 'asks', null))
+    transaction.put(row('compute', 'c2', false, 'asked', null))
+    transaction.put(row('execution', 'e1', true, 'job/0', { node: 'runs' }))
+    transaction.put(row('execution', 'e2', false, 'job/0', { node: 'idle' }))
+  })
+  const forgetter = createPeerForgetter({ keep: day, heardAt: (id) => (id === 'young' ? hour : undefined) })
+  const sweep = (at: number): boolean => store.transact((transaction) => forgetter.sweep(transaction, at, 2))
+  expect([sweep(day), sweep(day), sweep(day)]).toEqual([true, true, false])
+  expect(left()).toEqual(['asks', 'runs', 'young'])
+  store.transact((transaction) => {
+    transaction.put(row('compute', 'c1', false, 'asks', null))
+    transaction.put(row('execution', 'e1', false, 'job/0', { node: 'runs' }))
+  })
+  expect([sweep(2 * day), sweep(2 * day)]).toEqual([true, false])
+  expect(left()).toEqual([])
+})
+
+test('two nodes with one key are told apart although their peer had forgotten them', async () => {
+  const clock = virtualClock({ start: 0 })
+  using store = memoryStateStore()
+  const warned: unknown[] = []
+  const logger = { debug: () => {}, info: () => {}, error: () => {}, warn: (message: string) => void warned.push(message) }
+  const peers = createPeers({ store, clock, lease: 3000, logger })
+  const forgetter = createPeerForgetter({ keep: day, heardAt: peers.heardAt })
+  const [older, newer] = [
+    { counter: 5, id: 'a'.repeat(16) },
+    { counter: 9, id: 'b'.repeat(16) },
+  ]
+  const hears = (seen: typeof older): void => {
+    const row = peers.message('p', seen)
+    if (row) store.transact((transaction) => transaction.put(row))
+  }
+  hears(newer)
+  await clock.advance(2 * day)
+  store.transact((transaction) => forgetter.sweep(transaction, clock.now(), 100))
+  expect(store.read((reader) => reader.get('peer', 'p'))).toBeUndefined()
+  // The one that was set back speaks first: it is heard, until the other does.
+  const again = createPeers({ store, clock, lease: 3000, logger })
+  const speak = (seen: typeof older): boolean => again.hint('p', seen)
+  expect(speak(older)).toBe(true)
+  expect(speak(newer)).toBe(true)
+  await clock.advance(3000)
+  expect(speak(older)).toBe(false)
+  expect(() => again.message('p', older)).toThrow(expect.objectContaining({ code: 'duplicate-identity' }))
+  expect(() => again.message('p', { ...newer, id: 'c'.repeat(16) })).toThrow(expect.objectContaining({ code: 'duplicate-identity' }))
+  expect(warned).toHaveLength(1)
 })

@@ -164,5 +164,6 @@ test('an award that the node refuses as a message is a refused award, and the sh
       undeliverable: expect.objectContaining({ message: 'award', code: 'unsupported-version' }),
     }),
   )
+  await world.clock.advance(200)
   expect(requester.store.read((reader) => reader.pending(0, 10))).toEqual([])
 })

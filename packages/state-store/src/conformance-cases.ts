@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { defaultDeadline, inTime } from './in-time.ts'
 import type { Data, Effect, Row, StateStore, Transaction } from './index.ts'
 
 /** How a case gets its stores. */
@@ -7,9 +8,11 @@ export interface ConformanceStores {
   open(): StateStore
   /** Ends this one, as a stop and a new start of the node would, and opens what it kept. Drivers that keep nothing leave it out. */
   reopen?(store: StateStore): StateStore
+  /** Milliseconds that a case may take. Default 30,000. */
+  readonly deadline?: number
 }
 
-/** One promise of the contract. `run` throws when the driver breaks it. */
+/** One promise of the contract. `run` throws when the driver breaks it, or has not done with it within the deadline. */
 export interface ConformanceCase {
   readonly name: string
   /** What the driver must offer for it; without it the case is skipped, visibly. */
@@ -100,7 +103,7 @@ const refused: readonly (readonly [string, unknown])[] = [
   ['a circle', circle],
 ]
 
-export const stateStoreCases: readonly ConformanceCase[] = [
+const cases: readonly ConformanceCase[] = [
   {
     name: 'gives back a row as it was put, and replaces it whole',
     run({ open }) {
@@ -668,3 +671,8 @@ export const stateStoreCases: readonly ConformanceCase[] = [
     },
   },
 ]
+
+export const stateStoreCases: readonly ConformanceCase[] = cases.map(({ run, ...rest }) => ({
+  ...rest,
+  run: (stores) => inTime(rest.name, stores.deadline ?? defaultDeadline, () => run(stores)),
+}))

@@ -1,5 +1,6 @@
 import { describe, test } from 'vitest'
 import { type ConformanceStores, stateStoreCases } from './conformance-cases.ts'
+import { defaultDeadline } from './in-time.ts'
 
 export { type ConformanceCase, type ConformanceStores, stateStoreCases } from './conformance-cases.ts'
 
@@ -18,7 +19,7 @@ export const stateStoreConformance = ({ name, ...stores }: StateStoreConformance
   describe(`state store conformance: ${name}`, () => {
     for (const { name: promise, needs, run } of stateStoreCases) {
       if (needs && !stores[needs]) test.skip(`${promise} (the driver offers no ${needs})`, () => {})
-      else test(promise, () => run(stores))
+      else test(promise, () => run(stores), (stores.deadline ?? defaultDeadline) + 5000)
     }
   })
 }

@@ -136,3 +136,13 @@ test('the wrapper that breaks drivers breaks nothing by itself', () => {
   const stores = breaking(() => ({}))
   for (const { run } of stateStoreCases) run(stores)
 })
+
+test('a driver that hangs fails the case by its name, within the deadline', () => {
+  const hangs = breaking(() => ({
+    get: () => {
+      for (;;);
+    },
+  }))
+  const [first] = stateStoreCases
+  expect(() => first?.run({ ...hangs, deadline: 50 })).toThrow(`"${first?.name}" has not ended within 50 ms: the driver hangs`)
+})

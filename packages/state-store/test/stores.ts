@@ -13,7 +13,7 @@ export const temporaryDirectory = (): string => {
   return directory
 }
 
-export const memoryStores: Required<ConformanceStores> = {
+export const memoryStores: Required<Pick<ConformanceStores, 'open' | 'reopen'>> = {
   open: () => memoryStateStore(),
   reopen: (store) => {
     store[Symbol.dispose]()
@@ -21,7 +21,7 @@ export const memoryStores: Required<ConformanceStores> = {
   },
 }
 
-export const sqliteStores = (directory: string): Required<ConformanceStores> => {
+export const sqliteStores = (directory: string): Required<Pick<ConformanceStores, 'open' | 'reopen'>> => {
   const paths = new WeakMap<object, string>()
   let count = 0
   const openAt = (path: string) => {

@@ -205,6 +205,9 @@ test('no operation handles more entries than maxEntries', async () => {
         () => 'done',
         (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
       )
+    const composing = storage.publisher.compose(`told-${maxEntries}`, entries(), {})
+    if (maxEntries < 3) await expect(composing).rejects.toThrow(`a composition of more than ${maxEntries} entries (option maxEntries)`)
+    else await composing
     return [
       await code(collect(storage.source.list({ type: 'ipfs', cid }))),
       await code(fetched(storage, cid, tools.fresh())),

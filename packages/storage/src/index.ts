@@ -69,7 +69,7 @@ export interface Workspace {
   place(id: string, area: 'inputs' | 'files', path: string): Promise<string>
   /** Where a file that was placed lies. */
   locate(id: string, area: 'inputs' | 'files', path: string): string
-  /** An empty `publish` directory, to fetch something published into; `entries` then tells what came. */
+  /** An empty `publish` directory, to fetch something published into; `entries` then tells what came, and `tail`, once sealed, its `stdout` and `stderr`. */
   receive(id: string): Promise<string>
   /** Writes at an offset: the same bytes again change nothing. An error: an unknown id, a hole before `offset`, new bytes after `seal`. */
   append(id: string, name: StreamName, offset: number, bytes: Uint8Array): Promise<void>

@@ -536,3 +536,33 @@ test('every case of every suite has a broken driver that it catches', () => {
   const proven = [...brokenSources, ...brokenPublishers, ...brokenWorkspaces].map(([name]) => name)
   expect([...sourceCases, ...publisherCases, ...workspaceCases].map(({ name }) => name).filter((name) => !proven.includes(name))).toEqual([])
 })
+
+test('a driver that hangs fails the case by its name, within the deadline', async () => {
+  const root = await scratch()
+  const never = new Promise<never>(() => {})
+  const create = async () => ({
+    workspace: { ...localWorkspace({ directory: root }), open: () => never },
+    reopen: () => localWorkspace({ directory: root }),
+    [Symbol.asyncDispose]: () => never,
+  })
+  const [first] = workspaceCases
+  try {
+    await expect(first?.run({ name: 'hangs', create, deadline: 50 })).rejects.toThrow(`"${first?.name}" has not ended within 50 ms: the driver hangs`)
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+})
+
+test('what a source is not checked for says why', async () => {
+  const root = await scratch()
+  const create = async () => ({
+    source: localSource({ allow: [root], base: root }),
+    putFile: async () => ({ type: 'local', path: 'missing' }) as const,
+    [Symbol.asyncDispose]: async () => {},
+  })
+  const reasons: string[] = []
+  for (const name of ['a source of many files lists each once', 'what cannot be had fails with its code'])
+    await sourceCases.find((one) => one.name.startsWith(name))?.run({ name: 'bare', create }, (why) => void reasons.push(why))
+  await rm(root, { recursive: true })
+  expect(reasons).toEqual(['a source of this type is always one file: no putFiles', 'no source that must fail was named: option failing'])
+})

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { defaultDeadline, inTime } from './in-time.ts'
 import type { Transport } from './index.ts'
 
 /** Two nodes that can reach each other, both started, without handlers. Disposing ends what `create` began. */
@@ -21,12 +22,14 @@ export interface ConformanceCapabilities {
   readonly topics?: boolean
   /** `create` gives a `crash`. */
   readonly crash?: boolean
+  /** Milliseconds that a case may take. Default 30,000. */
+  readonly deadline?: number
 }
 
-/** One promise of the contract. `run` rejects when the driver breaks it; it may also never settle. */
+/** One promise of the contract. `run` rejects when the driver breaks it, or has not done with it within the deadline. */
 export interface ConformanceCase {
   readonly name: string
-  readonly needs?: keyof ConformanceCapabilities
+  readonly needs?: Exclude<keyof ConformanceCapabilities, 'deadline'>
   run(nodes: ConformanceNodes, capabilities: ConformanceCapabilities): Promise<void>
 }
 
@@ -68,7 +71,7 @@ const until = async (heard: () => boolean, say: () => void | Promise<void>): Pro
   }
 }
 
-export const transportCases: readonly ConformanceCase[] = [
+const cases: readonly ConformanceCase[] = [
   {
     name: 'delivers the messages of one send together, in order, as they are, and says who sent them',
     async run({ a, b }) {
@@ -467,3 +470,8 @@ export const transportCases: readonly ConformanceCase[] = [
     },
   },
 ]
+
+export const transportCases: readonly ConformanceCase[] = cases.map(({ run, ...rest }) => ({
+  ...rest,
+  run: (nodes, capabilities) => inTime(rest.name, capabilities.deadline ?? defaultDeadline, run(nodes, capabilities)),
+}))

@@ -1,5 +1,6 @@
 import { describe, test } from 'vitest'
 import { type ConformanceCapabilities, type ConformanceNodes, transportCases } from './conformance-cases.ts'
+import { defaultDeadline, inTime } from './in-time.ts'
 
 export { type ConformanceCapabilities, type ConformanceCase, type ConformanceNodes, transportCases } from './conformance-cases.ts'
 
@@ -24,10 +25,16 @@ export const transportConformance = ({ name, create, capabilities = {} }: Transp
         test.skip(`${promise} (the driver offers no ${needs})`, () => {})
         continue
       }
-      test(promise, async () => {
-        await using nodes = await create()
-        await run(nodes, capabilities)
-      })
+      const deadline = capabilities.deadline ?? defaultDeadline
+      const keepsPromise = async (): Promise<void> => {
+        const nodes = await inTime(`${promise}: create`, deadline, create())
+        try {
+          await run(nodes, capabilities)
+        } finally {
+          await inTime(`${promise}: dispose`, deadline, Promise.resolve(nodes[Symbol.asyncDispose]()))
+        }
+      }
+      test(promise, keepsPromise, 3 * deadline + 5000)
     }
   })
 }

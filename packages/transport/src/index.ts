@@ -14,6 +14,11 @@ export interface Clock {
   elapsed(): number
   /** Runs `run` once, when `time - now()` has passed, or a moment later: setting the time of day meanwhile moves nothing. Disposing before then forgets it. */
   at(time: number, run: () => void): Disposable
+  /**
+   * Runs `run` once, when everything that has arrived by now had its turn, without a wait: what comes in one pass of the event loop can share what one `run` does. In the order of
+   * the calls. No time passes for it, so that on a virtual clock it runs although nobody moves the clock.
+   */
+  soon(run: () => void): void
 }
 
 /** How a transport sees a peer: for people and metrics, never for decisions about executions. `roundTrip` in milliseconds. */

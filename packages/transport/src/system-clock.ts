@@ -33,5 +33,6 @@ export const systemClock = (options: SystemClockOptions = {}): Clock => {
       wait()
       return { [Symbol.dispose]: () => clearTimeout(timer) }
     },
+    soon: (run) => void setImmediate(run),
   }
 }

@@ -156,6 +156,27 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
       now = Math.max(now, time)
     })
 
+  /** What `soon` was asked to run while nobody moves the clock, in order. */
+  let standing: Entry[] = []
+
+  /** One at a time, as events are. Once somebody moves the clock, the rest are events like others. */
+  const stand = (): void => {
+    if (moving) standing = []
+    const entry = standing.shift()
+    const run = entry?.run
+    if (standing.length > 0) macrotask(stand)
+    if (entry === undefined || run === undefined) return
+    queue.forget(entry)
+    run()
+  }
+
+  const soon = (run: () => void): void => {
+    order += 1
+    const entry: Entry = { time: now, order, run }
+    queue.add(entry)
+    if (!moving && standing.push(entry) === 1) macrotask(stand)
+  }
+
   const start = now
   const at = (time: number, run: () => void): Disposable => {
     if (Number.isNaN(time)) throw new RangeError('virtualClock: a time must be a number')
@@ -170,6 +191,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
     now: () => now,
     elapsed: () => now - start,
     at,
+    soon,
     view: ({ rate = 1, offset = 0 } = {}) => {
       if (!(rate > 0 && rate < Infinity)) throw new RangeError(`virtualClock: a rate must be more than 0, not ${rate}`)
       const from = now
@@ -181,6 +203,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
         elapsed,
         // A thousandth more than enough: fractions of a time this large are rounded.
         at: (time, run) => at(now + (time - set - elapsed()) / rate + (Number.isInteger(time) && rate === 1 && Number.isInteger(now) ? 0 : 1e-3), run),
+        soon,
         jump: (ms) => {
           set += ms
         },

@@ -3,7 +3,7 @@ import { type ConformanceNodes, transportCases } from '../src/conformance.ts'
 import type { Rejection, Transport } from '../src/index.ts'
 import { capabilities, memoryNodes } from './nodes.ts'
 
-// A conformance suite is worth what it catches: each of these drivers breaks one promise, and some case must fail on it (or never end).
+// A conformance suite is worth what it catches: each of these drivers breaks one promise, and some case must fail on it (or never end, which its deadline makes a failure).
 
 type Break = (transport: Transport) => Partial<Transport>
 
@@ -119,21 +119,11 @@ const broken: Readonly<Record<string, Break>> = {
 }
 
 const passes = async (create: () => Promise<ConformanceNodes>, run: (typeof transportCases)[number]['run']): Promise<boolean> => {
-  const nodes = await create()
-  const patience = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => patience.resolve(false), 3000)
-  try {
-    return await Promise.race([
-      run(nodes, capabilities).then(
-        () => true,
-        () => false,
-      ),
-      patience.promise,
-    ])
-  } finally {
-    clearTimeout(timer)
-    await nodes[Symbol.asyncDispose]()
-  }
+  await using nodes = await create()
+  return await run(nodes, { ...capabilities, deadline: 3000 }).then(
+    () => true,
+    () => false,
+  )
 }
 
 test.concurrent.each(Object.entries(broken))('the suite fails on a driver where %s', async (_, change) => {
@@ -150,4 +140,11 @@ test('the wrapper that breaks drivers breaks nothing by itself', async () => {
         run,
       ),
     ]).toEqual([name, true])
+})
+
+test('a driver that hangs fails each case that waits for it, by its name, within the deadline', async () => {
+  const hangs = breaking(() => ({ send: () => new Promise(() => {}) }))
+  await using nodes = await hangs()
+  const [first] = transportCases
+  await expect(first?.run(nodes, { deadline: 50 })).rejects.toThrow(`"${first?.name}" has not ended within 50 ms: the driver hangs`)
 })

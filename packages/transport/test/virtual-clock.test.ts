@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { virtualClock } from '../src/memory.ts'
+import { drainMicrotasks, virtualClock } from '../src/memory.ts'
 import { systemClock } from '../src/system-clock.ts'
 
 test('events run by time, and at the same time in the order they were scheduled', async () => {
@@ -105,6 +105,41 @@ test('the system clock runs at or after the time, once, and not when disposed', 
   await new Promise<void>((resolve) => clock.at(-1, resolve))
   expect(seen).toEqual([])
   far[Symbol.dispose]()
+})
+
+test.each([
+  ['virtual', virtualClock()],
+  ['system', systemClock()],
+] as const)('soon is after what has arrived, in order and without a wait, although nobody moves the %s clock', async (_name, clock) => {
+  const seen: string[] = []
+  await new Promise<void>((resolve) => {
+    clock.soon(() => {
+      seen.push('first')
+      void Promise.resolve().then(() => seen.push('its promise'))
+      clock.soon(() => seen.push('third'))
+      clock.soon(resolve)
+    })
+    clock.soon(() => seen.push('second'))
+    void Promise.resolve().then(() => seen.push('before'))
+  })
+  expect(seen).toEqual(['before', 'first', 'its promise', 'second', 'third'])
+})
+
+test('on a clock that is moved, soon is an event of the same time, after those that are due', async () => {
+  const clock = virtualClock()
+  const view = clock.view({ rate: 1.1 })
+  const seen: string[] = []
+  const note = (name: string) => () => void seen.push(`${name}@${clock.now()}`)
+  clock.at(5, () => view.soon(note('soon')))
+  clock.at(5, note('due'))
+  clock.at(6, note('later'))
+  clock.soon(note('at once'))
+  expect(clock.waiting).toBe(4)
+  await clock.runUntilIdle()
+  expect([seen, clock.waiting]).toEqual([['at once@0', 'due@5', 'soon@5', 'later@6'], 0])
+  clock.soon(note('still'))
+  await drainMicrotasks()
+  expect([seen.at(-1), clock.waiting]).toEqual(['still@6', 0])
 })
 
 test('a view of the clock runs at its own rate and jumps alone; what waits on it waits for time that passes', async () => {

@@ -43,9 +43,9 @@ const writeLog = (error: unknown): string | undefined => {
 }
 
 /** `job.yaml:3:9: unknown-engine: …`, and below it what to do. */
-export const problemText = ({ code, message, file, line, column, remedy }: Problem): string => {
+export const problemText = ({ code, message, file, line, column, remedy }: Problem, level: 'error' | 'warning' = 'error'): string => {
   const stream = process.stderr
   const place = file === undefined ? '' : `${oneLine(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `
-  const head = `${styleText('red', 'error', { stream })} ${place}${styleText('bold', code, { stream })}: ${oneLine(message)}`
+  const head = `${styleText(level === 'error' ? 'red' : 'yellow', level, { stream })} ${place}${styleText('bold', code, { stream })}: ${oneLine(message)}`
   return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${remedy}`, { stream })}`
 }

@@ -14,6 +14,7 @@ import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
+import { publishLogs } from './logs.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
 
@@ -56,7 +57,7 @@ export interface ComputeRole {
   saved(transition: Transition): boolean
   /** Some of those changes were undone. */
   undone(): void
-  readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'unpublish' | 'clean', Performer>>
+  readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
 }
 
 /** Of how many shards the first files are remembered, should they be assessed again. */
@@ -193,6 +194,11 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         if (reference === undefined) throw new Error(`no driver for the publisher ${publisher}`)
         return { type: 'published', reference }
       },
+      'publish-logs': async (entry, { signal }) => {
+        const { publisher } = entry.data as { readonly publisher: string }
+        const logs = await publishLogs(entry.id, world.publishers.get(publisher), workspace, { signal })
+        return { type: 'logged', ...(logs && { logs }) }
+      },
       unpublish: async (entry, { signal }) => {
         const { publisher } = entry.data as { readonly publisher: string }
         await world.publishers.get(publisher)?.unpublish(entry.id, { signal })
@@ -221,6 +227,8 @@ export const computeFailed = (entry: OutboxEntry, error: unknown): ObjectEvent |
       return { type: 'ended', outcome: { failure: failureFrom(error), usage: {}, facts: {} } }
     case 'publish':
       return { type: 'publish-failed', failure: failureFrom(error, 'publish-failed') }
+    case 'publish-logs':
+      return { type: 'logged' }
     default:
       return undefined
   }

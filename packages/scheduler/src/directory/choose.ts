@@ -1,7 +1,7 @@
 import type { Announcement } from '@skrei/protocol'
 import type { Directory } from './directory.ts'
 import type { Fitting } from './fitting.ts'
-import { rank } from './rank.ts'
+import { type RankerFailed, rank } from './rank.ts'
 import type { Ranker, RankingFacts } from './ranker.ts'
 
 export interface Choice {
@@ -12,6 +12,7 @@ export interface Choice {
   /** How many are wanted. */
   readonly room: number
   readonly accept: (node: string) => boolean
+  readonly rankerFailed?: RankerFailed
 }
 
 /**
@@ -20,7 +21,7 @@ export interface Choice {
  * any case, each against one drawn at random, so that one that is bad in all else can still lose. What is looked at does not grow with the network, nor with the directory: twice
  * what is wanted, and as many as are not accepted (asked, barred, used before: bounded lists).
  */
-export const choose = ({ directory, fitting, facts, rankers, room, accept }: Choice): readonly string[] => {
+export const choose = ({ directory, fitting, facts, rankers, room, accept, rankerFailed }: Choice): readonly string[] => {
   const holders: string[] = []
   for (const node of facts.holders) {
     if (holders.length === room) break
@@ -31,7 +32,7 @@ export const choose = ({ directory, fitting, facts, rankers, room, accept }: Cho
   const announcements = [...holders, ...drawn].flatMap((node) => directory.get(node)?.announcement ?? [])
   const winners = announcements.slice(0, room).flatMap((one, place): readonly Announcement[] => {
     const rival = announcements[place + room]
-    return rival === undefined ? [one] : rank([one, rival], facts, rankers).slice(0, 1)
+    return rival === undefined ? [one] : rank([one, rival], facts, rankers, rankerFailed).slice(0, 1)
   })
-  return rank(winners, facts, rankers).map(({ node }) => node)
+  return rank(winners, facts, rankers, rankerFailed).map(({ node }) => node)
 }

@@ -15,7 +15,7 @@ export interface RankingFacts extends Wanted {
   readonly random: () => number
 }
 
-/** A share between 0 (worst) and 1 (best), from what is known: pure, and it must not throw. What is no number counts as 0. A list of them decides, each with its weight. */
+/** A share between 0 (worst) and 1 (best), from what is known: pure. Where it throws, or gives what is no finite number, it counts as 0, which is recorded. A list of them decides, each with its weight. */
 export interface Ranker {
   readonly name: string
   readonly weight: number

@@ -59,10 +59,16 @@ export const compile = (machine: AnyStateMachine): Run => {
   }
 }
 
-const choose = (branches: readonly Branch[] | undefined, scope: Scope): Branch | undefined => branches?.find(({ guard }) => guard === undefined || guard(scope))
+const choose = (branches: readonly Branch[] | undefined, scope: Scope): Branch | undefined => {
+  if (branches !== undefined) for (const branch of branches) if (branch.guard === undefined || branch.guard(scope)) return branch
+  return undefined
+}
 
-const perform = (actions: readonly Action[], before: unknown, event: object, emitted: unknown[]): unknown =>
-  actions.reduce((context: unknown, action) => action({ context, event }, emitted), before)
+const perform = (actions: readonly Action[], before: unknown, event: object, emitted: unknown[]): unknown => {
+  let context = before
+  for (const action of actions) context = action({ context, event }, emitted)
+  return context
+}
 
 type Node = AnyStateMachine['states'][string]
 

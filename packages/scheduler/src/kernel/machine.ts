@@ -74,7 +74,8 @@ export const advance = (kind: Kind, id: string, row: Row | undefined, event: Obj
 
 const outcome = (kind: Kind, { state, final, context: stepped, emitted }: Stepped, before: string | undefined, now: number): Step => {
   const context = stepped as Data
-  const outputs = (emitted as readonly (readonly Output[])[]).flat()
+  const lists = emitted as readonly (readonly Output[])[]
+  const outputs = lists.length === 1 && lists[0] !== undefined ? lists[0] : lists.flat()
   if (final || state === before) return { state, open: !final, context, outputs }
   const meta = kind.machine.states[state]?.meta as StateMeta | undefined
   if (meta === undefined) throw new Error(`state ${kind.kind}.${state} has no owner and no deadline`)

@@ -2,6 +2,7 @@ import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
 import type { KernelEvent, ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
+import { staleOf } from './stale.ts'
 
 /** Performs one effect. What it returns goes back to the object as an event; throwing is a fault of the node. May run twice: idempotent. */
 export type Performer = (
@@ -28,7 +29,10 @@ export interface OutboxOptions {
 }
 
 export interface Outbox {
-  wake(): void
+  /** Performs what an earlier run of the node left. */
+  resume(): void
+  /** Performs what a turn wrote, which is durable. */
+  accept(entries: readonly OutboxEntry[]): void
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -42,6 +46,8 @@ const longestPause = 10_000
 interface Lane {
   readonly entries: OutboxEntry[]
   busy: boolean
+  /** Whether some of it was written before this run of the node, or could not be sent at once. */
+  waited: boolean
   controller?: AbortController
 }
 
@@ -51,26 +57,35 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const lanes = new Map<string, Lane>()
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
-  let seen = 0
 
-  const wake = (): void => {
-    if (stopping.signal.aborted) return
-    for (;;) {
-      const entries = store.read((reader) => reader.pending(seen, 1000))
-      for (const entry of entries) {
-        seen = entry.outboxId
-        accept(entry)
-      }
-      if (entries.length < 1000) return
+  const enter = (entries: readonly OutboxEntry[], waited: boolean): void => {
+    for (const entry of entries) {
+      const lane = lanes.get(entry.lane) ?? { entries: [], busy: false, waited }
+      lanes.set(entry.lane, lane)
+      if (options.interrupting.has(entry.type)) lane.controller?.abort(new DOMException(`interrupted by ${entry.type}`, 'AbortError'))
+      lane.entries.push(entry)
     }
   }
 
-  const accept = (entry: OutboxEntry): void => {
-    const lane = lanes.get(entry.lane) ?? { entries: [], busy: false }
-    lanes.set(entry.lane, lane)
-    if (options.interrupting.has(entry.type)) lane.controller?.abort(new DOMException(`interrupted by ${entry.type}`, 'AbortError'))
-    lane.entries.push(entry)
-    if (!lane.busy) drain(entry.lane, lane)
+  /** What waits for a peer is there whole before the first of it leaves. */
+  const resume = (): void => {
+    for (let after = 0; ; ) {
+      const entries = store.read((reader) => reader.pending(after, 1000))
+      enter(entries, true)
+      after = entries.at(-1)?.outboxId ?? after
+      if (entries.length < 1000) break
+    }
+    for (const [name, lane] of lanes) if (!lane.busy) drain(name, lane)
+  }
+
+  /** All of a turn first: what goes to one peer leaves together. */
+  const accept = (entries: readonly OutboxEntry[]): void => {
+    if (stopping.signal.aborted) return
+    enter(entries, false)
+    for (const { lane: name } of entries) {
+      const lane = lanes.get(name)
+      if (lane && !lane.busy) drain(name, lane)
+    }
   }
 
   const drain = (name: string, lane: Lane): void => {
@@ -94,8 +109,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     for (let attempt = 0; ; attempt++) {
       const controller = new AbortController()
       lane.controller = controller
-      if (lane.entries.slice(1).some(isInterrupting)) controller.abort()
-      const signal = AbortSignal.any([controller.signal, stopping.signal])
+      const { signal } = controller
+      if (lane.entries.length > 1 && lane.entries.slice(1).some(isInterrupting)) controller.abort()
       try {
         signal.throwIfAborted()
         event = await options.performers[entry.type]?.(entry, { signal, report: (events) => kernel.submit(events) })
@@ -105,13 +120,14 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         if (controller.signal.aborted) break
         event = options.failed(entry, error)
         if (event !== undefined) break
-        await pause(backoff(attempt), controller.signal)
+        await pause(backoff(attempt), signal)
       }
     }
     if (stopping.signal.aborted) return
     lane.entries.shift()
     delete lane.controller
-    await settle([entry], event === undefined ? [] : [{ kind: entry.kind, id: entry.id, event, actor: entry.type }])
+    if (event === undefined) kernel.forget([entry.outboxId])
+    else await settle([entry], [{ kind: entry.kind, id: entry.id, event, actor: entry.type }])
   }
 
   /** All that waits for one peer leaves in one frame, in order; an unreachable peer holds up nobody else. */
@@ -119,10 +135,13 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     let most = framesOf
     for (let attempt = 0; lane.entries.length > 0 && !stopping.signal.aborted; attempt++) {
       const now = clock.now()
-      const expired = lane.entries.filter((entry) => send(entry).dropAt <= now)
-      if (expired.length > 0) {
-        lane.entries.splice(0, lane.entries.length, ...lane.entries.filter((entry) => !expired.includes(entry)))
-        await settle(expired, [])
+      // What leaves at once is not looked at: only what has waited may have been overtaken by what its object said since.
+      const stale = lane.waited ? staleOf(lane.entries) : undefined
+      const isOver = (entry: OutboxEntry): boolean => send(entry).dropAt <= now || stale?.has(entry) === true
+      if (lane.entries.some(isOver)) {
+        const all = lane.entries.splice(0)
+        lane.entries.push(...all.filter((entry) => !isOver(entry)))
+        kernel.forget(all.filter(isOver).map(({ outboxId }) => outboxId))
         continue
       }
       const frame = frameOf(lane.entries, most)
@@ -134,7 +153,9 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           { signal: stopping.signal },
         )
         lane.entries.splice(0, frame.length)
-        await settle(frame, rejectedOf(frame, rejections))
+        // A message that is sent again changes nothing, so that what was sent need not be durable at once; what became of it must be.
+        if (rejections.length === 0) kernel.forget(frame.map(({ outboxId }) => outboxId))
+        else await settle(frame, rejectedOf(frame, rejections))
         return
       } catch (error) {
         if (stopping.signal.aborted) return
@@ -144,9 +165,10 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           // It will never get through: whoever wrote it learns so from its deadline.
           options.report(error)
           lane.entries.splice(0, 1)
-          await settle(frame, [])
+          kernel.forget(frame.map(({ outboxId }) => outboxId))
           return
         }
+        lane.waited = true
         await pause(backoff(attempt), stopping.signal)
       }
     }
@@ -200,9 +222,12 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     })
 
   return {
-    wake,
+    resume,
+    accept,
     stop: async () => {
-      stopping.abort(new DOMException('the node is stopping', 'AbortError'))
+      const reason = new DOMException('the node is stopping', 'AbortError')
+      stopping.abort(reason)
+      for (const { controller } of lanes.values()) controller?.abort(reason)
       await Promise.allSettled(running)
     },
   }

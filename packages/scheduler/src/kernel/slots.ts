@@ -69,27 +69,33 @@ export const answersAgain = ({ said }: Slots, slot: string, to: string): readonl
 /** Collects what one step of an object fills. */
 export const fillSlots = (row: Pick<Row, 'id' | 'data'> | undefined, id: string, self: Incarnation) => {
   const before = slotsOf(row?.data)
-  let { heard, said } = before
+  // Copies of its own, from the first change on.
+  let heard: Record<string, string> | undefined
+  let said: Record<string, Slots['said'][string]> | undefined
   return {
     hear: (slot: string, digest: string): void => {
-      heard = { ...heard, [slot]: digest }
+      heard ??= { ...before.heard }
+      heard[slot] = digest
     },
     /** As whom and with what body a message leaves: a slot that is filled stays as it is. */
     say: (output: SendOutput): { readonly output: SendOutput; readonly by: Incarnation } => {
       const slot = slotIn(id, { from: '', ...output } as unknown as AnyDraft)
-      const kept = Object.hasOwn(said, slot) ? said[slot] : undefined
+      const all = said ?? before.said
+      const kept = Object.hasOwn(all, slot) ? all[slot] : undefined
       if (kept) return { output: { ...output, body: kept.body } as unknown as SendOutput, by: kept.by }
-      if (JSON.stringify(output.body).length <= longestKept && Object.keys(said).length < mostSlots)
-        said = { ...said, [slot]: { by: self, body: output.body as unknown as Data } }
+      if (Object.keys(all).length < mostSlots && JSON.stringify(output.body).length <= longestKept) {
+        said ??= { ...before.said }
+        said[slot] = { by: self, body: output.body as unknown as Data }
+      }
       return { output, by: self }
     },
     /** The data with its slots; `keeps` says of an object with many subjects which it still speaks about. */
     into: (data: Data, keeps?: (subject: string) => boolean): Data => {
-      if (heard === before.heard && said === before.said && slotsOf(data) === before) return data
+      if (heard === undefined && said === undefined && slotsOf(data) === before) return data
       const still = <T>(slots: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
         keeps ? Object.fromEntries(Object.entries(slots).filter(([slot]) => keeps(slot.split(' ')[1] ?? ''))) : slots
-      return { ...(data as object), slots: { heard: still(heard), said: still(said) } } as unknown as Data
+      return { ...(data as object), slots: { heard: still(heard ?? before.heard), said: still(said ?? before.said) } } as unknown as Data
     },
-    changed: (): boolean => heard !== before.heard || said !== before.said,
+    changed: (): boolean => heard !== undefined || said !== undefined,
   }
 }

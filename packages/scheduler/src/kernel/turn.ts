@@ -1,5 +1,5 @@
 import type { Incarnation } from '@skrei/protocol'
-import type { Data, Effect, Row, StateStore, Transaction } from '@skrei/state-store'
+import type { Data, Effect, OutboxEntry, Row, StateStore, Transaction } from '@skrei/state-store'
 import { endedRow, longestResend } from './ended.ts'
 import type { KernelEvent, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
@@ -33,18 +33,47 @@ const deadlinesPerTurn = 256
 /** After a fault, when a deadline is tried again; milliseconds. */
 const faultPause = 60_000
 
+/** What a turn came to. */
+export interface Turned {
+  readonly transitions: readonly Transition[]
+  /** What it wrote into the outbox, in order. */
+  readonly effects: readonly OutboxEntry[]
+  /** The earliest deadline that it set. */
+  readonly earliest: number
+}
+
+/** A turn under way. */
+interface Turn {
+  readonly transitions: Transition[]
+  readonly effects: OutboxEntry[]
+  earliest: number
+}
+
 /**
  * The loop: everything that happens inside a node happens here. One turn is one store transaction; each event is isolated by a savepoint;
  * what it tells other objects is handled before it ends. Nothing outside has been touched when this returns.
+ *
+ * @param dueAt no deadline that was set before is due earlier
  */
-export const turn = (store: StateStore, context: TurnContext, events: readonly KernelEvent[], done: readonly number[], now: number): readonly Transition[] =>
+export const turn = (
+  store: StateStore,
+  context: TurnContext,
+  events: readonly KernelEvent[],
+  done: readonly number[],
+  now: number,
+  dueAt = Number.NEGATIVE_INFINITY,
+): Turned =>
   store.transact((transaction) => {
-    const transitions: Transition[] = []
+    const turned: Turn = { transitions: [], effects: [], earliest: Infinity }
     const isolate = (first: KernelEvent): boolean => {
+      const { transitions, effects } = turned
+      const before = [transitions.length, effects.length] as const
       try {
-        transitions.push(...transaction.nested(() => handle(transaction, context, first, now)))
+        transaction.nested(() => handle(transaction, context, first, now, turned))
         return true
       } catch (error) {
+        transitions.length = before[0]
+        effects.length = before[1]
         context.undone?.()
         context.fault(first, error)
         recordFault(transaction, context, first, error, now)
@@ -54,17 +83,18 @@ export const turn = (store: StateStore, context: TurnContext, events: readonly K
     for (const outboxId of done) transaction.done(outboxId)
     for (const event of events) isolate(event)
     // Read one by one, here: a deadline that an event of this turn has moved, or another deadline, is not due.
-    for (let fired = 0; fired < deadlinesPerTurn; fired++) {
+    for (let fired = 0; fired < deadlinesPerTurn && Math.min(dueAt, turned.earliest) <= now; fired++) {
       const [deadline] = transaction.due(now, 1)
       if (deadline === undefined) break
       const { kind, id } = deadline
       const row = transaction.get(kind, id)
       const of = context.kinds[kind]
       const held = row && of && context.held(of, row.state)
-      transaction.deadline(kind, id, held)
-      if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' })) transaction.deadline(kind, id, now + faultPause)
+      setDeadline(transaction, kind, id, held, turned)
+      if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' }))
+        setDeadline(transaction, kind, id, now + faultPause, turned)
     }
-    return transitions
+    return turned
   })
 
 const recordFault = (transaction: Transaction, context: TurnContext, event: KernelEvent, error: unknown, now: number): void => {
@@ -72,11 +102,11 @@ const recordFault = (transaction: Transaction, context: TurnContext, event: Kern
   if (kind) recordRefusal(transaction, context, kind, transaction.get(event.kind, event.id), event, { fault: String(error).slice(0, 1000) }, now)
 }
 
-const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number): Transition[] => {
-  const transitions: Transition[] = []
+const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number, turned: Turn): void => {
   for (const row of first.records ?? []) transaction.put(row)
   const queue: KernelEvent[] = [first]
-  for (let event = queue.shift(); event; event = queue.shift()) {
+  // It grows while it is gone through.
+  for (const event of queue) {
     const kind = context.kinds[event.kind]
     if (kind === undefined) throw new Error(`no machine for ${event.kind}`)
     const row = transaction.get(event.kind, event.id)
@@ -84,35 +114,48 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
       recordUndeliverable(transaction, context, kind, row, event, now)
       continue
     }
-    if (row !== undefined && !isNews(transaction, context, kind, row, event, now)) continue
+    // Something of this node's failed beside its machines: history has it.
+    if (event.event.type === 'fault') {
+      recordRefusal(transaction, context, kind, row, event, { fault: String(event.event['fault']).slice(0, 1000) }, now)
+      continue
+    }
+    if (row !== undefined && !isNews(transaction, context, kind, row, event, now, turned)) continue
     const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
     const slots = fillSlots(row, event.id, context.incarnation())
     if (event.fills) slots.hear(event.fills.slot, event.fills.digest)
     const { kind: from, id: by } = event
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
-      else if (output.do === 'send') transaction.enqueue(messageOf(event, slots.say(output), context, now))
-      else transaction.enqueue({ kind: from, id: by, type: output.type, lane: `${from} ${by}`, data: output.data })
+      else if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, now), turned)
+      else enqueue(transaction, { kind: from, id: by, type: output.type, lane: `${from} ${by}`, data: output.data }, turned)
     }
     let freed = false
     if ('refused' in step) {
       recordRefusal(transaction, context, kind, row, event, { refused: step.refused }, now)
       if (row !== undefined && slots.changed()) transaction.put({ ...row, data: slots.into(row.data) })
-    } else freed = save(transaction, context, kind, row, event, step, slots, now, transitions)
+    } else freed = save(transaction, context, kind, row, event, step, slots, now, turned)
     if (freed) queue.push(...context.freed(transaction).map((next) => ({ ...next, actor: `${from} ${by}` })))
   }
-  return transitions
+}
+
+const setDeadline = (transaction: Transaction, kind: string, id: string, at: number | undefined, turned: Turn): void => {
+  transaction.deadline(kind, id, at)
+  if (at !== undefined) turned.earliest = Math.min(turned.earliest, at)
+}
+
+const enqueue = (transaction: Transaction, effect: Effect, { effects }: Turn): void => {
+  effects.push({ ...effect, outboxId: transaction.enqueue(effect) })
 }
 
 type Filled = ReturnType<typeof fillSlots>
 
 /** What was said before is answered as before and changes nothing, nor does what contradicts it. */
-const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row: Row, event: KernelEvent, now: number): boolean => {
+const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row: Row, event: KernelEvent, now: number, turned: Turn): boolean => {
   const { actor, fills } = event
   if (fills === undefined) return true
   const slots = slotsOf(row.data)
   const news = judge(slots, fills)
-  if (news === 'repeated') for (const answer of answersAgain(slots, fills.slot, actor)) transaction.enqueue(messageOf(event, answer, context, now))
+  if (news === 'repeated') for (const answer of answersAgain(slots, fills.slot, actor)) enqueue(transaction, messageOf(event, answer, context, now), turned)
   if (news === 'equivocation') {
     const contradicted = { ...slots, heard: { ...slots.heard, [fills.slot]: `${slots.heard[fills.slot]}!` } }
     transaction.put({ ...row, data: { ...(row.data as object), slots: contradicted } as unknown as Data })
@@ -132,7 +175,7 @@ const save = (
   step: Step,
   slots: Filled,
   now: number,
-  transitions: Transition[],
+  turned: Turn,
 ): boolean => {
   const { state, open, context: data } = step
   const parent = kind.parent(data)
@@ -148,8 +191,8 @@ const save = (
       version: (before?.version ?? 0) + (changed ? 1 : 0),
       data: slots.into(data, kind.keeps && ((subject) => kind.keeps?.(data, subject) === true)),
     })
-  if (!open) transaction.deadline(event.kind, event.id, undefined)
-  else if (step.within !== undefined) transaction.deadline(event.kind, event.id, now + step.within)
+  if (!open) setDeadline(transaction, event.kind, event.id, undefined, turned)
+  else if (step.within !== undefined) setDeadline(transaction, event.kind, event.id, now + step.within, turned)
   if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
   if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
   const transition: Transition = {
@@ -163,7 +206,7 @@ const save = (
     context: data,
     open,
   }
-  transitions.push(transition)
+  turned.transitions.push(transition)
   const isFreed = context.saved?.(transition) ?? false
   if (kind.holds === undefined) return isFreed
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data)) || isFreed

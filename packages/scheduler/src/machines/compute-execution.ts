@@ -4,7 +4,7 @@ import { assign, setup } from 'xstate'
 import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { type Holding, meta, type StateMeta } from '../kernel/machine.ts'
 import { actions, type Enveloped, emit } from './emit.ts'
-import { type Outcome, outcomeOf } from './execution.ts'
+import { acceptable, type Outcome, outcomeOf } from './execution.ts'
 
 /** One execution as the compute node sees it, from the ask to the clean-up. What it holds in a state is the reservation. */
 export interface ComputeContext {
@@ -28,6 +28,10 @@ export interface ComputeContext {
   readonly finishedAt?: number
   readonly epoch?: number
   readonly reference?: Reference
+  /** Where what it wrote to its streams lies, where its outputs are not published. */
+  readonly logs?: Reference
+  /** The phase in which it was stopped. */
+  readonly stoppedIn?: string
 }
 
 /** What the node knows in the turn: whether the task fits now (and on which devices), ever, and whether its queue has room. */
@@ -59,6 +63,7 @@ export type ComputeEvent = Enveloped<
   | { readonly type: 'superseded'; readonly epoch: number }
   | { readonly type: 'stop' }
   | { readonly type: 'stopped' }
+  | { readonly type: 'logged'; readonly logs?: Reference }
   | { readonly type: 'settle' }
   | { readonly type: 'unpublished' }
   | { readonly type: 'cleaned' }
@@ -73,6 +78,10 @@ const toRequester = (context: ComputeContext) => ({ do: 'send', to: context.requ
 const sendRefused = (code: 'expired' | 'released' | 'stopped') =>
   emit(({ context }: Given) => [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code } }])
 const sendStopped = (phase: string) => emit(({ context }: Given) => [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase } }])
+
+const publishLogs = emit(({ context }: Given) => [{ do: 'effect', type: 'publish-logs', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }])
+/** Logs are worth waiting for, not long: the requester waits no longer than for the stop. */
+const logging = (context: ComputeContext): number => context.times.stop / 2
 
 const declined = (context: ComputeContext, refusals: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => ({
   ...toRequester(context),
@@ -96,6 +105,7 @@ export const computeExecutionMachine = setup({
     ...actions,
     allocate: assign((_, fit: ComputeFacts['fit']) => ('devices' in fit ? { devices: fit.devices } : {})),
     keep: assign((_, outcome: Outcome) => ({ outcome })),
+    log: assign((_, logs: Reference | undefined) => (logs === undefined ? {} : { logs })),
   },
 }).createMachine({
   id: 'compute-execution',
@@ -234,7 +244,10 @@ export const computeExecutionMachine = setup({
       meta: by('compute', (context) => context.task.timeout + context.times.grace),
       entry: emit(() => [{ do: 'effect', type: 'run', data: null }]),
       on: {
-        ended: { target: 'finished', actions: { type: 'keep', params: ({ event }) => event.outcome } },
+        ended: [
+          { target: 'finished', guard: ({ event }) => acceptable(event.outcome), actions: { type: 'keep', params: ({ event }) => event.outcome } },
+          { target: 'reporting', actions: { type: 'keep', params: ({ event }) => event.outcome } },
+        ],
         award: { actions: { type: 'emit', params: ({ context }) => [{ ...toRequester(context), type: 'awarded', body: { execution: context.id } }] } },
         stop: 'stopping',
         deadline: { target: 'halting', actions: { type: 'keep', params: overdue('node-fault', 'the engine did not end the execution at its time limit') } },
@@ -244,14 +257,28 @@ export const computeExecutionMachine = setup({
     halting: {
       meta: by('compute', (context) => context.times.stop),
       entry: emit(() => [{ do: 'effect', type: 'stop', data: null }]),
-      on: { stopped: 'finished', ended: { actions: 'note' }, staged: { actions: 'note' }, stop: 'stopping', deadline: { actions: 'note' } },
+      on: { stopped: 'reporting', ended: { actions: 'note' }, staged: { actions: 'note' }, stop: 'stopping', deadline: { actions: 'note' } },
+    },
+    /** A failure that nobody will accept: its outputs are not published, what the program wrote to its streams is. However that goes, the failure is reported. */
+    reporting: {
+      meta: by('compute', logging),
+      entry: publishLogs,
+      on: {
+        logged: { target: 'finished', actions: { type: 'log', params: ({ event }) => event.logs } },
+        deadline: 'finished',
+        stop: { target: 'logging', actions: assign({ stoppedIn: 'finished' }) },
+        ended: { actions: 'note' },
+        award: { actions: 'note' },
+      },
     },
     /** Nothing runs any more: CPU, memory and devices are free, the outputs are kept. */
     finished: {
       meta: by('requester', (context) => context.terms.retention),
       entry: [
         assign({ finishedAt: ({ event }) => event.now }),
-        emit(({ context }: Given) => [{ ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context) } }]),
+        emit(({ context }: Given) => [
+          { ...toRequester(context), type: 'finished', body: { execution: context.id, ...reported(context), ...(context.logs && { logs: context.logs }) } },
+        ]),
       ],
       on: {
         verdict: [
@@ -261,9 +288,10 @@ export const computeExecutionMachine = setup({
         ],
         settle: 'cleaning',
         superseded: 'cleaning',
-        stop: { target: 'cleaning', actions: sendStopped('finished') },
+        stop: { target: 'logging', actions: assign({ stoppedIn: 'finished' }) },
         ended: { actions: 'note' },
         stopped: { actions: 'note' },
+        logged: { actions: 'note' },
         deadline: 'cleaning',
       },
     },
@@ -332,13 +360,47 @@ export const computeExecutionMachine = setup({
       meta: by('compute', (context) => context.times.stop),
       entry: emit(() => [{ do: 'effect', type: 'stop', data: null }]),
       on: {
-        stopped: { target: 'cleaning', actions: sendStopped('running') },
+        stopped: { target: 'logging', actions: assign({ stoppedIn: 'running' }) },
         ended: { actions: 'note' },
         staged: { actions: 'note' },
         stop: { actions: 'note' },
         release: { actions: 'note' },
         superseded: { actions: 'note' },
         deadline: { actions: 'note' },
+      },
+    },
+    /**
+     * Stopped, and nothing runs any more. What the program wrote to its streams is published by itself, and nothing else of it: it is no result, nobody accepted one.
+     * However that goes, the requester is told that it is stopped.
+     */
+    logging: {
+      meta: by('compute', logging),
+      entry: publishLogs,
+      on: {
+        logged: {
+          target: 'cleaning',
+          actions: emit(({ context, event }) => [
+            {
+              ...toRequester(context),
+              type: 'stopped',
+              body: { execution: context.id, phase: context.stoppedIn ?? 'running', ...(event.logs && { logs: event.logs }) },
+            },
+          ]),
+        },
+        deadline: {
+          target: 'cleaning',
+          actions: emit(({ context }) => [
+            { ...toRequester(context), type: 'stopped', body: { execution: context.id, phase: context.stoppedIn ?? 'running' } },
+          ]),
+        },
+        ended: { actions: 'note' },
+        staged: { actions: 'note' },
+        stopped: { actions: 'note' },
+        stop: { actions: 'note' },
+        release: { actions: 'note' },
+        settle: { actions: 'note' },
+        verdict: { actions: 'note' },
+        superseded: { actions: 'note' },
       },
     },
     cleaning: {
@@ -350,6 +412,7 @@ export const computeExecutionMachine = setup({
         'publish-failed': { actions: 'note' },
         ended: { actions: 'note' },
         stopped: { actions: 'note' },
+        logged: { actions: 'note' },
         unpublished: { actions: 'note' },
         stop: { actions: sendStopped('finished') },
         settle: { actions: 'note' },
@@ -387,6 +450,8 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
     case 'halting':
     case 'stopping':
       return { cpu, memory, disk, devices: context.devices }
+    case 'reporting':
+    case 'logging':
     case 'finished':
     case 'finished-unpublished':
     case 'publishing':
@@ -407,9 +472,13 @@ export const lateComputeExecution = (state: string, context: ComputeContext, eve
   return []
 }
 
-/** A requester that speaks of an execution that never was here, or is forgotten. */
+/** A requester that speaks of an execution that never was here, or is forgotten; or that asks too often, of which nothing is kept. */
 export const unknownComputeExecution = (id: string, event: ObjectEvent): readonly Output[] => {
   const to = { do: 'send', to: String(event['from']), expires: 60_000 } as const
+  if (event.type === 'too-many-asks') {
+    const refusals: readonly Refusal[] = [{ code: 'busy', detail: 'you ask more often than this node looks into' }]
+    return [{ ...to, type: 'decline', body: { askId: String(event['askId']), refusals: [...refusals], retryAfter: Number(event['retryAfter']) } }]
+  }
   if (event.type === 'award') return [{ ...to, type: 'refused', body: { execution: id, code: 'unknown' } }]
   if (event.type === 'stop') return [{ ...to, type: 'stopped', body: { execution: id, phase: 'unknown' } }]
   return []

@@ -39,6 +39,8 @@ export interface ExecutionContext {
   readonly outcome?: Outcome
   readonly reference?: Reference
   readonly failure?: Failure
+  /** What it wrote until it was stopped, as its node says; unchecked. */
+  readonly logs?: Reference
 }
 
 /** `heardAt`: when this node last heard from the execution's node; its own start at the earliest. */
@@ -47,14 +49,14 @@ export type ExecutionEvent = Enveloped<
   | { readonly type: 'award'; readonly context: ExecutionContext }
   | { readonly type: 'awarded' }
   | { readonly type: 'refused'; readonly code: string }
-  | ({ readonly type: 'finished' } & Outcome)
+  | ({ readonly type: 'finished'; readonly logs?: Reference } & Outcome)
   | { readonly type: 'published'; readonly epoch: number; readonly reference: Reference }
   | { readonly type: 'publish-failed'; readonly epoch: number; readonly failure: Failure }
   | { readonly type: 'matched' }
   | { readonly type: 'mismatched'; readonly failure: Failure }
   | { readonly type: 'missing'; readonly code: 'node-restarted' | 'node-lost' }
   | { readonly type: 'stop' }
-  | { readonly type: 'stopped'; readonly phase: string }
+  | { readonly type: 'stopped'; readonly phase: string; readonly logs?: Reference }
   | { readonly type: 'deadline' }
 >
 interface Given {
@@ -92,17 +94,19 @@ const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped')
       ...(context.outcome && { result: context.outcome }),
       ...(context.failure && { failure: context.failure }),
       ...(context.reference && { reference: context.reference }),
+      ...(context.logs && { logs: context.logs }),
     }),
   ])
 
 const supersede = emit(({ context }: Given) => [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: context.epoch } }])
 
 /** What the job itself did is accepted, good or bad, and published; of what a node or a source did wrong there is nothing to accept. A success has a digest. */
-const acceptable = ({ failure, digest }: Outcome): boolean => (failure === undefined ? digest !== undefined : failures[failure.code].by === 'job')
+export const acceptable = ({ failure, digest }: Outcome): boolean => (failure === undefined ? digest !== undefined : failures[failure.code].by === 'job')
 
 const noReason: Failure = { code: 'node-fault', detail: 'the node gave no reason' }
 const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as const, params: { code, detail } })
 const selfStopped = failWith('node-lost', 'the node stopped the execution by itself')
+const log = { type: 'log' as const, params: ({ event }: { readonly event: { readonly logs?: Reference } }) => event.logs }
 
 export const executionMachine = setup({
   types: {} as { context: ExecutionContext; events: ExecutionEvent; input: ExecutionContext; meta: StateMeta },
@@ -111,6 +115,7 @@ export const executionMachine = setup({
     fail: assign((_, failure: Failure) => ({ failure })),
     keep: assign((_, outcome: Outcome) => ({ outcome: outcomeOf(outcome) })),
     refer: assign((_, reference: Reference) => ({ reference })),
+    log: assign(({ context }, logs: Reference | undefined) => (logs?.type === context.publisher ? { logs } : {})),
   },
 }).createMachine({
   id: 'execution',
@@ -123,7 +128,7 @@ export const executionMachine = setup({
       entry: emit(({ context }: Given) => [{ ...toNode(context), type: 'award', body: { askId: context.askId, execution: context.id } }]),
       on: {
         awarded: { target: 'running', actions: assign({ endBy: ({ context, event }) => event.now + patient(context, context.times.run) }) },
-        stopped: { target: 'lost', actions: selfStopped },
+        stopped: { target: 'lost', actions: [selfStopped, log] },
         refused: {
           target: 'refused',
           actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) },
@@ -142,13 +147,14 @@ export const executionMachine = setup({
             target: 'failed',
             actions: [
               { type: 'keep', params: ({ event }) => event },
+              log,
               { type: 'fail', params: ({ event }) => event.failure ?? noReason },
               sendVerdict('void', 'drop'),
             ],
           },
         ],
         missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
-        stopped: { target: 'lost', actions: selfStopped },
+        stopped: { target: 'lost', actions: [selfStopped, log] },
         awarded: { actions: 'note' },
         stop: 'stopping',
         deadline: [
@@ -199,7 +205,7 @@ export const executionMachine = setup({
           target: 'lost',
           actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) },
         },
-        stopped: { target: 'lost', actions: selfStopped },
+        stopped: { target: 'lost', actions: [selfStopped, log] },
         finished: { actions: 'note' },
         stop: 'stopping',
         deadline: { target: 'failed', actions: [failWith('publish-failed', 'the node did not publish in time'), supersede] },
@@ -246,7 +252,7 @@ export const executionMachine = setup({
       meta: by('compute', (context) => lease(context) + context.times.stop),
       entry: sendStop('cancel'),
       on: {
-        stopped: 'stopped',
+        stopped: { target: 'stopped', actions: log },
         refused: 'stopped',
         missing: 'stopped',
         deadline: 'stopped',

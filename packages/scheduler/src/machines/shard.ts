@@ -5,6 +5,7 @@ import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { meta, type StateMeta } from '../kernel/machine.ts'
 import { actions, type Enveloped, emit } from './emit.ts'
 import type { ExecutionContext, Outcome } from './execution.ts'
+import { type Barred, type Refused, withBarred } from './refused.ts'
 
 /** One node that was asked, best-ranked first. */
 export interface Asked {
@@ -42,8 +43,9 @@ export interface ShardContext {
   readonly asked: readonly Asked[]
   /** Only the best-ranked node was asked so far. */
   readonly alone?: boolean
-  /** Nodes that said they never could, with their reasons; the latest 64. */
-  readonly barred: readonly { readonly node: string; readonly refusals: readonly Refusal[] }[]
+  /** Nodes that said they never could, with their reasons: the latest 64, and of those before them one reason for each code. */
+  readonly barred: readonly Barred[]
+  readonly refused?: readonly Refused[]
   /** Nodes that said when to ask them again, and until then are not; the latest 64. */
   readonly resting?: readonly Resting[]
   readonly executions: readonly ExecutionRecord[]
@@ -62,6 +64,8 @@ export interface ShardContext {
   readonly result?: Outcome
   readonly reference?: Reference
   readonly failure?: Failure
+  /** What the last execution that was stopped, or failed without a result, wrote until then. */
+  readonly logs?: Reference
   readonly verdict?: { readonly assurance: 'none'; readonly bound: number }
 }
 
@@ -72,6 +76,8 @@ export interface ShardFacts {
   readonly hopeless: Failure | undefined
   /** Sums up the answers so far, for people. */
   readonly summary: string
+  /** What it fails with when its time to be placed is over: that all refused, where they did, else that nobody was free. */
+  readonly overdue: Failure
   readonly ask: { readonly task: Task; readonly shard: Body<'ask'>['shard']; readonly terms: Terms }
 }
 
@@ -87,6 +93,7 @@ export type ShardEvent = Enveloped<
       readonly result?: Outcome
       readonly failure?: Failure
       readonly reference?: Reference
+      readonly logs?: Reference
     }
   | { readonly type: 'stop' }
   | { readonly type: 'deadline' }
@@ -141,9 +148,7 @@ const withDecline = (
   return {
     asked: context.asked.map((one) => (one.askId === event.askId ? { ...one, answer: 'declined', refusals } : one)),
     ...(until > event.now && { resting: [...others, { node: event.node, until, refusals }].slice(-64) }),
-    ...(refusals.some((refusal) => refusalTable[refusal.code].permanent) && {
-      barred: [...context.barred.filter((one) => one.node !== event.node), { node: event.node, refusals }].slice(-64),
-    }),
+    ...(refusals.some((refusal) => refusalTable[refusal.code].permanent) && withBarred(context, { node: event.node, refusals })),
   }
 }
 /** With this decline, the best-ranked of those who have not declined is one who bid. */
@@ -195,7 +200,7 @@ export const shardMachine = setup({
       placeBy: context.placeBy || now + context.queue,
     })),
     fail: assign((_, given: Failure) => ({ failure: given })),
-    file: assign(({ context }, event: Ended) => ({ executions: record(context, event) })),
+    file: assign(({ context }, event: Ended) => ({ executions: record(context, event), ...(event.logs && { logs: event.logs }) })),
     conclude: assign((_, event: Ended) => ({
       ...(event.result && { result: event.result }),
       ...(event.reference && { reference: event.reference }),
@@ -267,7 +272,7 @@ export const shardMachine = setup({
             guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
             actions: [
               { type: 'emit', params: ({ context }) => releaseAll(context) },
-              { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+              { type: 'fail', params: ({ event }) => event.known.overdue },
             ],
           },
           { target: 'placing', reenter: true, guard: ({ context }) => context.asked.length < context.times.maxAsks },
@@ -394,7 +399,7 @@ export const shardMachine = setup({
           {
             target: 'failed',
             guard: ({ context, event }) => event.now >= (context.placeBy ?? 0),
-            actions: { type: 'fail', params: ({ event }) => failure('queue-timeout', event.known.summary) },
+            actions: { type: 'fail', params: ({ event }) => event.known.overdue },
           },
           {
             target: 'failed',

@@ -5,11 +5,13 @@ import type { Clock, Transport } from '@skrei/transport'
 import { type Assessment, queryAssessment, unlessAborted, type Wish } from '../assess-query.ts'
 import type { Directory } from '../directory/directory.ts'
 import { isPermanent } from '../directory/fit.ts'
-import { rank } from '../directory/rank.ts'
+import { type RankerFailed, rank } from '../directory/rank.ts'
 import type { Ranker, RankingFacts } from '../directory/ranker.ts'
 import { type NodeRefusals, sumUp } from '../directory/summary.ts'
+import type { Logger } from '../options.ts'
 import type { JobPlan, PlannedNode, PlannedShard } from '../plan.ts'
 import { inputCodes } from './facts.ts'
+import { locateInputs } from './holders.ts'
 import { type Counted, plan } from './manifest.ts'
 import type { KnownJob } from './specs.ts'
 
@@ -24,6 +26,7 @@ export interface DryRunWorld {
   readonly random: () => number
   /** How long one node may take to answer; milliseconds. */
   readonly within: number
+  readonly logger: Logger
 }
 
 /** As many nodes as a plan asks, so many at a time. */
@@ -35,15 +38,22 @@ const placedShards = 16
 /** Lists the inputs and asks nodes what they would say: nothing is written, sent to stay, or reserved, here or there. */
 export const dryRun = async (job: KnownJob, world: DryRunWorld, { signal }: { readonly signal: AbortSignal }): Promise<JobPlan> => {
   const base = { specCid: job.specCid, name: job.resolved.name }
+  const looking = new AbortController()
+  const locating = locateInputs(job.resolved.inputs, world.sources, world.clock, { signal: AbortSignal.any([signal, looking.signal]) })
+  locating.catch(() => {})
   const counted = await countInputs(job, world.sources, signal)
+  if ('code' in counted) looking.abort()
   if ('code' in counted) return { ...base, outcome: 'input-failed', failure: counted, nodes: [], known: world.directory.all().length, first: [] }
 
   const { total, manifest, files, bytes, first } = counted
   const input = { shards: total, manifest, files, ...(bytes !== undefined && { bytes }) }
   const known = world.directory.all().length
-  const sample = world.directory.sample(askedNodes).map(({ announcement }) => announcement)
+  const holders = new Set(await locating)
+  const holding = [...holders].flatMap((node) => world.directory.get(node) ?? [])
+  const those = [...holding, ...world.directory.sample(askedNodes)].map(({ announcement }) => [announcement.node, announcement] as const)
+  const sample = [...new Map(those).values()].slice(0, askedNodes)
   const nodes = await assessAll(sample, wishOf(job, first), world, signal)
-  const ranked = inOrder(nodes, sample, job, world)
+  const ranked = inOrder(nodes, sample, job, holders, world)
   const able = ranked.filter(({ answer }) => answer === 'runs' || answer === 'waits')
   if (able.length > 0)
     return { ...base, outcome: able.some(({ answer }) => answer === 'runs') ? 'runs' : 'waits', input, nodes: ranked, known, first: placed(job, able, total) }
@@ -126,7 +136,8 @@ const inOrder = (
   answers: ReadonlyMap<string, Assessment | undefined>,
   sample: readonly Announcement[],
   job: KnownJob,
-  { rankers, failures, random }: DryRunWorld,
+  holders: ReadonlySet<string>,
+  { rankers, failures, random, logger }: DryRunWorld,
 ): readonly PlannedNode[] => {
   const current = sample.map((announcement) => {
     const answer = answers.get(announcement.node)
@@ -140,11 +151,16 @@ const inOrder = (
     publisher: resolved.publishers[0]?.type ?? 'none',
     prefer: resolved.prefer,
     failed: [],
-    holders: new Set(),
+    holders,
     failures,
     random,
   }
-  return rank(current, wanted, rankers)
+  const failed = new Set<string>()
+  const rankerFailed: RankerFailed = (ranker, why) => {
+    if (!failed.has(ranker)) logger.warn('a ranker failed: where it does, it counts as 0', { ranker, why })
+    failed.add(ranker)
+  }
+  return rank(current, wanted, rankers, rankerFailed)
     .map(({ node }) => plannedNode(node, answers.get(node)))
     .sort((one, other) => order[one.answer] - order[other.answer])
 }

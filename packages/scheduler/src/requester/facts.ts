@@ -1,4 +1,4 @@
-import type { FailureCode, RefusalCode } from '@skrei/job-spec'
+import type { Failure, FailureCode, RefusalCode } from '@skrei/job-spec'
 import { executionId } from '@skrei/protocol'
 import type { Reader } from '@skrei/state-store'
 import { choose } from '../directory/choose.ts'
@@ -6,10 +6,12 @@ import type { Directory } from '../directory/directory.ts'
 import type { NodeFailures } from '../directory/failures.ts'
 import { isPermanent, type Wanted } from '../directory/fit.ts'
 import type { createFittings, Fitting } from '../directory/fitting.ts'
+import type { RankerFailed } from '../directory/rank.ts'
 import type { Ranker } from '../directory/ranker.ts'
 import { type NodeRefusals, sumUp } from '../directory/summary.ts'
 import { lazy } from '../kernel/lazy.ts'
 import type { JobContext, JobFacts } from '../machines/job.ts'
+import { everyBarred } from '../machines/refused.ts'
 import type { Asked, ShardContext, ShardFacts } from '../machines/shard.ts'
 import type { Settings } from '../settings.ts'
 import { readManifest } from './manifest-rows.ts'
@@ -24,6 +26,7 @@ export interface RequesterWorld {
   readonly now: () => number
   readonly fittings: ReturnType<typeof createFittings>
   readonly rankers: readonly Ranker[]
+  readonly rankerFailed: (job: string, ranker: string, why: string) => void
   readonly failures: NodeFailures
   readonly random: () => number
   /** False while other nodes with this engine may be there that this one has not heard of yet. */
@@ -79,12 +82,7 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
 /** What a shard's machine may ask about, read in the turn. */
 export const shardFacts = (world: RequesterWorld, reader: Reader, state: string, shard: ShardContext, event: Readonly<Record<string, unknown>>): ShardFacts => {
   const job = world.specs.get(reader, shard.jobId)
-  const wanted: Wanted = {
-    task: job.task,
-    constraints: job.resolved.constraints,
-    sources: sourcesOf(job),
-    publisher: job.resolved.publishers[0]?.type ?? 'none',
-  }
+  const wanted = wantedBy(job)
   const barred = barredWith(shard, event)
   const fitting = (): Fitting => world.fittings.of(shard.jobId, wanted)
   // A new round begins: whoever was asked in the last one may be asked again.
@@ -104,6 +102,7 @@ export const shardFacts = (world: RequesterWorld, reader: Reader, state: string,
       ),
     hopeless: () => hopeless(world, fitting(), wanted, barred),
     summary: () => summary(world, fitting(), shard, barred),
+    overdue: () => allRefused(fitting(), barred) ?? { code: 'queue-timeout', detail: summary(world, fitting(), shard, barred) },
     ask: () => askOf(world, reader, job, shard),
   })
 }
@@ -132,6 +131,14 @@ const askOf = ({ settings }: RequesterWorld, reader: Reader, job: KnownJob, shar
   }
 }
 
+/** What a node must have for a job's shards. */
+export const wantedBy = (job: KnownJob): Wanted => ({
+  task: job.task,
+  constraints: job.resolved.constraints,
+  sources: sourcesOf(job),
+  publisher: job.resolved.publishers[0]?.type ?? 'none',
+})
+
 const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [
   ...resolved.inputs.map(({ source }) => source.type),
   ...('module' in resolved.engine && typeof resolved.engine.module === 'object' && resolved.engine.module !== null && 'type' in resolved.engine.module
@@ -144,9 +151,10 @@ const restingNow = ({ now }: RequesterWorld, { resting = [] }: ShardContext): re
 
 /** Those who said "never", the event's own answer included. */
 const barredWith = (shard: ShardContext, event: Readonly<Record<string, unknown>>): readonly NodeRefusals[] => {
-  if (event['type'] !== 'decline') return shard.barred
+  const before = everyBarred(shard)
+  if (event['type'] !== 'decline') return before
   const { node, refusals } = event as unknown as NodeRefusals
-  return isPermanent(refusals) ? [...shard.barred.filter((one) => one.node !== node), { node, refusals }] : shard.barred
+  return isPermanent(refusals) ? [...before.filter((one) => one.node !== node), { node, refusals }] : before
 }
 
 const candidates = (
@@ -170,7 +178,8 @@ const candidates = (
   const fresh = (node: string): boolean => free(node) && !used(node)
   const holders = new Set((reader.get('job', shard.jobId)?.data as unknown as JobContext | undefined)?.holders)
   const facts = { ...wanted, prefer: job.resolved.prefer, failed, holders, failures: world.failures.recent, random }
-  const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept })
+  const rankerFailed: RankerFailed = (ranker, why) => world.rankerFailed(shard.jobId, ranker, why)
+  const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept, rankerFailed })
   let nodes = chosen((node) => fresh(node) && !resting.has(node))
   // Never a node twice after it failed, unless nobody else is left, be it for later; and that is known only once others were looked for.
   if (nodes.length === 0 && asked.size === 0 && failed.length > 0 && chosen(fresh).length === 0 && world.settledIn(wanted.task.engine.type))
@@ -192,10 +201,16 @@ const nevers = (fitting: Fitting, barred: readonly NodeRefusals[]): readonly Nod
 /** What all nodes refuse for the sake of the input is the input's failure, not the network's. */
 export const inputCodes: Readonly<Partial<Record<RefusalCode, FailureCode>>> = { 'input-too-large': 'source-too-large', 'source-forbidden': 'source-forbidden' }
 
-const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] => {
+const hopeless = (world: RequesterWorld, fitting: Fitting, wanted: Wanted, barred: readonly NodeRefusals[]): ShardFacts['hopeless'] =>
+  isRefused(fitting, barred) && world.settledIn(wanted.task.engine.type) ? allRefused(fitting, barred) : undefined
+
+/** Whether each node that is known could never, by what it announced or by what it said. */
+const isRefused = (fitting: Fitting, barred: readonly NodeRefusals[]): boolean =>
+  fitting.known > 0 && barred.reduce((count, { node }) => count + (fitting.fits.has(node) ? 1 : 0), 0) >= fitting.fits.size
+
+const allRefused = (fitting: Fitting, barred: readonly NodeRefusals[]): Failure | undefined => {
   // Asked at every decline: the sum over all nodes is made only where each of them said no.
-  const refused = barred.reduce((count, { node }) => count + (fitting.fits.has(node) ? 1 : 0), 0)
-  if (fitting.known === 0 || refused < fitting.fits.size || !world.settledIn(wanted.task.engine.type)) return undefined
+  if (!isRefused(fitting, barred)) return undefined
   const nodes = nevers(fitting, barred)
   const codes = new Set(nodes.flatMap(({ refusals }) => refusals.map(({ code }) => code)))
   const [only] = codes

@@ -3,6 +3,7 @@ import type { Reader } from '@skrei/state-store'
 import type { JobContext } from '../machines/job.ts'
 import type { ShardContext } from '../machines/shard.ts'
 import type { JobResult, JobState, JobView, ShardResult } from '../options.ts'
+import type { LogFetcher } from './logs.ts'
 
 /** A job as its row says. */
 export const jobView = (reader: Reader, jobId: string): JobView | undefined => {
@@ -48,6 +49,7 @@ const shardResult = (state: string, shard: ShardContext): ShardResult => ({
   ...(shard.result && { usage: shard.result.usage, facts: shard.result.facts }),
   ...(shard.verdict && { verdict: shard.verdict }),
   ...(shard.failure && { failure: shard.failure }),
+  ...(shard.reference === undefined && shard.logs && { logs: shard.logs }),
   executions: shard.executions,
 })
 
@@ -104,13 +106,20 @@ const outcomeOf = (state: JobState, job: JobContext): JobState => {
   return job.cancelled ? 'cancelled' : job.failure ? 'failed' : 'completed'
 }
 
-/** The layout of every result: `result.json`, and what each shard published under `shards/<index>/`. */
+/**
+ * The layout of every result: `result.json`, and what each shard published under `shards/<index>/`; of a shard without a result, under `shards/<index>/logs/` what its last
+ * execution wrote until it was stopped, as far as `logs` can be had.
+ */
 export async function* resultEntries(
   read: <T>(work: (reader: Reader) => T) => T,
   jobId: string,
+  logs: LogFetcher,
 ): AsyncGenerator<{ readonly path: string; readonly content: Reference | AsyncIterable<Uint8Array> }> {
   for (const { shard } of shardsOf(read, jobId)) {
-    if (shard.reference !== undefined && shard.reference.type !== 'none') yield { path: `shards/${shard.index}`, content: shard.reference }
+    const path = `shards/${shard.index}`
+    if (shard.reference !== undefined && shard.reference.type !== 'none') yield { path, content: shard.reference }
+    else if (shard.reference === undefined && shard.logs !== undefined)
+      for (const file of await logs.fetch(`${jobId}-${shard.index}`, shard.logs)) yield { path: `${path}/logs/${file.path}`, content: file.content }
   }
   yield { path: 'result.json', content: resultBytes(read, jobId) }
 }

@@ -1,4 +1,4 @@
-import type { JobSpec, Reference, ResolvedJob } from '@skrei/job-spec'
+import type { JobSpec, ResolvedJob } from '@skrei/job-spec'
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
@@ -10,6 +10,7 @@ import type { JobContext } from '../machines/job.ts'
 import type { Settings } from '../settings.ts'
 import { SubmitError } from '../submit-error.ts'
 import { locateInputs } from './holders.ts'
+import { createLogFetcher } from './logs.ts'
 import { plan } from './manifest.ts'
 import { match } from './match.ts'
 import { resultEntries } from './result.ts'
@@ -42,10 +43,15 @@ export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<
     abort: () => Promise.resolve(undefined),
     match: (entry, { signal }) => match(entry, publishers, workspace, { signal }),
     compose: async ({ id }, { signal }) => {
-      const type = store.read((reader) => specs.get(reader, id)).resolved.publishers[0]?.type ?? 'none'
-      const publisher = publishers.get(type)
-      const reference: Reference = publisher === undefined ? { type: 'none' } : await publisher.compose(id, resultEntries(store.read, id), { signal })
-      return { type: 'composed', reference }
+      const { publishers: wanted, limits } = store.read((reader) => specs.get(reader, id)).resolved
+      const publisher = publishers.get(wanted[0]?.type ?? 'none')
+      if (publisher === undefined) return { type: 'composed', reference: { type: 'none' } }
+      const logs = createLogFetcher({ publisher, workspace, clock, limits }, { signal })
+      try {
+        return { type: 'composed', reference: await publisher.compose(id, resultEntries(store.read, id, logs), { signal }) }
+      } finally {
+        await logs.close()
+      }
     },
   }
 }

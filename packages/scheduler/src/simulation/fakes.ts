@@ -5,6 +5,7 @@ import type { Publisher, Source, Workspace } from '@skrei/storage'
 export interface Interference {
   capacity?: Partial<Capacity>
   publish?: (id: string, signal: AbortSignal | undefined) => Promise<void>
+  compose?: (id: string, signal: AbortSignal | undefined) => Promise<void>
   stage?: () => Promise<void>
   /** What sources list: so many files with this in their names. */
   list?: () => { readonly count: number; readonly version: string }
@@ -34,8 +35,15 @@ export const memoryWorkspace = (files: Map<string, Record<string, string>>): Wor
     files.set(id, {})
     return Promise.resolve(id)
   },
-  append: () => Promise.resolve(),
-  tail: async function* () {},
+  append: (id, name, offset, bytes) => {
+    const held = files.get(id) ?? {}
+    files.set(id, { ...held, [name]: (held[name] ?? '').slice(0, offset) + new TextDecoder().decode(bytes) })
+    return Promise.resolve()
+  },
+  tail: async function* (id, name, from) {
+    const text = files.get(id)?.[name]?.slice(from) ?? ''
+    if (text !== '') yield new TextEncoder().encode(text)
+  },
   seal: () => Promise.resolve(),
   entries: async function* (id) {
     const held = files.get(id) ?? {}
@@ -106,7 +114,8 @@ export const memoryPublisher = (
     tell('published', id)
     return { type, cid }
   },
-  compose: async (_id, entries) => {
+  compose: async (id, entries, { signal }) => {
+    await interference.compose?.(id, signal)
     const content: Record<string, string> = {}
     for await (const { path, content: part } of entries) content[path] = await textOf(part)
     const cid = cidOf(content)
@@ -115,8 +124,9 @@ export const memoryPublisher = (
   },
   fetch: async function* (reference, into, { signal }) {
     await interference.fetch?.(signal)
-    files.set(into, { ...blobs.get(reference.cid ?? '') })
-    yield 1
+    const content = { ...blobs.get(reference.cid ?? '') }
+    files.set(into, content)
+    yield Object.values(content).reduce((bytes, text) => bytes + text.length, 0)
   },
   unpublish: (id) => {
     return Promise.resolve().then(() => tell('unpublished', id))

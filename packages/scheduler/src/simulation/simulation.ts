@@ -55,13 +55,13 @@ export interface Simulation {
   readonly interference: Interference
   /** Every node's. */
   readonly settings: Settings
-  /** What was published, by CID. */
-  readonly blobs: ReadonlyMap<string, Readonly<Record<string, string>>>
   /** Called after every transition of every node. */
   onEvent: (node: SimulatedNode, event: SchedulerEvent) => void
   /** Called in the moment in which something happens in the world. */
   onHappened: (node: SimulatedNode, one: Happened) => void
   node(index: number): SimulatedNode
+  /** The files of what was published or composed under this CID. */
+  contentOf(cid: string): Readonly<Record<string, string>> | undefined
   /** Moves the clock until the job is final; fails after `limit` milliseconds of its time. */
   finish(node: SimulatedNode, jobId: string, limit?: number): Promise<string>
   stop(): Promise<void>
@@ -146,9 +146,9 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     errors,
     interference,
     settings,
-    blobs,
     onEvent: () => {},
     onHappened: () => {},
+    contentOf: (cid) => blobs.get(cid),
     node: (index) => {
       const node = world.nodes[index]
       if (node === undefined) throw new Error(`no node ${index}`)
@@ -262,6 +262,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             happens('ended', execution)
           }
           try {
+            if (spec.stdout !== undefined) yield { type: 'output', stream: 'stdout', offset: 0, bytes: new TextEncoder().encode(spec.stdout) }
             await new Promise<void>((resolve, reject) => {
               const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
               const abort = (): void => {

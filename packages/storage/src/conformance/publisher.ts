@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Reference, referenceSchema } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { Publisher } from '../index.ts'
+import { defaultDeadline, inTime } from './in-time.ts'
 import { asFound, collect, drain, filesOf, patternBytes, scratch, writeFiles } from './scratch.ts'
 
 /** A publisher that has published nothing. Made anew for each test. */
@@ -13,12 +14,15 @@ export interface PublisherHarness extends AsyncDisposable {
 export interface PublisherConformance {
   readonly name: string
   create(): Promise<PublisherHarness>
+  /** Milliseconds that a case may take. Default 30,000. */
+  readonly deadline?: number
   /** References that nothing was published under, as a stranger might write them: fetching or composing them must fail. */
   readonly forged: readonly Reference[] | ((harness: PublisherHarness) => Promise<readonly Reference[]>)
 }
 
 export interface PublisherCase {
   readonly name: string
+  /** Rejects where the driver breaks the promise, or has not done with it within the deadline. */
   run(options: PublisherConformance): Promise<void>
 }
 
@@ -63,8 +67,7 @@ async function* stream<T>(parts: readonly T[]): AsyncGenerator<T> {
   yield* parts
 }
 
-/** The cases of {@link publisherConformance}, to run one by one. */
-export const publisherCases: readonly PublisherCase[] = [
+const cases: readonly PublisherCase[] = [
   {
     name: 'what was published is fetched as it was, also when its directory is gone by then',
     run: (options) =>
@@ -251,9 +254,15 @@ export const publisherCases: readonly PublisherCase[] = [
   },
 ]
 
+/** The cases of {@link publisherConformance}, to run one by one. */
+export const publisherCases: readonly PublisherCase[] = cases.map(({ name, run }) => ({
+  name,
+  run: (options) => inTime(name, options.deadline ?? defaultDeadline, run(options)),
+}))
+
 /** What every {@link Publisher} promises, as a vitest suite. Differences between drivers are data in the options. */
 export const publisherConformance = (options: PublisherConformance): void => {
   describe(`publisher conformance: ${options.name}`, () => {
-    for (const { name, run } of publisherCases) test(name, () => run(options))
+    for (const { name, run } of publisherCases) test(name, () => run(options), (options.deadline ?? defaultDeadline) + 5000)
   })
 }

@@ -3,6 +3,7 @@ import { access, readFile } from 'node:fs/promises'
 import { type FailureCode, type FileEntry, failureOf, fileEntrySchema, type SourceSpec } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { Source } from '../index.ts'
+import { defaultDeadline, inTime } from './in-time.ts'
 import { collect, drain, patternBytes, scratch } from './scratch.ts'
 
 /** A source driver with somewhere to put what it reads. Made anew for each test. */
@@ -17,6 +18,8 @@ export interface SourceHarness extends AsyncDisposable {
 export interface SourceConformance {
   readonly name: string
   create(): Promise<SourceHarness>
+  /** Milliseconds that a case may take. Default 30,000. */
+  readonly deadline?: number
   /** The largest file that the driver takes, where that is less than 4 MiB. */
   readonly largest?: number
   /** Whether `putFiles` takes paths with directories. Default true. */
@@ -31,7 +34,8 @@ export interface SourceConformance {
 
 export interface SourceCase {
   readonly name: string
-  run(options: SourceConformance): Promise<void>
+  /** Rejects where the driver breaks the promise, or has not done with it within the deadline. `skip` is told why nothing is checked. */
+  run(options: SourceConformance, skip?: (why: string) => void): Promise<void>
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -87,8 +91,7 @@ const severalFiles = (options: SourceConformance): Record<string, Uint8Array> =>
     : { ...flat, 'a/z': patternBytes(7, 5), 'a/b/c': patternBytes(8, 6), 'a-b': patternBytes(9, 7), a0: patternBytes(11, 8) }
 }
 
-/** The cases of {@link sourceConformance}, to run one by one. */
-export const sourceCases: readonly SourceCase[] = [
+const cases: readonly SourceCase[] = [
   {
     name: 'a source that is one file lists as that file alone, with a true size and hash where they are given',
     run: (options) =>
@@ -104,9 +107,9 @@ export const sourceCases: readonly SourceCase[] = [
   },
   {
     name: 'a source of many files lists each once, the same each time, and every entry can be staged alone',
-    run: async (options) => {
+    run: async (options, skip = () => {}) => {
       await using harness = await options.create()
-      if (harness.putFiles === undefined) return
+      if (harness.putFiles === undefined) return skip('a source of this type is always one file: no putFiles')
       await using directory = await scratch()
       const files = severalFiles(options)
       const spec = await harness.putFiles(files)
@@ -235,8 +238,9 @@ export const sourceCases: readonly SourceCase[] = [
   },
   {
     name: 'what cannot be had fails with its code, leaves nothing, and does not make assess fail',
-    run: async (options) => {
-      for (const failing of options.failing ?? []) {
+    run: async (options, skip = () => {}) => {
+      if (options.failing === undefined) return skip('no source that must fail was named: option failing')
+      for (const failing of options.failing) {
         await using harness = await options.create()
         await using directory = await scratch()
         const spec = await failing.source(harness)
@@ -263,9 +267,15 @@ export const sourceCases: readonly SourceCase[] = [
   },
 ]
 
+/** The cases of {@link sourceConformance}, to run one by one. */
+export const sourceCases: readonly SourceCase[] = cases.map(({ name, run }) => ({
+  name,
+  run: (options, skip) => inTime(name, options.deadline ?? defaultDeadline, run(options, skip)),
+}))
+
 /** What every {@link Source} promises, as a vitest suite. Differences between drivers are data in the options. */
 export const sourceConformance = (options: SourceConformance): void => {
   describe(`source conformance: ${options.name}`, () => {
-    for (const { name, run } of sourceCases) test(name, () => run(options))
+    for (const { name, run } of sourceCases) test(name, ({ skip }) => run(options, skip), (options.deadline ?? defaultDeadline) + 5000)
   })
 }

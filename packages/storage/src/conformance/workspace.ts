@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { failureOf } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
 import type { StreamName, Workspace } from '../index.ts'
+import { defaultDeadline, inTime } from './in-time.ts'
 import { collect, drain, filesOf, patternBytes, scratch, writeFiles } from './scratch.ts'
 
 /** A workspace that holds nothing. Made anew for each test. */
@@ -15,10 +16,13 @@ export interface WorkspaceHarness extends AsyncDisposable {
 export interface WorkspaceConformance {
   readonly name: string
   create(): Promise<WorkspaceHarness>
+  /** Milliseconds that a case may take. Default 30,000. */
+  readonly deadline?: number
 }
 
 export interface WorkspaceCase {
   readonly name: string
+  /** Rejects where the driver breaks the promise, or has not done with it within the deadline. */
   run(options: WorkspaceConformance): Promise<void>
 }
 
@@ -62,8 +66,7 @@ const unsafeCode = async (workspace: Workspace, id: string) => {
   return 'no error'
 }
 
-/** The cases of {@link workspaceConformance}, to run one by one. */
-export const workspaceCases: readonly WorkspaceCase[] = [
+const cases: readonly WorkspaceCase[] = [
   {
     name: 'an opened id has its directories, publish holds outputs, stdout and stderr, and opening again changes nothing',
     run: (options) =>
@@ -120,6 +123,11 @@ export const workspaceCases: readonly WorkspaceCase[] = [
         const some: string[] = []
         for await (const { path } of workspace.entries('job')) some.push(path)
         expect(some).toEqual(['a'])
+        await writeFile(join(publish, 'stdout'), 'said')
+        await workspace.seal('job')
+        const said: Uint8Array[] = []
+        for (const name of ['stdout', 'stderr'] as const) for await (const bytes of workspace.tail('job', name, 0, {})) said.push(bytes)
+        expect(Buffer.concat(said).toString()).toBe('said')
         expect(await readdir(await workspace.receive('job'))).toEqual([])
       }),
   },
@@ -365,9 +373,15 @@ export const workspaceCases: readonly WorkspaceCase[] = [
   },
 ]
 
+/** The cases of {@link workspaceConformance}, to run one by one. */
+export const workspaceCases: readonly WorkspaceCase[] = cases.map(({ name, run }) => ({
+  name,
+  run: (options) => inTime(name, options.deadline ?? defaultDeadline, run(options)),
+}))
+
 /** What every {@link Workspace} promises, as a vitest suite. */
 export const workspaceConformance = (options: WorkspaceConformance): void => {
   describe(`workspace conformance: ${options.name}`, () => {
-    for (const { name, run } of workspaceCases) test(name, () => run(options))
+    for (const { name, run } of workspaceCases) test(name, () => run(options), (options.deadline ?? defaultDeadline) + 5000)
   })
 }

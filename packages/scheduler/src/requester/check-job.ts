@@ -1,0 +1,53 @@
+import { canonicalBytes, type JobSpec, type Refusal, taskSchema } from '@skrei/job-spec'
+import { maxMessageBytes } from '@skrei/protocol'
+import { type Method, none } from '@skrei/verifier'
+import { misfits, type NodeOffer } from '../directory/fit.ts'
+import { SubmitError } from '../submit-error.ts'
+import { wantedBy } from './facts.ts'
+import { checkSubmittable } from './role.ts'
+import { createSpecs, type KnownJob } from './specs.ts'
+
+/** Of an ask, besides the task: its files, terms and envelope. */
+const roomForTheRest = 65_536
+
+/** The ask of such a job must fit into a message: found out when it is submitted, not when the first shard is opened. */
+export const requireSendable = ({ task }: KnownJob): void => {
+  const problem = taskSchema.safeParse(task).error?.issues[0]
+  if (problem)
+    throw new SubmitError(
+      'job-invalid',
+      `${problem.path.join('.')}: ${problem.message}`,
+      problem.path.filter((part) => typeof part !== 'symbol'),
+    )
+  const bytes = canonicalBytes(task).length
+  if (bytes > maxMessageBytes - roomForTheRest)
+    throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
+}
+
+/** What a node says to a job before anything of it runs. */
+export interface JobCheck {
+  /** The error that `submit` would reject with. */
+  readonly refused?: SubmitError
+  /** Why the node itself could never run it: engine, labels, source types, publisher, size. `[]` = it could. What only an executor or a source can say is not in it. */
+  readonly misfits: readonly Refusal[]
+}
+
+/**
+ * Checks a job as `submit` does, and against what one node is and has; asks nobody and needs no node.
+ *
+ * @param node What the node offers: capacity in milli-CPU and bytes.
+ * @param options `nodes`: how many the network has, 1 where not given; `methods`: those of the scheduler.
+ */
+export const checkJob = (spec: JobSpec, node: NodeOffer, options: { readonly nodes?: number; readonly methods?: readonly Method[] } = {}): JobCheck => {
+  const known = createSpecs().resolve(spec)
+  const methods = new Map((options.methods ?? [none]).map((method) => [method.name, method]))
+  const found = { misfits: misfits(node, wantedBy(known)) }
+  try {
+    checkSubmittable(spec, known.resolved, methods, options.nodes ?? 1)
+    requireSendable(known)
+    return found
+  } catch (error) {
+    if (!(error instanceof SubmitError)) throw error
+    return { ...found, refused: error }
+  }
+}

@@ -1,0 +1,91 @@
+import type { Reference } from '@skrei/job-spec'
+import type { Publisher, Workspace } from '@skrei/storage'
+import type { Clock } from '@skrei/transport'
+
+/** Logs are worth a moment, not the result: for one execution's, and for all of a job; milliseconds. */
+const within = 5000
+const altogether = 60_000
+
+export interface FetchedFile {
+  readonly path: string
+  readonly content: AsyncIterable<Uint8Array>
+}
+
+/** The logs of executions that left no result, fetched here for the composition. */
+export interface LogFetcher {
+  /** Each stream that there is; none where they cannot be had in time, or are larger than the job allows. Never throws but for the signal. */
+  fetch(shard: string, logs: Reference): Promise<readonly FetchedFile[]>
+  /** Removes what was fetched. */
+  close(): Promise<void>
+}
+
+/**
+ * What a node refers to as logs is its word alone: nobody matched it with a digest. So nothing of it is referred to from the result; its two files are fetched, within bounds of
+ * bytes and time, and become the requester's own.
+ */
+export const createLogFetcher = (
+  {
+    publisher,
+    workspace,
+    clock,
+    limits,
+  }: {
+    readonly publisher: Publisher
+    readonly workspace: Workspace
+    readonly clock: Clock
+    readonly limits: { readonly stdout: number; readonly stderr: number }
+  },
+  { signal }: { readonly signal: AbortSignal },
+): LogFetcher => {
+  const until = clock.now() + altogether
+  const fetched: string[] = []
+
+  async function* stream(id: string, name: 'stdout' | 'stderr'): AsyncGenerator<Uint8Array> {
+    yield* workspace.tail(id, name, 0, { signal })
+    signal.throwIfAborted()
+  }
+
+  const bring = async (id: string, logs: Reference, ending: AbortSignal): Promise<void> => {
+    const into = await workspace.receive(id)
+    for await (const bytes of publisher.fetch(logs, into, { signal: ending })) {
+      ending.throwIfAborted()
+      if (bytes > limits.stdout + limits.stderr) throw new Error(`the logs of ${id} are larger than the job allows`)
+    }
+    await workspace.seal(id)
+  }
+
+  return {
+    fetch: async (shard, logs) => {
+      if (logs.type !== publisher.type || clock.now() >= until) return []
+      const id = `logs-${shard}`
+      fetched.push(id)
+      const ending = new AbortController()
+      const late = Promise.withResolvers<never>()
+      using _alarm = clock.at(Math.min(until, clock.now() + within), () => {
+        ending.abort(new DOMException('the logs were not fetched in time', 'TimeoutError'))
+        late.reject(ending.signal.reason)
+      })
+      late.promise.catch(() => {})
+      try {
+        const bringing = bring(id, logs, AbortSignal.any([signal, ending.signal]))
+        // A driver that does not heed its signal is left behind.
+        bringing.catch(() => {})
+        await Promise.race([bringing, late.promise])
+      } catch {
+        signal.throwIfAborted()
+        return []
+      }
+      const files: FetchedFile[] = []
+      for (const name of ['stdout', 'stderr'] as const) {
+        for await (const { length } of stream(id, name)) {
+          if (length > 0) files.push({ path: name, content: stream(id, name) })
+          break
+        }
+      }
+      return files
+    },
+    close: async () => {
+      for (const id of fetched) await workspace.remove(id)
+    },
+  }
+}
