@@ -61,11 +61,11 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     },
   }
 
-  /** Counting peers may take looking at each: once in a while is enough. */
+  /** No more are counted than matter, and that once in a while. */
   const peers = (): number => {
     const now = world.clock.now()
     const holds = world.settings.announcementTtl * (counted !== undefined && counted.peers >= world.settings.gossipBelow ? 4 : 1 / 3)
-    if (counted === undefined || now >= counted.at + holds) counted = { peers: world.transport.peers().length, at: now }
+    if (counted === undefined || now >= counted.at + holds) counted = { peers: world.transport.peers({ limit: world.settings.gossipBelow }).length, at: now }
     return counted.peers
   }
 

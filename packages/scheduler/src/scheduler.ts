@@ -6,7 +6,7 @@ import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
-import { createDirectory } from './directory/directory.ts'
+import { createDirectory, directoryBound } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
 import { createRankerFaults } from './directory/ranker-faults.ts'
@@ -103,8 +103,11 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const settledIn = (engine: string): boolean => {
     const heardOfEverybody = announcer.gossips() && clock.now() - startedAt > settings.announcementTtl / 3
-    return heardOfEverybody || sampler.isSettled(engine) || transport.peers().length === 0
+    return heardOfEverybody || sampler.isSettled(engine) || transport.peers({ limit: 1 }).length === 0
   }
+
+  /** How many nodes a shard could be spread over, as far as it matters. */
+  const knownNodes = (): number => Math.max(directory.size, transport.peers({ limit: directoryBound }).length + (compute ? 1 : 0))
 
   /** A node that was not in need of others yet knows nobody where nodes do not announce themselves to all: it asks for them, for a while. */
   const lookAround = async (engine: string, signal: AbortSignal): Promise<void> => {
@@ -371,7 +374,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const id = options.jobId()
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
+      checkSubmittable(spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
@@ -380,7 +383,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     plan: async (spec, { signal } = {}) => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
+      checkSubmittable(spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()

@@ -13,6 +13,9 @@ export interface Wire {
   /** The latest endpoint of this id, whatever its state. */
   find(id: string): Endpoint | undefined
   all(): Iterable<Endpoint>
+  /** The same at random: at most `count` of them, but all where that is not more than `count` and one. */
+  some(count: number, random: () => number): Iterable<Endpoint>
+  randomFor(id: string): () => number
   isCut(from: string, to: string): boolean
   faultsOf(from: string, to: string): Faults
   /** Runs `run` after the network's timeout, unless the function it returns is called before. */
@@ -71,6 +74,8 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   const outstanding = new Set<{ fail(): void; forget(): void }>()
   const serving = new Set<{ readonly controller: AbortController; lose(): void; end(error?: Error): void }>()
   const roundTrips = new Map<string, number>()
+  /** For which peers are named, where not all are: what happens elsewhere changes nothing here. */
+  let random: (() => number) | undefined
 
   const checkSize = (bytes: number, to: string): void => {
     if (bytes > wire.maxBytes) throw failure('too-large', to, `${bytes} bytes are more than the ${wire.maxBytes} that this network takes`)
@@ -227,6 +232,12 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
     }
   }
 
+  const viewOf = (other: Endpoint): PeerView => {
+    const roundTrip = roundTrips.get(other.self)
+    const connected = state === 'started' && other.state === 'started' && !wire.isCut(self, other.self) && !wire.isCut(other.self, self)
+    return roundTrip === undefined ? { id: other.self, connected } : { id: other.self, connected, roundTrip }
+  }
+
   const endpoint: Endpoint = {
     self,
     get state() {
@@ -350,15 +361,15 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         else subscriptions.set(topic, new Set([each]))
         return each
       },
-      peers() {
+      peers({ limit = Number.POSITIVE_INFINITY } = {}) {
+        random ??= wire.randomFor(self)
         const views: PeerView[] = []
-        for (const other of wire.all()) {
-          if (other === endpoint) continue
-          const roundTrip = roundTrips.get(other.self)
-          const connected = state === 'started' && other.state === 'started' && !wire.isCut(self, other.self) && !wire.isCut(other.self, self)
-          views.push({ id: other.self, connected, ...(roundTrip === undefined ? {} : { roundTrip }) })
-        }
+        for (const other of wire.some(limit, random)) if (other !== endpoint && views.length < limit) views.push(viewOf(other))
         return views
+      },
+      peer(id) {
+        const other = id === self ? undefined : wire.find(id)
+        return other && viewOf(other)
       },
       async [Symbol.asyncDispose]() {
         if (state === 'closed' || state === 'crashed') return

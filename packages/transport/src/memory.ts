@@ -76,6 +76,8 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
   const resolved = new Map<string, Map<string, Faults>>()
   const links = new Map<string, Map<string, Link>>()
   const endpoints = new Map<string, Endpoint>()
+  /** Their ids, so that some can be taken without a look at the rest. */
+  const ids: string[] = []
   const counted = new Map<string, NetworkCounters>()
   const blocked = new Map<string, Map<string, Set<object>>>()
   let groups: Map<string, number> | undefined
@@ -129,6 +131,16 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     }
   }
 
+  /** Each place at most once, all equally likely: Floyd's algorithm (Bentley, Programming Pearls, CACM 30(9), 1987). */
+  const drawn = (count: number, random: () => number): Endpoint[] => {
+    const places = new Set<number>()
+    for (let last = ids.length - count; last < ids.length; last++) {
+      const place = Math.floor(random() * (last + 1))
+      places.add(places.has(place) ? last : place)
+    }
+    return [...places].flatMap((place) => endpoints.get(ids[place] ?? '') ?? [])
+  }
+
   const wire: Wire = {
     clock,
     maxBytes,
@@ -136,6 +148,8 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     countersOf,
     find: (id) => endpoints.get(id),
     all: () => endpoints.values(),
+    some: (count, random) => (count + 1 >= ids.length ? endpoints.values() : drawn(count + 1, random)),
+    randomFor: (id) => seededRandom(`${seed}\0${id}`),
     isCut,
     faultsOf: (from, to) => within(resolved, from, to, () => resolveFaults(overrides.get(from)?.get(to) ?? {}, from === to ? undefined : faults)),
     expire(run) {
@@ -180,6 +194,7 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
       if (present && present.state !== 'crashed' && present.state !== 'closed')
         throw new Error(`memoryNetwork: ${id} has joined already; crash or dispose it first`)
       const endpoint = memoryEndpoint(id, wire)
+      if (!present) ids.push(id)
       endpoints.set(id, endpoint)
       return endpoint.transport
     },

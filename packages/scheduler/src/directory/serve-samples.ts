@@ -17,6 +17,8 @@ export interface ServeSamplesWorld {
 /** Whoever asks too often gets the head alone. */
 const mostAtOnce = 256
 const mostPerSecond = 64
+/** A node does not say how many more peers it has. */
+const mostCounted = 512
 
 /** Answers whoever asks with a few of the announcements that this node holds, its own first. Costs this node nothing else: it need not look for others itself. */
 export const serveSamples = ({ network, clock, random, transport, directory, own }: ServeSamplesWorld): Disposable => {
@@ -31,13 +33,13 @@ export const serveSamples = ({ network, clock, random, transport, directory, own
   return transport.serve(sampleProtocol, async function* (from, body) {
     const request = read(body, network)
     if (request === undefined) return
-    const connected = transport.peers().flatMap(({ id, connected: is }) => (is ? [id] : []))
+    const connected = transport.peers({ limit: mostCounted }).flatMap(({ id, connected: is }) => (is ? [id] : []))
     const peers = createPool(random, connected)
     const head = encodeSampleHead({
       network,
       peers: peers.size,
       some: peers.draw(maxNamedPeers, maxNamedPeers + 1, (id) => id !== from),
-      sees: [...new Set(request.about)].filter((id) => peers.has(id)),
+      sees: [...new Set(request.about)].filter((id) => transport.peer(id)?.connected === true),
     })
     yield frame(head)
     if (request.most === 0 || !allowance.take()) return
