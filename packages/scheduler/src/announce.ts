@@ -46,7 +46,6 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   let announcedAt = -Infinity
   let next: Disposable | undefined
   let signed: { readonly bytes: Uint8Array; readonly at: number } | undefined
-  let counted: { readonly peers: number; readonly at: number } | undefined
   const allowance = createAllowance({ clock: world.clock, burst: mostHeardAtOnce, perSecond: mostHeardPerSecond })
   let startedAt = Number.POSITIVE_INFINITY
   let toldAt = Number.NEGATIVE_INFINITY
@@ -61,15 +60,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     },
   }
 
-  /** No more are counted than matter, and that once in a while. */
-  const peers = (): number => {
-    const now = world.clock.now()
-    const holds = world.settings.announcementTtl * (counted !== undefined && counted.peers >= world.settings.gossipBelow ? 4 : 1 / 3)
-    if (counted === undefined || now >= counted.at + holds) counted = { peers: world.transport.peers({ limit: world.settings.gossipBelow }).length, at: now }
-    return counted.peers
-  }
-
-  const gossips = (): boolean => world.directory.size < world.settings.gossipBelow && peers() < world.settings.gossipBelow
+  const gossips = (): boolean => world.directory.size < world.settings.gossipBelow && world.transport.peerCount() < world.settings.gossipBelow
 
   const own = (compute: ComputeRole): Announcement => {
     const { sources, publishers, capacity, devices, labels } = compute.offer()

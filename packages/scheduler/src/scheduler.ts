@@ -6,7 +6,7 @@ import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
-import { createDirectory, directoryBound } from './directory/directory.ts'
+import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
 import { createRankerFaults } from './directory/ranker-faults.ts'
@@ -103,11 +103,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const settledIn = (engine: string): boolean => {
     const heardOfEverybody = announcer.gossips() && clock.now() - startedAt > settings.announcementTtl / 3
-    return heardOfEverybody || sampler.isSettled(engine) || transport.peers({ limit: 1 }).length === 0
+    return heardOfEverybody || sampler.isSettled(engine) || transport.peerCount() === 0
   }
 
-  /** How many nodes a shard could be spread over, as far as it matters. */
-  const knownNodes = (): number => Math.max(directory.size, transport.peers({ limit: directoryBound }).length + (compute ? 1 : 0))
+  const knownNodes = (): number => Math.max(directory.size, transport.peerCount() + (compute ? 1 : 0))
 
   /** A node that was not in need of others yet knows nobody where nodes do not announce themselves to all: it asks for them, for a while. */
   const lookAround = async (engine: string, signal: AbortSignal): Promise<void> => {

@@ -52,6 +52,8 @@ export interface Transport extends AsyncDisposable {
    * may look at each: for people and metrics.
    */
   peers(options?: { readonly limit?: number }): readonly PeerView[]
+  /** How many it knows of, connected or not, without looking at them. */
+  peerCount(): number
   /** How it sees one of them, without looking at the others; undefined: it knows nothing of it. */
   peer(id: string): PeerView | undefined
 }

@@ -15,6 +15,7 @@ export interface Wire {
   all(): Iterable<Endpoint>
   /** The same at random: at most `count` of them, but all where that is not more than `count` and one. */
   some(count: number, random: () => number): Iterable<Endpoint>
+  count(): number
   randomFor(id: string): () => number
   isCut(from: string, to: string): boolean
   faultsOf(from: string, to: string): Faults
@@ -367,6 +368,7 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         for (const other of wire.some(limit, random)) if (other !== endpoint && views.length < limit) views.push(viewOf(other))
         return views
       },
+      peerCount: () => wire.count() - 1,
       peer(id) {
         const other = id === self ? undefined : wire.find(id)
         return other && viewOf(other)

@@ -148,6 +148,7 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     countersOf,
     find: (id) => endpoints.get(id),
     all: () => endpoints.values(),
+    count: () => ids.length,
     some: (count, random) => (count + 1 >= ids.length ? endpoints.values() : drawn(count + 1, random)),
     randomFor: (id) => seededRandom(`${seed}\0${id}`),
     isCut,
