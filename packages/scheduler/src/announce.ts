@@ -90,10 +90,12 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     if (world.compute === undefined || stopping.signal.aborted) return
     const announcement = own(world.compute)
     world.directory.note(announcement)
-    if (gossips())
+    const told = gossips()
+    if (told)
       world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     announcedAt = world.clock.now()
-    announceAt(announcedAt + world.settings.announcementTtl / 3)
+    // To nobody but itself, it only has to be known still, and whether the network has become small.
+    announceAt(announcedAt + world.settings.announcementTtl * (told ? 1 / 3 : 2 / 3))
   }
 
   const announceAt = (time: number): void => {

@@ -65,6 +65,29 @@ const messageOf: Record<TransportErrorCode, (to: string) => string> = {
 const failure = (code: TransportErrorCode, to: string, detail?: string, cause?: unknown): TransportError =>
   new TransportError(code, detail ?? messageOf[code](to), cause === undefined ? undefined : { cause })
 
+/** One listener a signal: to add one costs a look at all that it has, and a node sends with one signal to everybody. */
+const abortListeners = (): ((signal: AbortSignal, run: () => void) => Disposable) => {
+  const known = new Map<AbortSignal, Set<() => void>>()
+  const onAbort = ({ currentTarget }: Event): void => {
+    for (const run of [...(known.get(currentTarget as AbortSignal) ?? [])]) run()
+  }
+  return (signal, run) => {
+    const runs = known.get(signal) ?? new Set()
+    if (runs.size === 0) {
+      known.set(signal, runs)
+      signal.addEventListener('abort', onAbort)
+    }
+    runs.add(run)
+    return {
+      [Symbol.dispose]: () => {
+        if (!runs.delete(run) || runs.size > 0) return
+        signal.removeEventListener('abort', onAbort)
+        known.delete(signal)
+      },
+    }
+  }
+}
+
 export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   let state: Endpoint['state'] = 'new'
   let receiver: Receive | undefined
@@ -73,6 +96,7 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   const subscriptions = new Map<string, Set<Subscription>>()
   /** Sends and queries that wait for a peer: how to fail them, and how to forget them. */
   const outstanding = new Set<{ fail(): void; forget(): void }>()
+  const onceAborted = abortListeners()
   const serving = new Set<{ readonly controller: AbortController; lose(): void; end(error?: Error): void }>()
   const roundTrips = new Map<string, number>()
   /** For which peers are named, where not all are: what happens elsewhere changes nothing here. */
@@ -115,11 +139,11 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         fail: () => fail(failure('unreachable', to, 'this transport was disposed before the answer came')),
         forget: () => {
           cancel()
-          signal?.removeEventListener('abort', onAbort)
+          listening?.[Symbol.dispose]()
         },
       }
       outstanding.add(entry)
-      signal?.addEventListener('abort', onAbort)
+      const listening = signal && onceAborted(signal, onAbort)
       // Each of two arrivals has its own: the handler may do with it what it likes.
       const repeats = wire.faultsOf(self, to).duplication > 0
       wire.carry(endpoint, target, 'send', bytes, () => {
