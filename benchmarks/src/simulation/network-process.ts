@@ -9,7 +9,7 @@ const gibibyte = 2 ** 30
 const longest = 86_400_000
 const shardsAJob = 1000
 
-/** Executions of a second each, a window of them at a time, whatever the number of nodes: what differs is only how many nodes there are. */
+/** Executions of a second each, as many at a time as a requester has open that is told nothing else, whatever the number of nodes: what differs is only how many nodes there are. */
 const job = (shards: number): JobSpec => ({
   apiVersion: 'skrei/v1',
   engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
@@ -27,7 +27,7 @@ const simulation = await createSimulation({
   record: false,
   link: { latency: 20 },
   capacity: { cpu: 64_000, memory: 64 * gibibyte, disk: 64 * gibibyte },
-  settings: { lease: 30_000, heartbeat: 10_000, window: 200 },
+  settings: { lease: 30_000, heartbeat: 10_000 },
 })
 const requester = simulation.node(0)
 

@@ -13,8 +13,8 @@ export interface Wire {
   /** The latest endpoint of this id, whatever its state. */
   find(id: string): Endpoint | undefined
   all(): Iterable<Endpoint>
-  /** The same at random: at most `count` of them, but all where that is not more than `count` and one. */
-  some(count: number, random: () => number): Iterable<Endpoint>
+  /** `count` others than this one at random; all, this one too, where there are no more. */
+  some(self: string, count: number, random: () => number): Iterable<Endpoint>
   count(): number
   randomFor(id: string): () => number
   isCut(from: string, to: string): boolean
@@ -389,7 +389,7 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       peers({ limit = Number.POSITIVE_INFINITY } = {}) {
         random ??= wire.randomFor(self)
         const views: PeerView[] = []
-        for (const other of wire.some(limit, random)) if (other !== endpoint && views.length < limit) views.push(viewOf(other))
+        for (const other of wire.some(self, limit, random)) if (other !== endpoint) views.push(viewOf(other))
         return views
       },
       peerCount: () => wire.count() - 1,

@@ -131,14 +131,16 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     }
   }
 
-  /** Each place at most once, all equally likely: Floyd's algorithm (Bentley, Programming Pearls, CACM 30(9), 1987). */
-  const drawn = (count: number, random: () => number): Endpoint[] => {
+  /** Others than this one, each at most once, all equally likely: Floyd's algorithm (Bentley, Programming Pearls, CACM 30(9), 1987). */
+  const drawn = (self: string, count: number, random: () => number): Endpoint[] => {
+    const others = ids.length - 1
     const places = new Set<number>()
-    for (let last = ids.length - count; last < ids.length; last++) {
+    for (let last = others - count; last < others; last++) {
       const place = Math.floor(random() * (last + 1))
       places.add(places.has(place) ? last : place)
     }
-    return [...places].flatMap((place) => endpoints.get(ids[place] ?? '') ?? [])
+    // The last one stands for this one: in its place where that was drawn.
+    return [...places].flatMap((place) => endpoints.get((ids[place] === self ? ids[others] : ids[place]) ?? '') ?? [])
   }
 
   const wire: Wire = {
@@ -149,7 +151,7 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     find: (id) => endpoints.get(id),
     all: () => endpoints.values(),
     count: () => ids.length,
-    some: (count, random) => (count + 1 >= ids.length ? endpoints.values() : drawn(count + 1, random)),
+    some: (self, count, random) => (count >= ids.length - 1 ? endpoints.values() : drawn(self, count, random)),
     randomFor: (id) => seededRandom(`${seed}\0${id}`),
     isCut,
     faultsOf: (from, to) => within(resolved, from, to, () => resolveFaults(overrides.get(from)?.get(to) ?? {}, from === to ? undefined : faults)),
