@@ -91,8 +91,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     const announcement = own(world.compute)
     world.directory.note(announcement)
     const told = gossips()
-    if (told)
-      world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    if (told) world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     announcedAt = world.clock.now()
     // To nobody but itself, it only has to be known still, and whether the network has become small.
     announceAt(announcedAt + world.settings.announcementTtl * (told ? 1 / 3 : 2 / 3))

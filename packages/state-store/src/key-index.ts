@@ -14,14 +14,19 @@ export interface KeyIndex {
 
 export const keyIndex = (keys: Iterable<string> = []): KeyIndex => ({ keys: new Set(keys), order: undefined, changed: undefined })
 
+const note = (index: KeyIndex, key: string): void => {
+  index.changed ??= new Set()
+  index.changed.add(key)
+}
+
 export const addKey = (index: KeyIndex, key: string): void => {
   index.keys.add(key)
-  if (index.order) (index.changed ??= new Set()).add(key)
+  if (index.order) note(index, key)
 }
 
 export const deleteKey = (index: KeyIndex, key: string): void => {
   index.keys.delete(key)
-  if (index.order) (index.changed ??= new Set()).add(key)
+  if (index.order) note(index, key)
 }
 
 /** In order, from the first key that is greater than `key`; from the beginning without one. */
