@@ -1,63 +1,17 @@
-import type { JobSpec } from '@skrei/job-spec'
-import { createSimulation } from '@skrei/scheduler/simulation'
-import { measure, peakRssMiB } from '../measure.ts'
-import { type Suite, samplesOf } from '../suite.ts'
-
-const gibibyte = 2 ** 30
-
-/** Executions of a second each, a window of them at a time, whatever the number of nodes: what differs is only how many nodes there are. */
-const job = (shards: number): JobSpec => ({
-  apiVersion: 'skrei/v1',
-  engine: { type: 'noop', duration: 1000, files: { '/out/a': 'x' } },
-  outputs: [{ name: 'out', path: '/out' }],
-  publisher: [{ type: 'ipfs' }],
-  resources: { cpu: 100, memory: 2 ** 20, disk: 2 ** 20 },
-  sharding: { count: shards },
-})
-
-const shardsAJob = 1000
-
-interface Cost {
-  readonly wallMs: number
-  readonly cpuMs: number
-  readonly messages: number
-}
-
-/** What one requester's jobs cost on a network of this size, once everybody is there. */
-const costOf = async (nodes: number, executions: number, seed: number, note: (text: string) => void): Promise<Cost> => {
-  const simulation = await createSimulation({
-    nodes,
-    seed,
-    requesterOnly: true,
-    record: false,
-    link: { latency: 20 },
-    capacity: { cpu: 64_000, memory: 64 * gibibyte, disk: 64 * gibibyte },
-    settings: { lease: 30_000, heartbeat: 10_000, window: 200 },
-  })
-  const requester = simulation.node(0)
-  note(`${nodes} nodes, of which the requester knows ${requester.scheduler.nodes().length}`)
-  const run = async (count: number): Promise<void> => {
-    const state = await simulation.finish(requester, await requester.scheduler.submit(job(count)), 86_400_000)
-    if (state !== 'completed') throw new Error(`a job on ${nodes} nodes ended ${state}`)
-  }
-  await run(100)
-  const before = simulation.network.counters().messages
-  const measured = await measure(async () => {
-    for (let done = 0; done < executions; done += shardsAJob) await run(Math.min(shardsAJob, executions - done))
-  })
-  const messages = simulation.network.counters().messages - before
-  note(`${nodes} nodes: ${executions} executions in ${(measured.wallMs / 1000).toFixed(1)} s, ${(measured.cpuMs / executions).toFixed(2)} ms of CPU each`)
-  await simulation.stop()
-  return { ...measured, messages }
-}
+import { type Network, type NetworkCost, startNetwork } from '../simulation/network.ts'
+import { spread } from '../spread.ts'
+import type { Suite } from '../suite.ts'
 
 const figures = {
   executionsPerSecond: 'executions a second of wall time, on the largest network',
   messagesPerExecution10: 'messages an execution on 10 nodes',
   messagesPerExecution10000: 'messages an execution on the largest network (10,000 nodes with --full)',
-  costRatio: 'CPU time an execution on the largest network, over that on 10 nodes',
-  rssMiB: 'the most memory that the process held, MiB',
+  costRatio: 'CPU time an execution on the largest network, over that on 10 nodes, turn by turn',
+  rssMiB: 'the most memory that the process of the largest network held, MiB',
 }
+
+const sum = (costs: readonly NetworkCost[], what: 'executions' | 'wallMs' | 'messages'): number => costs.reduce((all, cost) => all + cost[what], 0)
+const cpuEach = ({ cpuMs, executions }: NetworkCost): number => cpuMs / executions
 
 export const suite: Suite = {
   name: 'simulation',
@@ -65,21 +19,52 @@ export const suite: Suite = {
   figures,
   repeat: 1,
   run: async ({ full, smallest, repeat, note }) => {
-    const largest = full ? 10_000 : smallest ? 20 : 1000
-    const executions = full ? 100_000 : smallest ? 50 : 2000
-    const few = Math.min(executions, 10_000)
-    const rounds: Readonly<Record<keyof typeof figures, number>>[] = []
-    for (let round = 1; round <= repeat; round++) {
-      const small = await costOf(10, few, round, note)
-      const large = await costOf(largest, executions, round, note)
-      rounds.push({
-        executionsPerSecond: (executions * 1000) / large.wallMs,
-        messagesPerExecution10: small.messages / few,
-        messagesPerExecution10000: large.messages / executions,
-        costRatio: large.cpuMs / executions / (small.cpuMs / few),
-        rssMiB: peakRssMiB(),
-      })
+    const nodes = full ? 10_000 : smallest ? 20 : 1000
+    const [executions, turns, each] = full ? [100_000, 10, 1000] : smallest ? [100, 2, 25] : [4000, 5, 400]
+    const samples: Record<keyof typeof figures, number[]> = {
+      executionsPerSecond: [],
+      messagesPerExecution10: [],
+      messagesPerExecution10000: [],
+      costRatio: [],
+      rssMiB: [],
     }
-    return samplesOf(rounds)
+
+    const start = async (count: number, seed: number): Promise<Network> => {
+      const network = await startNetwork(count, seed)
+      // What is compiled and found out once is no cost of an execution.
+      const { known } = await network.run(each)
+      note(`${count} nodes, started in ${(network.startMs / 1000).toFixed(1)} s; the requester knows ${known}`)
+      return network
+    }
+
+    for (let round = 1; round <= repeat; round++) {
+      await using small = await start(10, round)
+      await using large = await start(nodes, round)
+      const ofSmall: NetworkCost[] = []
+      const ofLarge: NetworkCost[] = []
+      const ratios: number[] = []
+      // By turns, with as much behind them: what else the machine does meets both.
+      for (let turn = 1; turn <= turns; turn++) {
+        const one = await small.run(each)
+        const other = await large.run(each)
+        ofSmall.push(one)
+        ofLarge.push(other)
+        ratios.push(cpuEach(other) / cpuEach(one))
+        note(`turn ${turn}: ${cpuEach(one).toFixed(2)} ms of CPU an execution on 10 nodes, ${cpuEach(other).toFixed(2)} on ${nodes}`)
+      }
+      for (let left = executions - turns * each; left > 0; left -= 10 * each) {
+        const cost = await large.run(Math.min(left, 10 * each))
+        ofLarge.push(cost)
+        note(`${sum(ofLarge, 'executions')} executions on ${nodes} nodes: ${cpuEach(cost).toFixed(2)} ms of CPU each, ${cost.rssMiB.toFixed(0)} MiB`)
+      }
+      const { median, min, max } = spread(ratios)
+      note(`${nodes} nodes over 10: ${median.toFixed(2)} times the CPU time, ${min.toFixed(2)} to ${max.toFixed(2)}`)
+      samples.executionsPerSecond.push((sum(ofLarge, 'executions') * 1000) / sum(ofLarge, 'wallMs'))
+      samples.messagesPerExecution10.push(sum(ofSmall, 'messages') / sum(ofSmall, 'executions'))
+      samples.messagesPerExecution10000.push(sum(ofLarge, 'messages') / sum(ofLarge, 'executions'))
+      samples.costRatio.push(...ratios)
+      samples.rssMiB.push(ofLarge.at(-1)?.rssMiB ?? Number.NaN)
+    }
+    return samples
   },
 }

@@ -32,7 +32,7 @@ export type SampleRequest = z.output<typeof sampleRequestSchema>
 /** The first frame of the answer; the rest are announcements as their nodes signed them, the answering node's own first. */
 export const sampleHeadSchema = z.strictObject({
   network: id,
-  /** How many peers the node is connected to. */
+  /** How many peers the node is connected to; an estimate where they are many. */
   peers: count,
   /** A few of them at random: whom to ask next. */
   some: z.array(nodeId).max(maxNamedPeers),

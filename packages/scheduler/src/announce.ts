@@ -46,7 +46,6 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   let announcedAt = -Infinity
   let next: Disposable | undefined
   let signed: { readonly bytes: Uint8Array; readonly at: number } | undefined
-  let counted: { readonly peers: number; readonly at: number } | undefined
   const allowance = createAllowance({ clock: world.clock, burst: mostHeardAtOnce, perSecond: mostHeardPerSecond })
   let startedAt = Number.POSITIVE_INFINITY
   let toldAt = Number.NEGATIVE_INFINITY
@@ -61,15 +60,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     },
   }
 
-  /** Counting peers may take looking at each: once in a while is enough. */
-  const peers = (): number => {
-    const now = world.clock.now()
-    const holds = world.settings.announcementTtl * (counted !== undefined && counted.peers >= world.settings.gossipBelow ? 4 : 1 / 3)
-    if (counted === undefined || now >= counted.at + holds) counted = { peers: world.transport.peers().length, at: now }
-    return counted.peers
-  }
-
-  const gossips = (): boolean => world.directory.size < world.settings.gossipBelow && peers() < world.settings.gossipBelow
+  const gossips = (): boolean => world.directory.size < world.settings.gossipBelow && world.transport.peerCount() < world.settings.gossipBelow
 
   const own = (compute: ComputeRole): Announcement => {
     const { sources, publishers, capacity, devices, labels } = compute.offer()
@@ -99,10 +90,11 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     if (world.compute === undefined || stopping.signal.aborted) return
     const announcement = own(world.compute)
     world.directory.note(announcement)
-    if (gossips())
-      world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
+    const told = gossips()
+    if (told) world.transport.publish(topic, sign(announcement)).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     announcedAt = world.clock.now()
-    announceAt(announcedAt + world.settings.announcementTtl / 3)
+    // To nobody but itself, it only has to be known still, and whether the network has become small.
+    announceAt(announcedAt + world.settings.announcementTtl * (told ? 1 / 3 : 2 / 3))
   }
 
   const announceAt = (time: number): void => {

@@ -53,6 +53,8 @@ const phases: Readonly<Record<string, Phase>> = {
 const leased = new Set(['staging', 'running'])
 /** A requester's executions that are not over. */
 const requesterStates = ['awarding', 'running', 'accepted', 'matching', 'stopping']
+/** While one of these is open, there is somebody to hear from, or to tell. */
+const beating = ['compute', 'execution', 'job']
 const progressEvery = 250
 const pageSize = 1000
 
@@ -84,8 +86,12 @@ export const createLeases = (world: LeasesWorld): Leases => {
       }
     })
 
+  const hasOpen = (kinds: readonly string[]): boolean =>
+    world.store.read((reader) => kinds.some((kind) => reader.list(kind, { open: true, limit: 1 }).length > 0))
+
   const held = (): Map<string, { readonly row: Row; readonly context: ComputeContext }[]> => {
     const byRequester = new Map<string, { row: Row; context: ComputeContext }[]>()
+    if (!hasOpen(['compute'])) return byRequester
     for (const row of rowsIn('compute', Object.keys(phases))) {
       const context = row.data as unknown as ComputeContext
       const one = { row, context }
@@ -128,11 +134,21 @@ export const createLeases = (world: LeasesWorld): Leases => {
     for (const [requester, ones] of executions) alive(requester, ones)
     for (const known of [sentAt, leaseUntil]) for (const requester of known.keys()) if (!executions.has(requester)) known.delete(requester)
     expire(executions)
-    beat = clock.at(clock.now() + settings.heartbeat, tick)
+    beat = undefined
+    if (hasOpen(beating)) beatSoon()
+  }
+
+  /** Most nodes of a large network have nothing to do at most times: then nothing beats, and the first change of anything begins it again. */
+  const beatSoon = (): void => {
+    beat ??= clock.at(clock.now() + settings.heartbeat, tick)
   }
 
   const expire = (executions: ReturnType<typeof held>): void => {
     const now = clock.now()
+    if (executions.size === 0) {
+      expiry?.[Symbol.dispose]()
+      return
+    }
     const all = [...executions.values()].flat()
     const over = all
       .filter((one) => endOfLease(one) <= now)
@@ -146,6 +162,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
 
   const since = new Map<string, number>()
   const transitions = kernel.onTransition(({ kind, id, from, to, open, at }) => {
+    beatSoon()
     if (kind !== 'compute') return
     if (from !== 'staging' && to === 'staging') since.set(id, at)
     if (open) return

@@ -103,8 +103,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const settledIn = (engine: string): boolean => {
     const heardOfEverybody = announcer.gossips() && clock.now() - startedAt > settings.announcementTtl / 3
-    return heardOfEverybody || sampler.isSettled(engine) || transport.peers().length === 0
+    return heardOfEverybody || sampler.isSettled(engine) || transport.peerCount() === 0
   }
+
+  const knownNodes = (): number => Math.max(directory.size, transport.peerCount() + (compute ? 1 : 0))
 
   /** A node that was not in need of others yet knows nobody where nodes do not announce themselves to all: it asks for them, for a while. */
   const lookAround = async (engine: string, signal: AbortSignal): Promise<void> => {
@@ -372,7 +374,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const id = options.jobId()
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
+      checkSubmittable(spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
@@ -381,7 +383,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     plan: async (spec, { signal } = {}) => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, Math.max(directory.size, transport.peers().length + (compute ? 1 : 0)))
+      checkSubmittable(spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()

@@ -8,20 +8,25 @@ import { type SortedList, sortedList } from './sorted-list.ts'
 export interface KeyIndex {
   readonly keys: Set<string>
   order: SortedList<string> | undefined
-  /** Added or deleted since the order was asked for. */
-  readonly changed: Set<string>
+  /** Added or deleted since the order was asked for; absent while nothing was: most indexes are small, and never asked. */
+  changed: Set<string> | undefined
 }
 
-export const keyIndex = (keys: Iterable<string> = []): KeyIndex => ({ keys: new Set(keys), order: undefined, changed: new Set() })
+export const keyIndex = (keys: Iterable<string> = []): KeyIndex => ({ keys: new Set(keys), order: undefined, changed: undefined })
+
+const note = (index: KeyIndex, key: string): void => {
+  index.changed ??= new Set()
+  index.changed.add(key)
+}
 
 export const addKey = (index: KeyIndex, key: string): void => {
   index.keys.add(key)
-  if (index.order) index.changed.add(key)
+  if (index.order) note(index, key)
 }
 
 export const deleteKey = (index: KeyIndex, key: string): void => {
   index.keys.delete(key)
-  if (index.order) index.changed.add(key)
+  if (index.order) note(index, key)
 }
 
 /** In order, from the first key that is greater than `key`; from the beginning without one. */
@@ -32,10 +37,10 @@ export const keysAfter = (index: KeyIndex, key: string | undefined): IterableIte
     for (const one of [...keys].sort(compareKeys)) index.order.add(one)
   }
   const { order } = index
-  for (const one of changed) {
+  for (const one of changed ?? []) {
     if (keys.has(one)) order.add(one)
     else order.delete(one)
   }
-  changed.clear()
+  index.changed = undefined
   return order.after(key)
 }

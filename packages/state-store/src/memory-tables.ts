@@ -1,6 +1,7 @@
 import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
 import { addKey, deleteKey, type KeyIndex, keyIndex, keysAfter } from './key-index.ts'
 import { compareKeys, orderKey } from './order-key.ts'
+import { type HeldRow, packed, unpacked } from './packed-row.ts'
 import { type SortedList, sortedList } from './sorted-list.ts'
 
 /** Names an object, and sorts by kind and then id: names hold no NUL. */
@@ -15,7 +16,7 @@ export interface Due {
 
 /** The rows of one kind with an index for each thing that `list` can ask for. Indexes hold order keys. */
 interface KindTable {
-  readonly rows: Map<string, Row>
+  readonly rows: Map<string, HeldRow>
   readonly ids: KeyIndex
   readonly byParent: Map<string, KeyIndex>
   readonly byState: Map<string, KeyIndex>
@@ -93,7 +94,10 @@ const deleteFrom = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => 
   if (known.keys.size === 0) index.delete(value)
 }
 
-export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined => tables.kinds.get(kind)?.rows.get(orderKey(id))
+export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined => {
+  const held = tables.kinds.get(kind)?.rows.get(orderKey(id))
+  return held && unpacked(held)
+}
 
 /** Sets or (undefined) drops the row, moves it in the indexes, and returns the one that was there. */
 export const setRow = (tables: Tables, kind: string, id: string, row: Row | undefined): Row | undefined => {
@@ -103,7 +107,7 @@ export const setRow = (tables: Tables, kind: string, id: string, row: Row | unde
   if (!known) tables.kinds.set(kind, table)
   const key = orderKey(id)
   const before = table.rows.get(key)
-  if (row) table.rows.set(key, row)
+  if (row) table.rows.set(key, packed(row))
   else table.rows.delete(key)
 
   if (!before && row) addKey(table.ids, key)
@@ -120,7 +124,7 @@ export const setRow = (tables: Tables, kind: string, id: string, row: Row | unde
     if (before) deleteFrom(table.byOpen, before.open, key)
     if (row) addTo(table.byOpen, row.open, key)
   }
-  return before
+  return before && unpacked(before)
 }
 
 export const listRows = (tables: Tables, kind: string, { parent, state, open, after, limit }: ListWhere): Row[] => {
@@ -138,11 +142,11 @@ export const listRows = (tables: Tables, kind: string, { parent, state, open, af
     if (list.keys.size < shortest.keys.size) shortest = list
   }
   for (const key of keysAfter(shortest, after === undefined ? undefined : orderKey(after))) {
-    const row = table.rows.get(key) as Row
+    const row = table.rows.get(key) as HeldRow
     if (parent !== undefined && row.parent !== parent) continue
     if (state !== undefined && row.state !== state) continue
     if (open !== undefined && row.open !== open) continue
-    found.push(row)
+    found.push(unpacked(row))
     if (found.length === limit) break
   }
   return found

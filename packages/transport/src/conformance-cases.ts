@@ -467,6 +467,21 @@ const cases: readonly ConformanceCase[] = [
       const peers = a.peers()
       expect(peers.find(({ id }) => id === b.self)?.connected).toBe(true)
       expect(peers.some(({ id }) => id === a.self)).toBe(false)
+      expect(a.peer(b.self)).toMatchObject({ id: b.self, connected: true })
+      expect(a.peer(a.self)).toBeUndefined()
+    },
+  },
+  {
+    name: 'shows no more peers than it is asked for',
+    async run({ a, b, unknown }) {
+      b.receive(async () => {})
+      await a.send(b.self, [bytes(1)], {})
+      const all = a.peers()
+      expect(a.peerCount()).toBe(all.length)
+      expect(a.peers({ limit: 0 })).toEqual([])
+      expect(a.peers({ limit: 1 })).toHaveLength(1)
+      expect(a.peers({ limit: all.length + 1 }).map(({ id }) => id)).toEqual(all.map(({ id }) => id))
+      expect(a.peer(unknown)).toBeUndefined()
     },
   },
 ]

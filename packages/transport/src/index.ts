@@ -52,7 +52,15 @@ export interface Transport extends AsyncDisposable {
   /** Announcements only. */
   publish(topic: string, bytes: Uint8Array): Promise<void>
   subscribe(topic: string, options: AbortOptions): AsyncIterable<Uint8Array>
-  peers(): readonly PeerView[]
+  /**
+   * Those that it knows of. With a limit, at most so many of them, and another part each time where there are more: it costs what the limit is, not what the network is. Without one it
+   * may look at each: for people and metrics.
+   */
+  peers(options?: { readonly limit?: number }): readonly PeerView[]
+  /** How many it knows of, connected or not, without looking at them. */
+  peerCount(): number
+  /** How it sees one of them, without looking at the others; undefined: it knows nothing of it. */
+  peer(id: string): PeerView | undefined
 }
 
 export type TransportErrorCode = 'unknown-peer' | 'unreachable' | 'not-started' | 'no-handler' | 'refused' | 'too-large'

@@ -13,6 +13,10 @@ export interface Wire {
   /** The latest endpoint of this id, whatever its state. */
   find(id: string): Endpoint | undefined
   all(): Iterable<Endpoint>
+  /** `count` others than this one at random; all, this one too, where there are no more. */
+  some(self: string, count: number, random: () => number): Iterable<Endpoint>
+  count(): number
+  randomFor(id: string): () => number
   isCut(from: string, to: string): boolean
   faultsOf(from: string, to: string): Faults
   /** Runs `run` after the network's timeout, unless the function it returns is called before. */
@@ -61,6 +65,29 @@ const messageOf: Record<TransportErrorCode, (to: string) => string> = {
 const failure = (code: TransportErrorCode, to: string, detail?: string, cause?: unknown): TransportError =>
   new TransportError(code, detail ?? messageOf[code](to), cause === undefined ? undefined : { cause })
 
+/** One listener a signal: to add one costs a look at all that it has, and a node sends with one signal to everybody. */
+const abortListeners = (): ((signal: AbortSignal, run: () => void) => Disposable) => {
+  const known = new Map<AbortSignal, Set<() => void>>()
+  const onAbort = ({ currentTarget }: Event): void => {
+    for (const run of [...(known.get(currentTarget as AbortSignal) ?? [])]) run()
+  }
+  return (signal, run) => {
+    const runs = known.get(signal) ?? new Set()
+    if (runs.size === 0) {
+      known.set(signal, runs)
+      signal.addEventListener('abort', onAbort)
+    }
+    runs.add(run)
+    return {
+      [Symbol.dispose]: () => {
+        if (!runs.delete(run) || runs.size > 0) return
+        signal.removeEventListener('abort', onAbort)
+        known.delete(signal)
+      },
+    }
+  }
+}
+
 export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   let state: Endpoint['state'] = 'new'
   let receiver: Receive | undefined
@@ -69,8 +96,11 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   const subscriptions = new Map<string, Set<Subscription>>()
   /** Sends and queries that wait for a peer: how to fail them, and how to forget them. */
   const outstanding = new Set<{ fail(): void; forget(): void }>()
+  const onceAborted = abortListeners()
   const serving = new Set<{ readonly controller: AbortController; lose(): void; end(error?: Error): void }>()
   const roundTrips = new Map<string, number>()
+  /** For which peers are named, where not all are: what happens elsewhere changes nothing here. */
+  let random: (() => number) | undefined
 
   const checkSize = (bytes: number, to: string): void => {
     if (bytes > wire.maxBytes) throw failure('too-large', to, `${bytes} bytes are more than the ${wire.maxBytes} that this network takes`)
@@ -109,11 +139,11 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         fail: () => fail(failure('unreachable', to, 'this transport was disposed before the answer came')),
         forget: () => {
           cancel()
-          signal?.removeEventListener('abort', onAbort)
+          listening?.[Symbol.dispose]()
         },
       }
       outstanding.add(entry)
-      signal?.addEventListener('abort', onAbort)
+      const listening = signal && onceAborted(signal, onAbort)
       // Each of two arrivals has its own: the handler may do with it what it likes.
       const repeats = wire.faultsOf(self, to).duplication > 0
       wire.carry(endpoint, target, 'send', bytes, () => {
@@ -225,6 +255,12 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
       else lose()
       controller.abort()
     }
+  }
+
+  const viewOf = (other: Endpoint): PeerView => {
+    const roundTrip = roundTrips.get(other.self)
+    const connected = state === 'started' && other.state === 'started' && !wire.isCut(self, other.self) && !wire.isCut(other.self, self)
+    return roundTrip === undefined ? { id: other.self, connected } : { id: other.self, connected, roundTrip }
   }
 
   const endpoint: Endpoint = {
@@ -350,15 +386,16 @@ export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
         else subscriptions.set(topic, new Set([each]))
         return each
       },
-      peers() {
+      peers({ limit = Number.POSITIVE_INFINITY } = {}) {
+        random ??= wire.randomFor(self)
         const views: PeerView[] = []
-        for (const other of wire.all()) {
-          if (other === endpoint) continue
-          const roundTrip = roundTrips.get(other.self)
-          const connected = state === 'started' && other.state === 'started' && !wire.isCut(self, other.self) && !wire.isCut(other.self, self)
-          views.push({ id: other.self, connected, ...(roundTrip === undefined ? {} : { roundTrip }) })
-        }
+        for (const other of wire.some(self, limit, random)) if (other !== endpoint) views.push(viewOf(other))
         return views
+      },
+      peerCount: () => wire.count() - 1,
+      peer(id) {
+        const other = id === self ? undefined : wire.find(id)
+        return other && viewOf(other)
       },
       async [Symbol.asyncDispose]() {
         if (state === 'closed' || state === 'crashed') return

@@ -76,6 +76,8 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
   const resolved = new Map<string, Map<string, Faults>>()
   const links = new Map<string, Map<string, Link>>()
   const endpoints = new Map<string, Endpoint>()
+  /** Their ids, so that some can be taken without a look at the rest. */
+  const ids: string[] = []
   const counted = new Map<string, NetworkCounters>()
   const blocked = new Map<string, Map<string, Set<object>>>()
   let groups: Map<string, number> | undefined
@@ -129,6 +131,18 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     }
   }
 
+  /** Others than this one, each at most once, all equally likely: Floyd's algorithm (Bentley, Programming Pearls, CACM 30(9), 1987). */
+  const drawn = (self: string, count: number, random: () => number): Endpoint[] => {
+    const others = ids.length - 1
+    const places = new Set<number>()
+    for (let last = others - count; last < others; last++) {
+      const place = Math.floor(random() * (last + 1))
+      places.add(places.has(place) ? last : place)
+    }
+    // The last one stands for this one: in its place where that was drawn.
+    return [...places].flatMap((place) => endpoints.get((ids[place] === self ? ids[others] : ids[place]) ?? '') ?? [])
+  }
+
   const wire: Wire = {
     clock,
     maxBytes,
@@ -136,6 +150,9 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
     countersOf,
     find: (id) => endpoints.get(id),
     all: () => endpoints.values(),
+    count: () => ids.length,
+    some: (self, count, random) => (count >= ids.length - 1 ? endpoints.values() : drawn(self, count, random)),
+    randomFor: (id) => seededRandom(`${seed}\0${id}`),
     isCut,
     faultsOf: (from, to) => within(resolved, from, to, () => resolveFaults(overrides.get(from)?.get(to) ?? {}, from === to ? undefined : faults)),
     expire(run) {
@@ -180,6 +197,7 @@ export const memoryNetwork = (options: MemoryNetworkOptions): MemoryNetwork => {
       if (present && present.state !== 'crashed' && present.state !== 'closed')
         throw new Error(`memoryNetwork: ${id} has joined already; crash or dispose it first`)
       const endpoint = memoryEndpoint(id, wire)
+      if (!present) ids.push(id)
       endpoints.set(id, endpoint)
       return endpoint.transport
     },

@@ -115,6 +115,9 @@ const broken: Readonly<Record<string, Break>> = {
   'nothing is ever published': () => ({ publish: async () => {} }),
   'peers are hidden': () => ({ peers: () => [] }),
   'a node is its own peer': (t) => ({ peers: () => [...t.peers(), { id: t.self, connected: true }] }),
+  'a limit of peers is ignored': (t) => ({ peers: () => t.peers() }),
+  'a node sees itself': (t) => ({ peer: (id) => t.peer(id) ?? { id, connected: true } }),
+  'the count of peers is too high': (t) => ({ peerCount: () => t.peerCount() + 1 }),
   'disposal does nothing': () => ({ [Symbol.asyncDispose]: async () => {} }),
 }
 

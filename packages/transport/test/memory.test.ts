@@ -351,3 +351,47 @@ test('a thousand nodes with a hundred thousand packets take one process', async 
   expect(received).toBe(50_000)
   expect(network.counters().packets).toBe(100_000)
 })
+
+test('a limited look at peers sees another part of a large network each time, and in the end all of it; the same for the same seed', async () => {
+  const look = async (): Promise<{ readonly first: readonly string[]; readonly all: ReadonlySet<string> }> => {
+    const { join, a } = await nodes()
+    for (let index = 0; index < 97; index += 1) await join(`n${index}`)
+    const first = a.peers({ limit: 10 }).map(({ id }) => id)
+    const all = new Set(first)
+    for (let round = 0; round < 100; round += 1) {
+      const ids = a.peers({ limit: 10 }).map(({ id }) => id)
+      expect(new Set(ids).size).toBe(10)
+      for (const id of ids) all.add(id)
+    }
+    expect(a.peerCount()).toBe(99)
+    return { first, all }
+  }
+  const one = await look()
+  expect(one.all.size).toBe(99)
+  expect(one.all.has('a')).toBe(false)
+  expect((await look()).first).toEqual(one.first)
+})
+
+test('sends with one signal add one listener to it, and leave none behind', async () => {
+  const { clock, a } = await nodes({ latency: 5 })
+  const controller = new AbortController()
+  let added = 0
+  let removed = 0
+  const { signal } = controller
+  const { addEventListener, removeEventListener } = signal
+  signal.addEventListener = (...given: Parameters<typeof addEventListener>) => {
+    added += 1
+    addEventListener.apply(signal, given)
+  }
+  signal.removeEventListener = (...given: Parameters<typeof removeEventListener>) => {
+    removed += 1
+    removeEventListener.apply(signal, given)
+  }
+  const first = Promise.all([a.send('b', [bytes(1)], { signal }), a.send('c', [bytes(1)], { signal })])
+  await clock.runUntilIdle()
+  await first
+  expect([added, removed]).toEqual([1, 1])
+  const rest = [a.send('b', [bytes(2)], { signal }), a.send('c', [bytes(2)], { signal })]
+  controller.abort(new Error('enough'))
+  expect((await Promise.allSettled(rest)).map((one) => one.status === 'rejected' && (one.reason as Error).message)).toEqual(['enough', 'enough'])
+})

@@ -43,6 +43,8 @@ const narrow = 2
 const pace = 250
 /** An urgent need ends if it is not repeated. */
 const urgency = 5000
+/** At how many peers a round looks: of twice as many as are ever asked, half was not asked yet. */
+const mostLookedAt = 2 * directoryBound
 /** Ids that others named as their peers. */
 const mostNamed = 256
 
@@ -125,7 +127,7 @@ export const createSampler = (world: SamplerWorld): Sampler => {
       need.asked.clear()
       need.settledAt = Number.NEGATIVE_INFINITY
     }
-    const peers = createPool(random, new Set([...transport.peers().flatMap(({ id, connected }) => (connected ? [id] : [])), ...named]))
+    const peers = createPool(random, new Set([...transport.peers({ limit: mostLookedAt }).flatMap(({ id, connected }) => (connected ? [id] : [])), ...named]))
     const chosen = peers.draw(settled ? narrow : wide, peers.size, (peer) => settled || !need.asked.has(peer))
     await Promise.all(chosen.map((peer) => ask(engine, peer)))
     if (settled) return

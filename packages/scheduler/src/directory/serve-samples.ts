@@ -17,6 +17,8 @@ export interface ServeSamplesWorld {
 /** Whoever asks too often gets the head alone. */
 const mostAtOnce = 256
 const mostPerSecond = 64
+/** At how many peers an answer looks: the number of all that are connected is estimated from them where there are more. */
+const mostLookedAt = 64
 
 /** Answers whoever asks with a few of the announcements that this node holds, its own first. Costs this node nothing else: it need not look for others itself. */
 export const serveSamples = ({ network, clock, random, transport, directory, own }: ServeSamplesWorld): Disposable => {
@@ -31,13 +33,16 @@ export const serveSamples = ({ network, clock, random, transport, directory, own
   return transport.serve(sampleProtocol, async function* (from, body) {
     const request = read(body, network)
     if (request === undefined) return
-    const connected = transport.peers().flatMap(({ id, connected: is }) => (is ? [id] : []))
-    const peers = createPool(random, connected)
+    const looked = transport.peers({ limit: mostLookedAt })
+    const peers = createPool(
+      random,
+      looked.flatMap(({ id, connected }) => (connected ? [id] : [])),
+    )
     const head = encodeSampleHead({
       network,
-      peers: peers.size,
+      peers: looked.length === 0 ? 0 : Math.round((peers.size / looked.length) * transport.peerCount()),
       some: peers.draw(maxNamedPeers, maxNamedPeers + 1, (id) => id !== from),
-      sees: [...new Set(request.about)].filter((id) => peers.has(id)),
+      sees: [...new Set(request.about)].filter((id) => transport.peer(id)?.connected === true),
     })
     yield frame(head)
     if (request.most === 0 || !allowance.take()) return

@@ -1,6 +1,6 @@
 import { maxAskedAbout } from '@skrei/protocol'
 import { type AskSampleWorld, askSample } from './ask-sample.ts'
-import type { Directory } from './directory.ts'
+import { type Directory, directoryBound } from './directory.ts'
 import { type Partitions, partitionsOf } from './partitions.ts'
 import { createPool } from './pool.ts'
 
@@ -16,7 +16,7 @@ export interface SurveyWorld extends AskSampleWorld {
  */
 export const survey = async (world: SurveyWorld, { signal }: { readonly signal: AbortSignal }): Promise<Partitions> => {
   const { self, random, directory, transport } = world
-  const everybody = new Set([...directory.all().map(({ node }) => node), ...transport.peers().map(({ id }) => id)])
+  const everybody = new Set([...directory.all().map(({ node }) => node), ...transport.peers({ limit: directoryBound }).map(({ id }) => id)])
   everybody.delete(self)
   const panel = createPool(random, everybody).draw(maxAskedAbout - 1, maxAskedAbout - 1, () => true)
   const heads = await Promise.all(

@@ -128,9 +128,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
   const interference: Interference = {}
   const tell = (one: Happened): void => {
     if (options.record !== false) happened.push(one)
-    const node = world.nodes.find(({ id }) => id === one.node)
+    const node = byId.get(one.node)
     if (node) world.onHappened(node, one)
   }
+  const byId = new Map<string, SimulatedNode>()
   /** Of executors: as durable as what an engine keeps. */
   const tombstones = new Set<string>()
   const blobs = new Map<string, Readonly<Record<string, string>>>()
@@ -261,16 +262,24 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             running.delete(execution)
             happens('ended', execution)
           }
+          /** Leaves no listener on the signal: one that has any is kept for ever. */
+          const last = async (): Promise<void> => {
+            const { promise, resolve, reject } = Promise.withResolvers<void>()
+            const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
+            const abort = (): void => {
+              alarm[Symbol.dispose]()
+              reject(signal?.reason)
+            }
+            signal?.addEventListener('abort', abort)
+            try {
+              await promise
+            } finally {
+              signal?.removeEventListener('abort', abort)
+            }
+          }
           try {
             if (spec.stdout !== undefined) yield { type: 'output', stream: 'stdout', offset: 0, bytes: new TextEncoder().encode(spec.stdout) }
-            await new Promise<void>((resolve, reject) => {
-              const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
-              const abort = (): void => {
-                alarm[Symbol.dispose]()
-                reject(signal?.reason as Error)
-              }
-              signal?.addEventListener('abort', abort, { once: true })
-            })
+            await last()
           } finally {
             // A node that crashed has no say in what its executions do: the world ended them.
             if (running.get(execution) === task) ended()
@@ -352,6 +361,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     if (!options.absent?.(index)) begins.push(() => begin(node, life))
     return node
   })
+  for (const node of nodes) byId.set(node.id, node)
   Object.assign(world, { nodes })
 
   const begin = async (node: SimulatedNode, life: Life): Promise<void> => {
