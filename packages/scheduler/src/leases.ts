@@ -4,7 +4,7 @@ import type { Clock, Transport } from '@skrei/transport'
 import type { KernelEvent } from './kernel/event.ts'
 import type { Kernel } from './kernel/kernel.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
-import type { ExecutionContext } from './machines/execution.ts'
+import { type ExecutionContext, isRecorded } from './machines/execution.ts'
 import type { Logger } from './options.ts'
 import type { Peers } from './peers.ts'
 import type { Settings } from './settings.ts'
@@ -207,7 +207,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
       kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(world.report)
 
     const open = new Set(mine.map(({ id }) => id))
-    const stop = hint.executions.filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, from)).map(({ id }) => id)
+    const stop = hint.executions.filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, phase, from)).map(({ id }) => id)
     world.transport.hint(
       from,
       encodeHint({ type: 'lease', network: world.network, incarnation: world.incarnation(), counter: hint.counter, lease: settings.lease, stop }),
@@ -215,10 +215,15 @@ export const createLeases = (world: LeasesWorld): Leases => {
     for (const { id, phase, fraction } of hint.executions) if (open.has(id)) world.onProgress(from, id, phase, fraction)
   }
 
-  /** Ours, and final: whoever still has it may stop. What was completed is settled by its own message. */
-  const isOver = (id: string, from: string): boolean => {
+  /**
+   * Ours, and final: whoever still has it may stop. What was recorded is settled by its own message, what failed is let go by its own; but who was away for longer than
+   * that is sent would leave published what is no result.
+   */
+  const isOver = (id: string, phase: Phase, from: string): boolean => {
     const row = world.store.read((reader) => reader.get('execution', id))
-    return row !== undefined && !row.open && row.state !== 'completed' && row.state !== 'failed' && (row.data as unknown as ExecutionContext).node === from
+    const context = row?.data as unknown as ExecutionContext | undefined
+    if (row === undefined || context?.node !== from || row.open || isRecorded(row.state, context)) return false
+    return row.state !== 'failed' || phase === 'published'
   }
 
   const onHint = (from: string, bytes: Uint8Array): void => {

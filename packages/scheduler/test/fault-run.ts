@@ -106,6 +106,9 @@ const misfortunes = async (course: Course, world: Simulation, invariants: Invari
   for (let step = 0; step < course.steps; step++) {
     await world.clock.advance(random() * 1500)
     invariants.checkAll()
+    // Before anything else happens in this instant: what changes now, changes for what was said again.
+    const told = one(world.nodes)
+    if (!course.isCalm && random() < 0.15 && told.up) await sayAgain(messages, told, random)
     if (submitted < course.jobs && (step === 0 || random() < 0.3)) {
       const requester = one(requesters)
       const spec = drawJob(random)
@@ -129,7 +132,6 @@ const misfortunes = async (course: Course, world: Simulation, invariants: Invari
       victim.clock.jump(random() < 0.5 ? 3_600_000 : -3_600_000)
       jumpedAt.set(victim, world.clock.now())
     }
-    if (!course.isCalm && random() < 0.1 && victim.up) await sayAgain(messages, victim, random)
   }
   world.network.heal()
   for (const node of world.nodes) if (!node.up) await restart(node)

@@ -283,13 +283,13 @@ export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Out
   facts: facts,
 })
 
+/** What was published is the shard's result, good or bad: it stays. Failures are compared by their code: from a store, they are not the same object. */
+export const isRecorded = (state: string, { reference, outcome, failure }: ExecutionContext): boolean =>
+  state === 'completed' || (state === 'failed' && reference !== undefined && outcome?.failure !== undefined && outcome.failure.code === failure?.code)
+
 /** Whatever a node still says of an execution that is over: it is told to let go. */
 export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
-  if (
-    event.type === 'published' &&
-    (state === 'completed' || (state === 'failed' && context.reference !== undefined && context.outcome?.failure === context.failure))
-  )
-    return [settle(context)]
+  if (event.type === 'published' && isRecorded(state, context)) return [settle(context)]
   if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
   if (event.type === 'awarded' || event.type === 'finished')
     return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: state === 'stopped' ? 'cancel' : 'lost' } }]
