@@ -2,8 +2,8 @@
 export interface Mutant {
   readonly name: string
   readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
-  readonly schedule: 'seeds' | 'said again' | 'slow start' | 'requester away' | 'two outcomes'
-  /** The numbers of the laws of PROTOCOL.md that may be the first to be found broken. */
+  readonly schedule: 'seeds' | 'said again' | 'slow start' | 'requester away' | 'two outcomes' | 'another epoch'
+  /** The numbers of the laws of PROTOCOL.md of which one has to be found broken: that a job does not end is none. */
   readonly breaks: readonly number[]
 }
 
@@ -34,7 +34,7 @@ export const mutants: readonly Mutant[] = [
     name: 'dropped outbox entry',
     edits: [{ file: 'kernel/outbox.ts', find: '    lane.entries.push(entry)\n', replace: '    if (!lane.busy) lane.entries.push(entry)\n' }],
     schedule: 'seeds',
-    breaks: [9, 15],
+    breaks: [9],
   },
   {
     name: 'stop overtaken by run',
@@ -95,6 +95,111 @@ export const mutants: readonly Mutant[] = [
     schedule: 'two outcomes',
     breaks: [5],
   },
+  {
+    name: 'a node outlives its lease',
+    edits: [{ file: 'leases.ts', find: '.filter((one) => endOfLease(one) <= now)', replace: '.filter((one) => endOfLease(one) <= -1)' }],
+    schedule: 'seeds',
+    breaks: [11],
+  },
+  {
+    name: 'publishing has no end',
+    edits: [{ file: 'machines/compute-execution.ts', find: '(context.finishedAt ?? now) + context.terms.publish - now', replace: '1e9' }],
+    schedule: 'seeds',
+    breaks: [6],
+  },
+  {
+    name: 'the epoch is never raised',
+    edits: [
+      {
+        file: 'machines/shard.ts',
+        find: 'assign(({ context }) => ({ epoch: context.epoch + 1, asked',
+        replace: 'assign(({ context }) => ({ epoch: context.epoch, asked',
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [5],
+  },
+  {
+    name: 'what is published counts in any epoch',
+    edits: [
+      {
+        file: 'machines/execution.ts',
+        find: "guard: ({ context, event }) => event.epoch === context.epoch && context.publisher === 'none',",
+        replace: "guard: ({ context }) => context.publisher === 'none',",
+      },
+      {
+        file: 'machines/execution.ts',
+        find: "target: 'matching',\n            guard: ({ context, event }) => event.epoch === context.epoch,",
+        replace: "target: 'matching',\n            guard: () => true,",
+      },
+    ],
+    schedule: 'another epoch',
+    breaks: [5],
+  },
+  {
+    name: 'whatever is published matches',
+    edits: [{ file: 'requester/match.ts', find: 'tree.digest === digest', replace: 'true' }],
+    schedule: 'seeds',
+    breaks: [5],
+  },
+  {
+    name: 'a bid that nobody wants is not released',
+    edits: [
+      {
+        file: 'machines/shard.ts',
+        find: 'const release = (context: ShardContext, asked: Asked): Output => ({',
+        replace: `const release = (context: ShardContext, asked: Asked): Output => 1 ? { do: 'tell', kind: 'job', id: context.jobId, event: { type: 'planning' } } : ({`,
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [7],
+  },
+  {
+    name: 'deadlines come two minutes late',
+    edits: [
+      // A second less than the alarm, or it rings again at once.
+      { file: 'kernel/turn.ts', find: 'transaction.due(now, 1)', replace: 'transaction.due(now - 119_000, 1)' },
+      { file: 'kernel/kernel.ts', find: 'alarm = clock.at(time, fire)', replace: 'alarm = clock.at(time + 120_000, fire)' },
+    ],
+    schedule: 'seeds',
+    breaks: [8],
+  },
+  {
+    name: 'what is said again is news',
+    edits: [{ file: 'kernel/turn.ts', find: "return news === 'new'", replace: 'return true' }],
+    schedule: 'seeds',
+    breaks: [10],
+  },
+  {
+    name: 'workspaces stay',
+    edits: [{ file: 'compute/role.ts', find: '        await workspace.remove(entry.id)\n        lists', replace: '        lists' }],
+    schedule: 'seeds',
+    breaks: [15],
+  },
+  {
+    name: 'hardly any history is written',
+    edits: [
+      {
+        file: 'kernel/turn.ts',
+        find: 'if (state !== before?.state) recordTransition',
+        replace: "if (state !== before?.state && (event.event.type === 'submit' || state === 'accepted')) recordTransition",
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [16],
+  },
+  {
+    name: 'a device is given twice',
+    edits: [{ file: 'compute/capacity.ts', find: 'all.filter(({ id }) => ledger.devices[id] === undefined)', replace: 'all' }],
+    schedule: 'seeds',
+    breaks: [1],
+  },
+  {
+    name: 'an ask is bypassed without end',
+    edits: [{ file: 'compute/admission.ts', find: 'first.bypassed < settings.bypasses ?', replace: 'first.bypassed < 1e9 ?' }],
+    schedule: 'seeds',
+    breaks: [15],
+  },
 ]
 
 /** The source with the mutant in it. Throws where it no longer fits: then it would find nothing. */
@@ -105,4 +210,5 @@ export const mutate = (source: string, find: string, replace: string): string =>
 }
 
 /** Whether what a schedule found broken is a law that the mutant breaks: a mutant that merely does not run is not found out. */
-export const isFoundOut = ({ breaks }: Mutant, broken: string | null): boolean => breaks.some((number) => broken?.startsWith(`invariant ${number} is broken`))
+export const isFoundOut = ({ breaks }: Pick<Mutant, 'breaks'>, broken: string | null): boolean =>
+  breaks.some((number) => broken?.startsWith(`invariant ${number} is broken`))
