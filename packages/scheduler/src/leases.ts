@@ -207,7 +207,9 @@ export const createLeases = (world: LeasesWorld): Leases => {
       kernel.submit(gone.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(world.report)
 
     const open = new Set(mine.map(({ id }) => id))
-    const stop = hint.executions.filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, phase, from)).map(({ id }) => id)
+    const stop = hint.executions
+      .filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, phase, from))
+      .map(({ id }) => id)
     world.transport.hint(
       from,
       encodeHint({ type: 'lease', network: world.network, incarnation: world.incarnation(), counter: hint.counter, lease: settings.lease, stop }),

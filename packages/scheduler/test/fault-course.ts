@@ -1,5 +1,4 @@
-import type { Device } from '@skrei/job-spec'
-import type { JobSpec } from '@skrei/job-spec'
+import type { Device, JobSpec } from '@skrei/job-spec'
 import { type Interference, type SimulationOptions, seededRandom } from '../src/simulation/index.ts'
 import { noopJob } from './noop-job.ts'
 

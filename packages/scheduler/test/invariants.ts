@@ -2,7 +2,7 @@ import type { SimulatedNode, Simulation } from '../src/simulation/index.ts'
 import { checkOpen, watchRows } from './store-laws.ts'
 import { watchWorld } from './world-laws.ts'
 
-export { misplaced, mismatched, quiet, unperformed } from './quiet.ts'
+export { mismatched, misplaced, quiet, unperformed } from './quiet.ts'
 
 /**
  * The invariants of PROTOCOL.md that concern a release without verification, by their numbers. What can break in an instant is looked at after every transition, all rows

@@ -190,7 +190,11 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a device is given twice',
-    edits: [{ file: 'compute/capacity.ts', find: 'all.filter(({ id }) => ledger.devices[id] === undefined)', replace: 'all' }],
+    edits: [
+      { file: 'compute/capacity.ts', find: 'all.filter(({ id }) => ledger.devices[id] === undefined)', replace: 'all' },
+      // The ledger would refuse it too.
+      { file: 'kernel/ledger.ts', find: 'if (devices[id] !== undefined && devices[id] !== owner) throw', replace: "if (devices[id] === '') throw" },
+    ],
     schedule: 'seeds',
     breaks: [1],
   },

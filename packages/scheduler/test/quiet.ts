@@ -50,7 +50,10 @@ export const misplaced = (world: Simulation, requester: SimulatedNode, jobId: st
 export const mismatched = async (world: Simulation, requester: SimulatedNode, jobId: string): Promise<readonly string[]> => {
   const wrong: string[] = []
   for (const { id, data } of requester.store.read((reader) => reader.list('shard', { parent: jobId, state: 'completed', limit: 1000 }))) {
-    const { result, reference } = data as unknown as { readonly result?: { digest?: string; exit?: number }; readonly reference?: { type: string; cid?: string } }
+    const { result, reference } = data as unknown as {
+      readonly result?: { digest?: string; exit?: number }
+      readonly reference?: { type: string; cid?: string }
+    }
     if (reference === undefined || reference.type === 'none') continue
     const files = new Map([['result', { ...world.contentOf(reference.cid ?? '') }]])
     const tree = await resultTree(memoryWorkspace(files).entries('result'), result?.exit ?? 0)

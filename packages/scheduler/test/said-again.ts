@@ -27,5 +27,6 @@ export const sayAgain = async (messages: Recorder, node: SimulatedNode, random: 
   for (const { sent } of order) await messages.again(sent)
   const after = knowledge(node)
   for (const [key, what] of after)
-    if (before.get(key) !== what) throw new Error(`invariant 10 is broken on ${node.id}: what it had heard before made ${key} ${what}, it was ${before.get(key)}`)
+    if (before.get(key) !== what)
+      throw new Error(`invariant 10 is broken on ${node.id}: what it had heard before made ${key} ${what}, it was ${before.get(key)}`)
 }

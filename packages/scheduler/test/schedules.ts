@@ -81,14 +81,19 @@ const schedules: Readonly<Record<string, (isSought: (broken: string) => boolean)
   },
 
   /** A node reports an outcome, which is accepted, restarts, and reports another one before it publishes. */
-  'two outcomes': () =>
-    liarAfterAccept((execution) => ({ type: 'finished', body: { execution, digest: '0'.repeat(64), exit: 0, usage: {}, facts: {} } })),
+  'two outcomes': () => liarAfterAccept((execution) => ({ type: 'finished', body: { execution, digest: '0'.repeat(64), exit: 0, usage: {}, facts: {} } })),
 
   /** A node says that it published, in an epoch that was never accepted. */
   'another epoch': () =>
     liarAfterAccept((execution) => ({
       type: 'published',
-      body: { execution, round: 0, epoch: 7, digest: '0'.repeat(64), reference: { type: 'ipfs', cid: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' } },
+      body: {
+        execution,
+        round: 0,
+        epoch: 7,
+        digest: '0'.repeat(64),
+        reference: { type: 'ipfs', cid: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' },
+      },
     })),
 }
 

@@ -120,8 +120,8 @@ export const watchWorld = (world: Simulation) => {
     const key = `${node.id} ${kind} ${id}`
     const entries = node.store.read((reader) => reader.history(kind, id, written.get(key) ?? 0, everything))
     const entry = entries.find(({ data }) => (data as { to?: string }).to === to)
-    if (entry === undefined) return broken(node, 16, `that ${kind} ${id} became ${to} is not in its history`)
-    written.set(key, entry.sequence)
+    if (entry === undefined) broken(node, 16, `that ${kind} ${id} became ${to} is not in its history`)
+    else written.set(key, entry.sequence)
   }
 
   /** Invariant 8: a deadline fires at its time. */
@@ -136,14 +136,18 @@ export const watchWorld = (world: Simulation) => {
   /** Invariant 6: nothing is published without an accept, nor when its time is over, nor once another was accepted. */
   const checkPublished = (node: SimulatedNode, execution: string): void => {
     const accept = accepts.get(execution) ?? acceptInStores(node, execution)
-    if (accept === undefined) return broken(node, 6, `${execution} was published without an accept`)
+    if (accept === undefined) {
+      broken(node, 6, `${execution} was published without an accept`)
+      return
+    }
     // It may run again what it had published, and is answered as before.
     if (node.setBacks > 0) return
     const late = world.clock.now() - accept.at
     if (late > world.settings.publish + rounding)
       broken(node, 6, `${execution} was published ${Math.round(late)} ms after its accept, for ${world.settings.publish} ms it might`)
     const other = latest.get(accept.shard)
-    if (other !== undefined && other.epoch > accept.epoch) broken(node, 6, `${execution} of epoch ${accept.epoch} was published after epoch ${other.epoch} was accepted`)
+    if (other !== undefined && other.epoch > accept.epoch)
+      broken(node, 6, `${execution} of epoch ${accept.epoch} was published after epoch ${other.epoch} was accepted`)
   }
 
   /** A requester that crashed in the moment in which its accept became durable told nobody. */

@@ -113,7 +113,10 @@ const mebibyte = 2 ** 20
 /** A node that crashed does nothing to its disk any more, although its effects go on in this process: they wait for ever. */
 const whileAlive = (workspace: Workspace, life: Life): Workspace => {
   const never = new Promise<never>(() => {})
-  const unless = <Given extends readonly unknown[], T>(call: (...given: Given) => Promise<T>) => (...given: Given): Promise<T> => (life.over ? never : call(...given))
+  const unless =
+    <Given extends readonly unknown[], T>(call: (...given: Given) => Promise<T>) =>
+    (...given: Given): Promise<T> =>
+      life.over ? never : call(...given)
   return { ...workspace, open: unless(workspace.open), place: unless(workspace.place), receive: unless(workspace.receive), remove: unless(workspace.remove) }
 }
 
