@@ -28,9 +28,10 @@ export const unperformed = (node: SimulatedNode): readonly string[] =>
 
 /**
  * What is a result stays published, and nothing else does: of a job that is final, once all is quiet. Nodes that are down are asked nothing, nor those that have forgotten
- * what they published.
+ * what they published, or accepted.
  */
 export const misplaced = (world: Simulation, requester: SimulatedNode, jobId: string): readonly string[] => {
+  if (requester.setBacks > 0) return []
   const job = requester.scheduler.result(jobId)
   const executions = new Set(job?.shards.flatMap((shard) => shard.executions.map(({ id }) => id)))
   const ofResults = new Set(job?.shards.filter((shard) => shard.state === 'completed').map((shard) => shard.executions.at(-1)?.id ?? 'none'))

@@ -114,7 +114,7 @@ export const watchWorld = (world: Simulation) => {
     return true
   }
 
-  /** Invariant 16: a state that was entered stands in the object's history, in its order. */
+  /** Invariant 16, which is PROTOCOL.md's besides its fifteen (a transition writes its history): a state that was entered stands in the object's history, in its order. */
   const checkHistory = (node: SimulatedNode, { kind, id, from, to }: Transition): void => {
     if (from === to) return
     const key = `${node.id} ${kind} ${id}`
