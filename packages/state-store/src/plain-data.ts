@@ -79,3 +79,17 @@ export const plainData = (value: unknown): Data => {
   trail.length = 0
   return copyOf(value)
 }
+
+const freezeAll = (value: unknown): void => {
+  if (typeof value !== 'object' || value === null) return
+  // By key: what `JSON.parse` made has no others, and nothing is inherited that `Object.values` would leave out.
+  for (const item of Object.values(value)) freezeAll(item)
+  kept(value)
+}
+
+/** What was stored as JSON, frozen through and through. Throws what `JSON.parse` throws. */
+export const parsedData = (text: string): Data => {
+  const value = JSON.parse(text) as Data
+  freezeAll(value)
+  return value
+}

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
+import { readChanges, writtenChanges } from './change-log.ts'
 import {
   checkedAfter,
   checkedCount,
@@ -13,19 +14,12 @@ import {
   checkedWhere,
   refusePromise,
 } from './checked.ts'
-import {
-  type Data,
-  type HistoryEntry,
-  type ListWhere,
-  type OutboxEntry,
-  type Reader,
-  type Row,
-  type StateStore,
-  StateStoreError,
-  type StateStoreErrorCode,
-  type Transaction,
-} from './index.ts'
+import { type Reader, type StateStore, StateStoreError, type StateStoreErrorCode, type Transaction } from './index.ts'
+import { dueBy, pendingOf } from './memory-tables.ts'
+import { type Change, change, emptyOverlay, keepChanges, type Overlay, settled, undoTo } from './overlay.ts'
+import { overlaidReader } from './overlaid-reader.ts'
 import { prepareDatabase } from './sqlite-schema.ts'
+import { type SqliteTables, sqliteTables } from './sqlite-tables.ts'
 
 export interface SqliteStateStoreOptions {
   /** The file. Its directory must exist, on a local disk. `-wal` stands beside it while it is in use. */
@@ -50,6 +44,9 @@ const advice: Partial<Record<StateStoreErrorCode, string>> = {
 
 const translated = (error: unknown, path: string): unknown => {
   if (error instanceof StateStoreError || !(error instanceof Error)) return error
+  if (error instanceof SyntaxError) {
+    return new StateStoreError('store-corrupt', `${path} holds data that is not JSON: ${advice['store-corrupt']}`, { cause: error })
+  }
   const { errcode } = error as { errcode?: number }
   const code = errcode === undefined ? 'store-unavailable' : (codes[errcode & 0xff] ?? 'store-unavailable')
   return new StateStoreError(code, `${path}: ${error.message}: ${advice[code]}`, { cause: error })
@@ -67,74 +64,40 @@ const createPrivate = (path: string): void => {
   }
 }
 
-/** Rows come back without a prototype; these are the columns of the statements below. */
-interface Columns {
-  kind: string
-  id: string
-  parent: string | null
-  state: string
-  open: number
-  version: number
-  data: string
-  group_id: string | null
-  sequence: number
-  outbox_id: number
-  at: number
-  type: string
-  lane: string
-  bytes: Uint8Array | null
+/** The tables are brought up to date once the log holds so much: what is put again soon, or done soon, never gets there. */
+const mostChanges = 4096
+const mostBytes = 4 * 2 ** 20
+
+interface Opened {
+  readonly tables: SqliteTables
+  readonly overlay: Overlay
+  /** How much the log holds. */
+  readonly logged: { changes: number; bytes: number }
 }
 
-const statementsOf = (database: DatabaseSync) => {
-  const lists = new Map<string, StatementSync>()
-  return {
-    begin: database.prepare('BEGIN IMMEDIATE'),
-    commit: database.prepare('COMMIT'),
-    rollback: database.prepare('ROLLBACK'),
-    savepoint: database.prepare('SAVEPOINT nested'),
-    release: database.prepare('RELEASE nested'),
-    rollbackTo: database.prepare('ROLLBACK TO nested'),
-    get: database.prepare('SELECT * FROM object WHERE kind = ? AND id = ?'),
-    put: database.prepare(
-      `INSERT INTO object (kind, id, parent, state, open, version, data) VALUES (?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET parent = excluded.parent, state = excluded.state, open = excluded.open, version = excluded.version, data = excluded.data`,
-    ),
-    remove: database.prepare('DELETE FROM object WHERE kind = ? AND id = ?'),
-    history: database.prepare('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
-    groupHistory: database.prepare('SELECT * FROM history WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
-    record: database.prepare('INSERT INTO history (kind, id, group_id, at, data) VALUES (?, ?, ?, ?, ?)'),
-    forget: database.prepare('DELETE FROM history WHERE kind = ? AND id = ?'),
-    due: database.prepare('SELECT kind, id, at FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?'),
-    nextDeadline: database.prepare('SELECT min(at) AS at FROM deadline'),
-    deadline: database.prepare('INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at'),
-    clearDeadline: database.prepare('DELETE FROM deadline WHERE kind = ? AND id = ?'),
-    pending: database.prepare('SELECT * FROM outbox WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?'),
-    enqueue: database.prepare('INSERT INTO outbox (kind, id, type, lane, data, bytes) VALUES (?, ?, ?, ?, ?, ?)'),
-    done: database.prepare('DELETE FROM outbox WHERE outbox_id = ?'),
-    cancel: database.prepare('DELETE FROM outbox WHERE kind = ? AND id = ?'),
-    /** One statement for each combination of conditions, so that each can use its index. */
-    list(kind: string, { parent, state, open, after, limit }: ListWhere) {
-      const conditions = ['kind = ?']
-      const values: SQLInputValue[] = [kind]
-      const where = (condition: string, value: SQLInputValue | undefined): void => {
-        if (value === undefined) return
-        conditions.push(condition)
-        values.push(value)
-      }
-      where('parent = ?', parent)
-      where('state = ?', state)
-      where('open = ?', open === undefined ? undefined : Number(open))
-      where('id > ?', after)
-      const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`
-      const statement = lists.get(sql) ?? database.prepare(sql)
-      lists.set(sql, statement)
-      return statement.all(...values, limit)
-    },
+/** What the tables hold, and over it what the log does. */
+const openTables = (database: DatabaseSync): Opened => {
+  const tables = sqliteTables(database)
+  const { sequence, outboxId, storedOutboxId } = tables.counters()
+  const overlay = emptyOverlay(sequence, outboxId, { sequence, outboxId: storedOutboxId })
+  const logged = { changes: 0, bytes: 0 }
+  tables.readDeadlines(overlay)
+  for (const written of tables.readLog()) {
+    const changes = readChanges(written)
+    for (const made of changes) change(overlay, made)
+    logged.changes += changes.length
+    logged.bytes += written.text.length + (written.bytes?.length ?? 0)
   }
+  keepChanges(overlay)
+  return { tables, overlay, logged }
 }
 
 /**
- * A state store in one SQLite file: WAL, `synchronous = FULL`, one commit for each `transact`, durable when that returns. The file is locked while it is open.
+ * A state store in one SQLite file: WAL, `synchronous = FULL`, one commit for each `transact` that wrote something, durable when that returns. The file is locked
+ * while it is open.
+ *
+ * A commit appends what the transaction wrote to a log in the file; the tables are brought up to date for many transactions at once. Until then what was written lies
+ * over the tables, in memory; a new start reads it from the log.
  *
  * @example
  * using store = sqliteStateStore({ path: 'state.db' })
@@ -145,20 +108,21 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
   const path = resolve(options.path)
   const busyTimeout = checkedCount(options.busyTimeout ?? 500, 'busyTimeout')
   let database: DatabaseSync | undefined
-  let statements: ReturnType<typeof statementsOf>
+  let opened: Opened
   try {
     createPrivate(path)
     database = new DatabaseSync(path)
     prepareDatabase(database, path, busyTimeout)
-    statements = statementsOf(database)
+    opened = openTables(database)
   } catch (error) {
     database?.close()
     throw translated(error, path)
   }
   const connection = database
+  const { tables, overlay, logged } = opened
   let busy: 'no' | 'read' | 'write' = 'no'
   let closed = false
-  /** SQLite failed inside the transaction and may have ended it: nothing of it can be kept, whoever catches the error on the way. */
+  /** SQLite failed inside the transaction: nothing of it can be kept, whoever catches the error on the way. */
   let broken: { readonly error: unknown } | undefined
 
   const usable = (mode: 'read' | 'write'): void => {
@@ -182,137 +146,117 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
     return guarded(run)
   }
 
-  const write = <T>(run: () => T): T => {
+  const write = (made: Change): void => {
     usable('write')
-    return guarded(run)
+    change(overlay, made)
   }
 
-  const parsed = (text: string): Data => {
-    try {
-      return JSON.parse(text) as Data
-    } catch (cause) {
-      throw new StateStoreError('store-corrupt', `${path} holds data that is not JSON: ${advice['store-corrupt']}`, { cause })
-    }
-  }
-
-  const rowOf = (record: unknown): Row => {
-    const { kind, id, parent, state, open, version, data } = record as Columns
-    return { kind, id, ...(parent === null ? {} : { parent }), state, open: open === 1, version, data: parsed(data) }
-  }
-
-  const outboxEntryOf = (record: unknown): OutboxEntry => {
-    const { outbox_id, kind, id, type, lane, data, bytes } = record as Columns
-    return { outboxId: outbox_id, kind, id, type, lane, data: parsed(data), ...(bytes === null ? {} : { bytes }) }
-  }
-
-  const entryOf = (record: unknown): HistoryEntry => {
-    const { sequence, kind, id, group_id, at, data } = record as Columns
-    return { sequence, kind, id, ...(group_id === null ? {} : { group: group_id }), at, data: parsed(data) }
-  }
+  const view = overlaidReader(tables, overlay)
 
   const reader: Reader = {
-    get(kind, id) {
-      return query(() => {
-        const record = statements.get.get(kind, id)
-        return record && rowOf(record)
-      })
-    },
+    get: (kind, id) => query(() => view.get(kind, id)),
     list(kind, where) {
       checkedWhere(where)
-      return query(() => statements.list(kind, where).map(rowOf))
+      return query(() => view.list(kind, where))
     },
     history(kind, id, after, limit) {
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      return query(() => statements.history.all(kind, id, after, limit).map(entryOf))
+      return query(() => view.history(kind, id, after, limit))
     },
     groupHistory(group, after, limit) {
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      return query(() => statements.groupHistory.all(group, after, limit).map(entryOf))
+      return query(() => view.groupHistory(group, after, limit))
     },
     due(now, limit) {
       checkedTime(now, 'now')
       checkedCount(limit, 'limit')
-      return query(() =>
-        statements.due.all(now, limit).map((record) => {
-          const { kind, id, at } = record as unknown as Columns
-          return { kind, id, at }
-        }),
-      )
+      usable('read')
+      return dueBy(overlay, now, limit)
     },
     nextDeadline() {
-      return query(() => (statements.nextDeadline.get() as { at: number | null } | undefined)?.at ?? undefined)
+      usable('read')
+      return overlay.dueOrder.first()?.at
     },
     pending(after, limit) {
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      return query(() => statements.pending.all(after, limit).map(outboxEntryOf))
+      return query(() => view.pending(after, limit))
     },
   }
 
   const transaction: Transaction = {
     ...reader,
     nested(work) {
-      write(() => statements.savepoint.run())
+      usable('write')
+      const mark = overlay.changes.length
       try {
         const result = work()
         refusePromise(result)
-        write(() => statements.release.run())
+        usable('write')
         return result
       } catch (error) {
-        if (!broken) {
-          guarded(() => {
-            statements.rollbackTo.run()
-            statements.release.run()
-          })
-        }
+        undoTo(overlay, mark)
         throw error
       }
     },
     put(row) {
-      const { kind, id, parent, state, open, version, data } = checkedRow(row)
-      write(() => statements.put.run(kind, id, parent ?? null, state, Number(open), version, JSON.stringify(data)))
+      write({ do: 'put', row: checkedRow(row) })
     },
     remove(kind, id) {
-      checkedName(kind, 'kind')
-      checkedName(id, 'id')
-      write(() => {
-        statements.remove.run(kind, id)
-        statements.forget.run(kind, id)
-        statements.clearDeadline.run(kind, id)
-      })
+      write({ do: 'remove', kind: checkedName(kind, 'kind'), id: checkedName(id, 'id') })
     },
     record(entry) {
-      const { kind, id, group, at, data } = checkedEntry(entry)
-      return write(() => Number(statements.record.run(kind, id, group ?? null, at, JSON.stringify(data)).lastInsertRowid))
+      const kept = checkedEntry(entry)
+      const sequence = overlay.sequence + 1
+      write({ do: 'record', entry: Object.freeze({ sequence, ...kept }) })
+      return sequence
     },
     deadline(kind, id, at) {
-      checkedName(kind, 'kind')
-      checkedName(id, 'id')
-      if (at !== undefined) checkedNumber(at, 'at')
-      write(() => (at === undefined ? statements.clearDeadline.run(kind, id) : statements.deadline.run(kind, id, at)))
+      write({ do: 'deadline', kind: checkedName(kind, 'kind'), id: checkedName(id, 'id'), at: at === undefined ? undefined : checkedNumber(at, 'at') })
     },
     enqueue(effect) {
-      const { kind, id, type, lane, data, bytes } = checkedEffect(effect)
-      return write(() => Number(statements.enqueue.run(kind, id, type, lane, JSON.stringify(data), bytes ?? null).lastInsertRowid))
+      const kept = checkedEffect(effect)
+      const outboxId = overlay.outboxId + 1
+      write({ do: 'enqueue', entry: Object.freeze({ outboxId, ...kept }) })
+      return outboxId
     },
     done(outboxId) {
-      checkedAfter(outboxId, 'outboxId')
-      write(() => statements.done.run(outboxId))
+      write({ do: 'done', outboxId: checkedAfter(outboxId, 'outboxId') })
     },
     cancel(kind, id) {
       checkedName(kind, 'kind')
       checkedName(id, 'id')
-      write(() => statements.cancel.run(kind, id))
+      usable('write')
+      for (const outboxId of guarded(() => tables.pendingOf(kind, id))) change(overlay, { do: 'done', outboxId })
+      for (const outboxId of pendingOf(overlay, kind, id)) change(overlay, { do: 'done', outboxId })
     },
   }
 
   const begin = (mode: 'read' | 'write'): void => {
     if (closed) throw new StateStoreError('store-closed', `${path}: the state store was disposed`)
     if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction already: use the one that is open')
-    if (mode === 'write') guarded(() => statements.begin.run())
     busy = mode
+  }
+
+  const applyAll = (): void => {
+    tables.apply(overlay)
+    settled(overlay)
+    logged.changes = 0
+    logged.bytes = 0
+  }
+
+  const commit = (): void => {
+    const { length } = overlay.changes
+    if (length === 0) return
+    const written = logged.changes + length > mostChanges ? undefined : writtenChanges(overlay)
+    const size = written === undefined ? 0 : written.text.length + (written.bytes?.length ?? 0)
+    if (written === undefined || logged.bytes + size > mostBytes) return applyAll()
+    tables.append(written)
+    keepChanges(overlay)
+    logged.changes += length
+    logged.bytes += size
   }
 
   const close = (): void => {
@@ -328,11 +272,12 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
         const result = work(transaction)
         refusePromise(result)
         if (broken) throw broken.error
-        guarded(() => statements.commit.run())
+        guarded(commit)
         return result
       } catch (error) {
+        undoTo(overlay, 0)
         try {
-          if (connection.isTransaction) statements.rollback.run()
+          if (connection.isTransaction) tables.rollback()
         } catch (cause) {
           close()
           throw new StateStoreError('store-closed', `${path}: a transaction could not be undone, so the state store was closed: open it again`, { cause })
@@ -353,7 +298,13 @@ export const sqliteStateStore = (options: SqliteStateStoreOptions): StateStore =
     },
     [Symbol.dispose]() {
       if (busy !== 'no') throw new StateStoreError('reentrant', 'the state store is in a transaction: dispose it afterwards')
-      if (!closed) close()
+      if (closed) return
+      try {
+        if (logged.changes > 0) applyAll()
+      } catch {
+        // It is in the log, and the next start applies it.
+      }
+      close()
     },
   }
 }
