@@ -6,22 +6,10 @@ const APPLICATION_ID = 0x736b7273
 /** Raise it with every change of the schema, and add the step from the version before. */
 const VERSION = 3
 
-// Sequences and outbox ids are given by the store, and counted in `counter`. `log` has, a row for each transaction, what is not yet in the other tables.
-const history = `
-  CREATE TABLE history (
-    kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, group_id TEXT, at REAL NOT NULL, data TEXT NOT NULL, PRIMARY KEY (kind, id, sequence)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;
-`
-const outbox = `
-  CREATE TABLE outbox (
-    outbox_id INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, lane TEXT NOT NULL, data TEXT NOT NULL, bytes BLOB
-  ) STRICT;
-  CREATE INDEX outbox_object ON outbox (kind, id);
-`
+/** `log` has, a row for each transaction, what the other tables do not have yet. Sequences and outbox ids are given by the store: `counter` has the last ones. */
 const log = `
-  CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE log (position INTEGER PRIMARY KEY, text TEXT NOT NULL, bytes BLOB) STRICT;
+  CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 
 const schema = `
@@ -32,8 +20,20 @@ const schema = `
   CREATE INDEX object_parent ON object (kind, parent, id) WHERE parent IS NOT NULL;
   CREATE INDEX object_state ON object (kind, state, id);
   CREATE INDEX object_open ON object (kind, open, id);
+
+  CREATE TABLE history (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, group_id TEXT, at REAL NOT NULL, data TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX history_object ON history (kind, id, sequence);
+  CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;
+
   CREATE TABLE deadline (kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;
-  ${history}${outbox}${log}
+
+  CREATE TABLE outbox (
+    outbox_id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, lane TEXT NOT NULL, data TEXT NOT NULL, bytes BLOB
+  ) STRICT;
+  CREATE INDEX outbox_object ON outbox (kind, id);
+  ${log}
   INSERT INTO counter VALUES ('sequence', 0), ('outbox', 0);
 `
 
@@ -42,18 +42,10 @@ const steps: readonly string[] = [
   `ALTER TABLE history ADD COLUMN group_id TEXT;
    CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;`,
   `${log}
-   INSERT INTO counter SELECT 'sequence', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0);
-   INSERT INTO counter SELECT 'outbox', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0);
-   DROP INDEX deadline_at;
-   DROP INDEX history_group;
-   DROP INDEX outbox_object;
-   ALTER TABLE history RENAME TO old_history;
-   ALTER TABLE outbox RENAME TO old_outbox;
-   ${history}${outbox}
-   INSERT INTO history SELECT kind, id, sequence, group_id, at, data FROM old_history;
-   INSERT INTO outbox SELECT * FROM old_outbox;
-   DROP TABLE old_history;
-   DROP TABLE old_outbox;`,
+   INSERT INTO counter
+     SELECT 'sequence', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0)
+     UNION ALL SELECT 'outbox', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0);
+   DROP INDEX deadline_at;`,
 ]
 
 const pragma = (database: DatabaseSync, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]

@@ -2,7 +2,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Written } from './change-log.ts'
 import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
 import type { DeadlineTables } from './memory-tables.ts'
-import { setDue, objectKey } from './memory-tables.ts'
+import { objectKey, setDue } from './memory-tables.ts'
 import type { Overlay } from './overlay.ts'
 import { parsedData } from './plain-data.ts'
 import { rowCache } from './row-cache.ts'
@@ -24,9 +24,6 @@ interface Columns {
   lane: string
   bytes: Uint8Array | null
 }
-
-/** Of rows as text; as objects they are a few times as large. */
-const cacheSize = 16 * 2 ** 20
 
 const rowOf = ({ kind, id, parent, state, open, version, data }: Columns): Row =>
   Object.freeze({ kind, id, ...(parent === null ? {} : { parent }), state, open: open === 1, version, data: parsedData(data) })
@@ -71,11 +68,12 @@ export interface SqliteTables {
   rollback(): void
 }
 
+const bySequence = (a: HistoryEntry, b: HistoryEntry): number => a.sequence - b.sequence
+
 /** Pages until `limit` are found that are not hidden. */
 const visible = <T>(limit: number, page: (limit: number) => readonly T[], hidden: (item: T) => boolean, passed: (item: T) => void): T[] => {
   const found: T[] = []
-  while (found.length < limit) {
-    const most = Math.max(limit - found.length, 64)
+  for (let most = limit; found.length < limit; most = Math.max(limit - found.length, 64)) {
     const items = page(most)
     for (const item of items) if (found.length < limit && !hidden(item)) found.push(item)
     const last = items.at(-1)
@@ -85,7 +83,8 @@ const visible = <T>(limit: number, page: (limit: number) => readonly T[], hidden
   return found
 }
 
-export const sqliteTables = (database: DatabaseSync): SqliteTables => {
+/** `cacheSize`: of the rows that are kept in memory, as text. */
+export const sqliteTables = (database: DatabaseSync, cacheSize: number): SqliteTables => {
   const cache = rowCache(cacheSize)
   const lists = new Map<string, StatementSync>()
   const statements = {
@@ -100,7 +99,7 @@ export const sqliteTables = (database: DatabaseSync): SqliteTables => {
     remove: database.prepare('DELETE FROM object WHERE kind = ? AND id = ?'),
     history: database.prepare('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
     groupHistory: database.prepare('SELECT * FROM history WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?'),
-    record: database.prepare('INSERT INTO history (kind, id, sequence, group_id, at, data) VALUES (?, ?, ?, ?, ?, ?)'),
+    record: database.prepare('INSERT INTO history (sequence, kind, id, group_id, at, data) VALUES (?, ?, ?, ?, ?, ?)'),
     forget: database.prepare('DELETE FROM history WHERE kind = ? AND id = ?'),
     deadlines: database.prepare('SELECT kind, id, at FROM deadline'),
     deadline: database.prepare('INSERT INTO deadline (kind, id, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at'),
@@ -210,8 +209,9 @@ export const sqliteTables = (database: DatabaseSync): SqliteTables => {
           sizes.set(row, text.length)
         }
       }
-      for (const entries of overlay.history.values()) {
-        for (const { kind, id, sequence, group, at, data } of entries) statements.record.run(kind, id, sequence, group ?? null, at, JSON.stringify(data))
+      // In the order of their sequences, so that the table only grows at its end.
+      for (const { kind, id, sequence, group, at, data } of [...overlay.history.values()].flat().sort(bySequence)) {
+        statements.record.run(sequence, kind, id, group ?? null, at, JSON.stringify(data))
       }
       for (const [key, { kind, id, stored }] of overlay.moved) {
         const due = overlay.deadlines.get(key)
