@@ -224,7 +224,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   /** What the directory learns from what happens: a shard looks for a node, an execution failed by its node's fault. */
   const noticed = ({ kind, id, from, to, context }: Transition): void => {
-    if (from === to) return
+    // A shard that waits, and goes on waiting, still looks for a node.
+    if (from === to && to !== 'waiting') return
     const looking = kind === 'job' && to === 'planning' ? id : kind === 'shard' && (to === 'placing' || to === 'waiting') ? jobOf(id) : undefined
     if (looking !== undefined) sampler.need(store.read((reader) => specs.get(reader, looking)).task.engine.type, to === 'waiting')
     if (kind === 'execution' && (to === 'failed' || to === 'lost')) {

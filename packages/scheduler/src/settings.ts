@@ -8,7 +8,7 @@ export interface Settings {
   readonly drift: number
   /** How many nodes are asked for one shard when the best-ranked, asked alone, does not bid within `bidWindow`. */
   readonly asks: number
-  /** How many nodes may have been asked for one shard at a time. */
+  /** How many nodes may have been asked for one shard at a time; one that says that it has room then takes the place of the one that has waited longest. */
   readonly maxAsks: number
   /** Without any bid for this long, more nodes are asked. */
   readonly widen: number

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { ShardContext } from '../src/machines/shard.ts'
 import { createSimulation, type SimulatedNode } from '../src/simulation/index.ts'
 import { noopJob } from './noop-job.ts'
 
@@ -52,5 +53,40 @@ test('where it says no, others are asked at once', async () => {
   // Each on another node: nobody waited for the window.
   expect(asked(world.nodes)).toHaveLength(3)
   expect(world.clock.now() - begun).toBeLessThan(1000)
+  await world.stop()
+})
+
+test('a node that has room is found, though none of those that were asked ever answers', async () => {
+  const world = await createSimulation({ nodes: 22, requesterOnly: true, seed: 3, link: { latency: 5 }, capacity: { cpu: 1000 }, settings: { maxAsks: 4 } })
+  const [requester, other] = [world.node(0), world.node(21)]
+  const second = 1000
+  const hour = 3600 * second
+  const whole = { ...quick, resources: { cpu: 1000 }, timeouts: { execution: 11 * hour, total: 20 * hour, queue: hour } }
+  const busy = (): readonly string[] => world.nodes.filter(({ running }) => running.size > 0).map(({ id }) => id)
+  await other.scheduler.submit({ ...whole, engine: { type: 'noop', duration: 10 * hour }, sharding: { count: 20 } })
+  await world.clock.advance(120 * second)
+  const full = busy()
+  expect(full).toHaveLength(20)
+  for (let job = 0; job < 10; job++) {
+    const begun = world.clock.now()
+    expect(await world.finish(requester, await requester.scheduler.submit(whole))).toBe('completed')
+    expect(world.clock.now() - begun).toBeLessThan(second)
+  }
+  // All are full when the shard asks, as many wait as may, and then one that was not asked becomes free: it is asked in place of another.
+  await other.scheduler.submit({ ...whole, engine: { type: 'noop', duration: 300 * second } })
+  await world.clock.advance(60 * second)
+  const [last = ''] = busy().filter((node) => !full.includes(node))
+  const jobId = await requester.scheduler.submit(whole)
+  await world.clock.advance(60 * second)
+  const shards = requester.store.read((reader) => reader.list('shard', { parent: jobId, limit: 1 })).map(({ data }) => data as unknown as ShardContext)
+  expect(shards[0]?.asked).toHaveLength(4)
+  expect(shards[0]?.asked.map(({ node }) => node)).not.toContain(last)
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  expect(requester.scheduler.result(jobId)?.shards[0]?.node).toBe(last)
+  await world.clock.advance(5 * second)
+  // Those that still had it in their queue were let go.
+  expect(
+    full.flatMap((node) => world.nodes.find(({ id }) => id === node)?.store.read((reader) => reader.list('compute', { state: 'queued', limit: 9 })) ?? []),
+  ).toEqual([])
   await world.stop()
 })

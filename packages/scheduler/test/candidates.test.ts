@@ -63,7 +63,7 @@ test('the best-ranked node is asked alone, the others when it has not bid: those
     expect([first, others[0]].sort()).toEqual(['n400', 'n7'])
     expect(facts(askedOf('a', 'b', 'c'), 'placing').nodes).toHaveLength(3)
     expect(facts(askedOf(...'abcdefg'), 'placing').nodes).toHaveLength(1)
-    expect(facts(askedOf(...'abcdefgh'), 'placing').nodes).toEqual([])
+    expect(facts(askedOf(...'abcdefgh'), 'placing').nodes).toHaveLength(1)
   }
 })
 

@@ -224,3 +224,12 @@ test('announcements are gossiped while the network is small, and no longer when 
   expect(larger.network.counters().publications).toBe(before)
   await larger.stop()
 })
+
+test('where there are more nodes than a directory holds, an impossible job fails once as many as it holds were asked', async () => {
+  const world = await createSimulation({ nodes: 700, record: false, link: { latency: 5 } })
+  const requester = world.node(0)
+  const jobId = await requester.scheduler.submit(noopJob({ resources: { cpu: 900_000 } }))
+  expect(await world.finish(requester, jobId, 20_000)).toBe('failed')
+  expect(requester.scheduler.job(jobId)?.failure).toMatchObject({ code: 'no-node', detail: expect.stringContaining('0 of 512 nodes could run this: 512 have') })
+  await world.stop()
+})

@@ -1,11 +1,17 @@
-import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
+import type { Deadline, HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
 import { addKey, deleteKey, type KeyIndex, keyIndex, keysAfter } from './key-index.ts'
 import { compareKeys, orderKey } from './order-key.ts'
 import { type HeldRow, packed, unpacked } from './packed-row.ts'
 import { type SortedList, sortedList } from './sorted-list.ts'
 
+/** Most is done to one object several times in a row. */
+let last = { kind: '', id: '', key: '' }
+
 /** Names an object, and sorts by kind and then id: names hold no NUL. */
-export const objectKey = (kind: string, id: string): string => `${orderKey(kind)}\0${orderKey(id)}`
+export const objectKey = (kind: string, id: string): string => {
+  if (last.id !== id || last.kind !== kind) last = { kind, id, key: `${orderKey(kind)}\0${orderKey(id)}` }
+  return last.key
+}
 
 export interface Due {
   readonly key: string
@@ -23,35 +29,39 @@ interface KindTable {
   readonly byOpen: Map<boolean, KeyIndex>
 }
 
-export interface Tables {
-  readonly kinds: Map<string, KindTable>
+/** Entries by object, each object's in the order of their sequences, and by group. */
+export interface HistoryTables {
   readonly history: Map<string, HistoryEntry[]>
   readonly groups: Map<string, SortedList<HistoryEntry>>
+  /** The last that was given. */
+  sequence: number
+}
+
+export interface DeadlineTables {
   readonly deadlines: Map<string, Due>
   readonly dueOrder: SortedList<Due>
+}
+
+export interface OutboxTables {
   readonly outbox: Map<number, OutboxEntry>
   readonly outboxOrder: SortedList<number>
   readonly outboxOf: Map<string, Set<number>>
-  sequence: number
+  /** The last that was given. */
   outboxId: number
+}
+
+export interface Tables extends HistoryTables, DeadlineTables, OutboxTables {
+  readonly kinds: Map<string, KindTable>
 }
 
 const compareDue = (a: Due, b: Due): number => a.at - b.at || compareKeys(a.key, b.key)
 const compareEntries = (a: HistoryEntry, b: HistoryEntry): number => a.sequence - b.sequence
 const compareIds = (a: number, b: number): number => a - b
 
-export const emptyTables = (): Tables => ({
-  kinds: new Map(),
-  history: new Map(),
-  groups: new Map(),
-  deadlines: new Map(),
-  dueOrder: sortedList(compareDue),
-  outbox: new Map(),
-  outboxOrder: sortedList(compareIds),
-  outboxOf: new Map(),
-  sequence: 0,
-  outboxId: 0,
-})
+export const emptyHistory = (): HistoryTables => ({ history: new Map(), groups: new Map(), sequence: 0 })
+export const emptyDeadlines = (): DeadlineTables => ({ deadlines: new Map(), dueOrder: sortedList(compareDue) })
+export const emptyOutbox = (): OutboxTables => ({ outbox: new Map(), outboxOrder: sortedList(compareIds), outboxOf: new Map(), outboxId: 0 })
+export const emptyTables = (): Tables => ({ kinds: new Map(), ...emptyHistory(), ...emptyDeadlines(), ...emptyOutbox() })
 
 const cloneGroups = <K, T>(index: Map<K, SortedList<T>>): Map<K, SortedList<T>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
 const cloneIndex = <K>(index: Map<K, KeyIndex>): Map<K, KeyIndex> => new Map([...index].map(([key, { keys }]) => [key, keyIndex(keys)]))
@@ -155,28 +165,72 @@ export const listRows = (tables: Tables, kind: string, { parent, state, open, af
 /** A place in a group's history: nothing of an entry but its sequence is compared. */
 const place = (sequence: number): HistoryEntry => ({ sequence, kind: '', id: '', at: 0, data: null })
 
-export const groupEntries = (tables: Tables, group: string, after: number, limit: number): HistoryEntry[] => {
+export const objectEntries = (tables: HistoryTables, key: string, after: number, limit: number): HistoryEntry[] => {
+  const entries = tables.history.get(key) ?? []
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((entries[middle] as HistoryEntry).sequence <= after) low = middle + 1
+    else high = middle
+  }
+  return entries.slice(low, low + limit)
+}
+
+export const groupEntries = (tables: HistoryTables, group: string, after: number, limit: number): HistoryEntry[] => {
   const found: HistoryEntry[] = []
   if (limit === 0) return found
   for (const entry of tables.groups.get(group)?.after(place(after)) ?? []) if (found.push(entry) === limit) break
   return found
 }
 
-export const addToGroup = (tables: Tables, entry: HistoryEntry): void => {
+const addToGroup = (tables: HistoryTables, entry: HistoryEntry): void => {
   if (entry.group === undefined) return
   const entries = tables.groups.get(entry.group) ?? sortedList(compareEntries)
   if (entries.size() === 0) tables.groups.set(entry.group, entries)
   entries.add(entry)
 }
 
-export const takeFromGroup = (tables: Tables, entry: HistoryEntry): void => {
+const takeFromGroup = (tables: HistoryTables, entry: HistoryEntry): void => {
   if (entry.group === undefined) return
   const entries = tables.groups.get(entry.group)
   entries?.delete(entry)
   if (entries?.size() === 0) tables.groups.delete(entry.group)
 }
 
-export const setDue = (tables: Tables, key: string, due: Due | undefined): Due | undefined => {
+/** The newest of all. */
+export const addEntry = (tables: HistoryTables, entry: HistoryEntry): void => {
+  const key = objectKey(entry.kind, entry.id)
+  const entries = tables.history.get(key)
+  if (entries) entries.push(entry)
+  else tables.history.set(key, [entry])
+  addToGroup(tables, entry)
+  tables.sequence = entry.sequence
+}
+
+/** The one that `addEntry` added last. */
+export const takeLastEntry = (tables: HistoryTables, entry: HistoryEntry): void => {
+  const key = objectKey(entry.kind, entry.id)
+  const entries = tables.history.get(key)
+  if (entries?.length === 1) tables.history.delete(key)
+  else entries?.pop()
+  takeFromGroup(tables, entry)
+  tables.sequence = entry.sequence - 1
+}
+
+export const takeEntries = (tables: HistoryTables, key: string): HistoryEntry[] => {
+  const entries = tables.history.get(key) ?? []
+  tables.history.delete(key)
+  for (const entry of entries) takeFromGroup(tables, entry)
+  return entries
+}
+
+export const returnEntries = (tables: HistoryTables, key: string, entries: HistoryEntry[]): void => {
+  if (entries.length > 0) tables.history.set(key, entries)
+  for (const entry of entries) addToGroup(tables, entry)
+}
+
+export const setDue = (tables: DeadlineTables, key: string, due: Due | undefined): Due | undefined => {
   const before = tables.deadlines.get(key)
   if (before) tables.dueOrder.delete(before)
   if (due) {
@@ -188,7 +242,27 @@ export const setDue = (tables: Tables, key: string, due: Due | undefined): Due |
   return before
 }
 
-export const addToOutbox = (tables: Tables, entry: OutboxEntry): void => {
+export const dueBy = (tables: DeadlineTables, now: number, limit: number): Deadline[] => {
+  const found: Deadline[] = []
+  if (limit === 0) return found
+  for (const { kind, id, at } of tables.dueOrder.after()) {
+    if (at > now || found.push(Object.freeze({ kind, id, at })) === limit) break
+  }
+  return found
+}
+
+const given = (entry: OutboxEntry): OutboxEntry => (entry.bytes ? Object.freeze({ ...entry, bytes: new Uint8Array(entry.bytes) }) : entry)
+
+export const pendingEntries = (tables: OutboxTables, after: number, limit: number): OutboxEntry[] => {
+  const found: OutboxEntry[] = []
+  if (limit === 0) return found
+  for (const outboxId of tables.outboxOrder.after(after)) {
+    if (found.push(given(tables.outbox.get(outboxId) as OutboxEntry)) === limit) break
+  }
+  return found
+}
+
+export const addToOutbox = (tables: OutboxTables, entry: OutboxEntry): void => {
   const key = objectKey(entry.kind, entry.id)
   tables.outbox.set(entry.outboxId, entry)
   tables.outboxOrder.add(entry.outboxId)
@@ -197,7 +271,7 @@ export const addToOutbox = (tables: Tables, entry: OutboxEntry): void => {
   else tables.outboxOf.set(key, new Set([entry.outboxId]))
 }
 
-export const takeFromOutbox = (tables: Tables, outboxId: number): OutboxEntry | undefined => {
+export const takeFromOutbox = (tables: OutboxTables, outboxId: number): OutboxEntry | undefined => {
   const entry = tables.outbox.get(outboxId)
   if (!entry) return undefined
   const key = objectKey(entry.kind, entry.id)
@@ -208,3 +282,5 @@ export const takeFromOutbox = (tables: Tables, outboxId: number): OutboxEntry | 
   if (ids?.size === 0) tables.outboxOf.delete(key)
   return entry
 }
+
+export const pendingOf = (tables: OutboxTables, kind: string, id: string): number[] => [...(tables.outboxOf.get(objectKey(kind, id)) ?? [])]

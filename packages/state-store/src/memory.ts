@@ -10,21 +10,27 @@ import {
   checkedWhere,
   refusePromise,
 } from './checked.ts'
-import { type Deadline, type HistoryEntry, type OutboxEntry, type Reader, type StateStore, StateStoreError, type Transaction } from './index.ts'
+import { type Reader, type StateStore, StateStoreError, type Transaction } from './index.ts'
 import {
-  addToGroup,
+  addEntry,
   addToOutbox,
   cloneTables,
+  dueBy,
   emptyTables,
   groupEntries,
   listRows,
+  objectEntries,
   objectKey,
+  pendingEntries,
+  pendingOf,
+  returnEntries,
   rowOf,
   setDue,
   setRow,
   type Tables,
-  takeFromGroup,
+  takeEntries,
   takeFromOutbox,
+  takeLastEntry,
 } from './memory-tables.ts'
 
 const contents = new WeakMap<Snapshot, Tables>()
@@ -105,8 +111,6 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
     while (undo.length > mark) undo.pop()?.()
   }
 
-  const given = (entry: OutboxEntry): OutboxEntry => (entry.bytes ? Object.freeze({ ...entry, bytes: new Uint8Array(entry.bytes) }) : entry)
-
   const reader: Reader = {
     get(kind, id) {
       usable('read')
@@ -120,15 +124,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       usable('read')
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      const entries = tables.history.get(objectKey(kind, id)) ?? []
-      let low = 0
-      let high = entries.length
-      while (low < high) {
-        const middle = (low + high) >>> 1
-        if ((entries[middle] as HistoryEntry).sequence <= after) low = middle + 1
-        else high = middle
-      }
-      return entries.slice(low, low + limit)
+      return objectEntries(tables, objectKey(kind, id), after, limit)
     },
     groupHistory(group, after, limit) {
       usable('read')
@@ -140,12 +136,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       usable('read')
       checkedTime(now, 'now')
       checkedCount(limit, 'limit')
-      const found: Deadline[] = []
-      if (limit === 0) return found
-      for (const { kind, id, at } of tables.dueOrder.after()) {
-        if (at > now || found.push(Object.freeze({ kind, id, at })) === limit) break
-      }
-      return found
+      return dueBy(tables, now, limit)
     },
     nextDeadline() {
       usable('read')
@@ -155,12 +146,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       usable('read')
       checkedAfter(after, 'after')
       checkedCount(limit, 'limit')
-      const found: OutboxEntry[] = []
-      if (limit === 0) return found
-      for (const outboxId of tables.outboxOrder.after(after)) {
-        if (found.push(given(tables.outbox.get(outboxId) as OutboxEntry)) === limit) break
-      }
-      return found
+      return pendingEntries(tables, after, limit)
     },
   }
 
@@ -196,34 +182,20 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       const key = objectKey(kind, id)
       const row = setRow(tables, kind, id, undefined)
       const due = setDue(tables, key, undefined)
-      const entries = tables.history.get(key)
-      tables.history.delete(key)
-      for (const entry of entries ?? []) takeFromGroup(tables, entry)
+      const entries = takeEntries(tables, key)
       undo.push(() => {
         setRow(tables, kind, id, row)
         setDue(tables, key, due)
-        if (entries) tables.history.set(key, entries)
-        for (const entry of entries ?? []) addToGroup(tables, entry)
+        returnEntries(tables, key, entries)
       })
     },
     record(entry) {
       const kept = checkedEntry(entry)
       beginWrite()
-      const key = objectKey(kept.kind, kept.id)
-      tables.sequence += 1
-      const { sequence } = tables
-      const entries = tables.history.get(key)
-      const added = Object.freeze({ sequence, ...kept })
-      if (entries) entries.push(added)
-      else tables.history.set(key, [added])
-      addToGroup(tables, added)
-      undo.push(() => {
-        tables.sequence = sequence - 1
-        takeFromGroup(tables, added)
-        if (entries) entries.pop()
-        else tables.history.delete(key)
-      })
-      return sequence
+      const added = Object.freeze({ sequence: tables.sequence + 1, ...kept })
+      addEntry(tables, added)
+      undo.push(() => takeLastEntry(tables, added))
+      return added.sequence
     },
     deadline(kind, id, at) {
       checkedName(kind, 'kind')
@@ -255,7 +227,7 @@ export const memoryStateStore = (options: MemoryStateStoreOptions = {}): MemoryS
       checkedName(kind, 'kind')
       checkedName(id, 'id')
       beginWrite()
-      for (const outboxId of [...(tables.outboxOf.get(objectKey(kind, id)) ?? [])]) drop(outboxId)
+      for (const outboxId of pendingOf(tables, kind, id)) drop(outboxId)
     },
   }
 

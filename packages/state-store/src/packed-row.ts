@@ -1,5 +1,5 @@
 import type { Data, Row } from './index.ts'
-import { plainData } from './plain-data.ts'
+import { parsedData } from './plain-data.ts'
 
 /** A row as a table in memory holds it: what indexes look at, and its data as it is or as text. */
 export interface HeldRow extends Omit<Row, 'data'> {
@@ -20,5 +20,5 @@ export const packed = (row: Row): HeldRow => {
 export const unpacked = (held: HeldRow): Row => {
   if (held.text === undefined) return held as Row
   const { text, ...rest } = held
-  return Object.freeze({ ...rest, data: plainData(JSON.parse(text)) })
+  return Object.freeze({ ...rest, data: parsedData(text) })
 }

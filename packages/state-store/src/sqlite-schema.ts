@@ -4,7 +4,13 @@ import { StateStoreError } from './errors.ts'
 /** "skrs": marks a file as a state store, so that somebody else's database is not taken for one. */
 const APPLICATION_ID = 0x736b7273
 /** Raise it with every change of the schema, and add the step from the version before. */
-const VERSION = 2
+const VERSION = 3
+
+/** `log` has, a row for each transaction, what the other tables do not have yet. Sequences and outbox ids are given by the store: `counter` has the last ones. */
+const log = `
+  CREATE TABLE log (position INTEGER PRIMARY KEY, text TEXT NOT NULL, bytes BLOB) STRICT;
+  CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`
 
 const schema = `
   CREATE TABLE object (
@@ -22,18 +28,24 @@ const schema = `
   CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;
 
   CREATE TABLE deadline (kind TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;
-  CREATE INDEX deadline_at ON deadline (at, kind, id);
 
   CREATE TABLE outbox (
     outbox_id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, lane TEXT NOT NULL, data TEXT NOT NULL, bytes BLOB
   ) STRICT;
   CREATE INDEX outbox_object ON outbox (kind, id);
+  ${log}
+  INSERT INTO counter VALUES ('sequence', 0), ('outbox', 0);
 `
 
 /** From each earlier version to the one after it, version 1 first. */
 const steps: readonly string[] = [
   `ALTER TABLE history ADD COLUMN group_id TEXT;
    CREATE INDEX history_group ON history (group_id, sequence) WHERE group_id IS NOT NULL;`,
+  `${log}
+   INSERT INTO counter
+     SELECT 'sequence', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0)
+     UNION ALL SELECT 'outbox', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0);
+   DROP INDEX deadline_at;`,
 ]
 
 const pragma = (database: DatabaseSync, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]

@@ -1,11 +1,14 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Data, StateStore, Transaction } from '../src/index.ts'
-import { memoryStores, sqliteStores, temporaryDirectory } from './stores.ts'
+import { crashingMemoryStores, sqliteStores, temporaryDirectory } from './stores.ts'
 
 // Whatever is done to them, the two drivers answer the same: what the simulation finds out in memory is then true on disk.
 
-const directory = temporaryDirectory()
+const root = temporaryDirectory()
+const directory = (): string => mkdtempSync(join(root, 'stores-'))
 
 const kind = fc.constantFrom('job', 'shard')
 const id = fc.constantFrom('a', 'b', 'B', 'é', '\ue000', '😀', 'aa')
@@ -112,38 +115,59 @@ const everything = (store: StateStore): unknown =>
   store.read((reader) => [
     ...['job', 'shard'].flatMap((k) => [
       reader.list(k, { limit: 100 }),
-      ...['a', 'b', 'B', 'é', '\ue000', '😀', 'aa'].map((i) => reader.history(k, i, 0, 100)),
+      ...['a', 'b', 'B', 'é', '\ue000', '😀', 'aa'].map((i) => [reader.get(k, i), reader.history(k, i, 0, 100)]),
     ]),
     ...['g', 'h'].map((g) => reader.groupHistory(g, 0, 100)),
     reader.due(100, 100),
     reader.pending(0, 100),
   ])
 
-test('memory and sqlite answer the same to any sequence of operations, undone ones and new starts among them', () => {
-  const transaction = fc.record({ steps, throws: fc.boolean(), reopens: fc.integer({ min: 0, max: 9 }).map((n) => n === 0) })
-  const drivers = [memoryStores, sqliteStores(directory)] as const
+const transaction = fc.record({
+  steps,
+  throws: fc.boolean(),
+  ends: fc.constantFrom('open', 'open', 'open', 'open', 'reopened', 'lost', 'lost within'),
+})
+
+// With a log that is hardly ever full, that is full all the time, and that is full now and then; with rows that stay in memory, and that are read again each time.
+test.each([
+  ['as it is', undefined],
+  ['that brings its tables up to date at every commit', { changes: 0, bytes: 0, cache: 2 ** 20 }],
+  ['that does so now and then', { changes: 5, bytes: 1000, cache: 0 }],
+])('memory and sqlite %s answer the same to any sequence of operations, whatever is undone, stopped and lost on the way', (_, limits) => {
+  const drivers = [crashingMemoryStores, sqliteStores(directory(), limits)] as const
   fc.assert(
     fc.property(fc.array(transaction, { minLength: 1, maxLength: 8 }), (transactions) => {
       const [memory, sqlite] = drivers.map((driver) => {
         let store = driver.open()
+        const left: StateStore[] = []
         const seen: unknown[] = []
-        for (const { steps: inside, throws, reopens } of transactions) {
+        for (const { steps: inside, throws, ends } of transactions) {
+          let next = store
+          const lost = driver.losing(store)
           try {
             store.transact((tx) => {
-              for (const step of inside) seen.push(step(tx))
+              // Nothing of this transaction may survive.
+              const middle = ends === 'lost within' ? inside.length >> 1 : -1
+              inside.forEach((step, index) => {
+                seen.push(step(tx))
+                if (index === middle) next = lost()
+              })
               if (throws) throw new Error('transaction')
             })
           } catch (error) {
             seen.push((error as Error).message)
           }
-          if (reopens) store = driver.reopen(store)
+          if (ends === 'reopened') next = driver.reopen(store)
+          if (ends === 'lost') next = driver.losing(store)()
+          if (next !== store) left.push(store)
+          store = next
           seen.push(everything(store))
         }
-        store[Symbol.dispose]()
+        for (const one of [...left, store]) one[Symbol.dispose]()
         return seen
       })
       expect(sqlite).toEqual(memory)
     }),
-    { numRuns: 150 },
+    { numRuns: 50 },
   )
 })

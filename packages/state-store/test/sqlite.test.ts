@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import type { Row } from '../src/index.ts'
+import { rowCache } from '../src/row-cache.ts'
 import { sqliteStateStore } from '../src/sqlite.ts'
+import { openSqliteStore } from '../src/sqlite-store.ts'
 import { temporaryDirectory } from './stores.ts'
 
 const directory = temporaryDirectory()
@@ -113,20 +116,109 @@ test('a file of a newer version, of another program, or of no program is refused
   expect(() => sqliteStateStore({ path: directory })).toThrow(code('store-unavailable'))
 })
 
-test('a file of the version before history had groups is brought up to date, with what it held', () => {
-  const path = join(directory, 'older.db')
-  const first = sqliteStateStore({ path })
-  first.transact((tx) => tx.record({ kind: 'job', id: 'a', at: 1, data: 'kept' }))
-  first[Symbol.dispose]()
+// What made each version of the schema another than the one before, backwards.
+const downgrades = [
+  `DROP TABLE log; DROP TABLE counter; CREATE INDEX deadline_at ON deadline (at, kind, id); PRAGMA user_version = 2`,
+  `DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1`,
+]
+
+test.each([1, 2])('a file of schema version %i is brought up to date, with what it held and what it had counted', (version) => {
+  const path = join(directory, `older-${version}.db`)
+  sqliteStateStore({ path })[Symbol.dispose]()
   const database = new DatabaseSync(path)
-  database.exec('DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1')
+  for (const step of downgrades.slice(0, 3 - version)) database.exec(step)
+  database.exec(`
+    INSERT INTO history (kind, id, at, data) VALUES ('job', 'a', 1, '"kept"'), ('job', 'b', 1, '"dropped"');
+    DELETE FROM history WHERE id = 'b';
+    INSERT INTO outbox (kind, id, type, lane, data) VALUES ('job', 'a', 't', 'l', '"pending"'), ('job', 'a', 't', 'l', '"done"');
+    DELETE FROM outbox WHERE outbox_id = 2;
+    INSERT INTO deadline VALUES ('job', 'a', 5);`)
   database.close()
   for (const times of [1, 2]) {
     using store = sqliteStateStore({ path })
-    store.transact((tx) => tx.record({ kind: 'job', id: 'a', group: 'g', at: 2, data: 'new' }))
+    store.transact((tx) => {
+      expect(tx.record({ kind: 'job', id: 'a', group: 'g', at: 2, data: 'new' })).toBe(2 + times)
+      expect(tx.enqueue({ kind: 'job', id: 'c', type: 't', lane: 'l', data: 'new' })).toBe(2 + times)
+    })
     store.read((reader) => {
       expect(reader.history('job', 'a', 0, 1).map(({ data }) => data)).toEqual(['kept'])
       expect(reader.groupHistory('g', 0, 10)).toHaveLength(times)
+      expect(reader.pending(0, 1).map(({ data }) => data)).toEqual(['pending'])
+      expect(reader.nextDeadline()).toBe(5)
+    })
+  }
+})
+
+const small = { changes: 8, bytes: 2 ** 20, cache: 2 ** 20 }
+const job = (id: string, more: Partial<Row> = {}): Row => ({ kind: 'job', id, state: 's', open: true, version: 1, data: { deep: [1] }, ...more })
+
+test('what was undone is never read again, from memory or from the file', () => {
+  for (const changes of [0, 100]) {
+    using store = openSqliteStore({ path: join(directory, `undone-${changes}.db`) }, { ...small, changes })
+    store.transact((tx) => tx.put(job('a')))
+    const read = (): unknown => store.read((reader) => reader.get('job', 'a')?.version)
+    expect(read()).toBe(1)
+    expect(() =>
+      store.transact((tx) => {
+        tx.put(job('a', { version: 2 }))
+        expect(tx.get('job', 'a')?.version).toBe(2)
+        throw new Error('undone')
+      }),
+    ).toThrow('undone')
+    expect(read()).toBe(1)
+    store.transact((tx) => {
+      expect(() =>
+        tx.nested(() => {
+          tx.remove('job', 'a')
+          expect(tx.get('job', 'a')).toBeUndefined()
+          tx.put(job('a', { version: 3 }))
+          expect(tx.get('job', 'a')?.version).toBe(3)
+          throw new Error('undone')
+        }),
+      ).toThrow('undone')
+      expect(tx.get('job', 'a')?.version).toBe(1)
+      tx.put(job('b'))
+    })
+    expect(read()).toBe(1)
+  }
+})
+
+test('rows are frozen wherever they were read from, and one that is put back shares what it did not change', () => {
+  const path = join(directory, 'frozen.db')
+  sqliteStateStore({ path })[Symbol.dispose]()
+  for (let time = 0; time < 3; time += 1) {
+    using store = sqliteStateStore({ path })
+    const row = store.transact((tx) => {
+      const before = tx.get('job', 'a') ?? job('a')
+      tx.put({ ...before, version: before.version + 1, data: { ...(before.data as object), time } })
+      return tx.get('job', 'a') as Row
+    })
+    const { deep } = row.data as unknown as { readonly deep: number[] }
+    expect([row.version, deep]).toEqual([time + 2, [1]])
+    expect([row, row.data, deep].map(Object.isFrozen)).toEqual([true, true, true])
+    expect(store.read((reader) => reader.get('job', 'a'))).toBe(row)
+  }
+})
+
+test('a transaction that finds the disk full is undone whole, and what was acknowledged is there, now and after a new start', async () => {
+  const path = join(directory, 'full.db')
+  const script = fileURLToPath(new URL('full-disk.child.ts', import.meta.url))
+  // 512-byte blocks: two MiB for the file, and for its log.
+  const writer = spawn('sh', ['-c', 'ulimit -f 4096; exec "$0" --conditions=@skrei/source "$1" "$2"', process.execPath, script, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  for await (const chunk of writer.stdout.setEncoding('utf8')) said += chunk
+  const { codes, n, found } = JSON.parse(said) as { codes: string[]; n: number; found: number[] }
+  expect(codes).toEqual(Array(5).fill('store-unavailable'))
+  expect(n).toBeGreaterThan(10)
+  expect(found).toEqual([n, n, n])
+  for (let starts = 0; starts < 2; starts += 1) {
+    using store = sqliteStateStore({ path })
+    store.read((reader) => {
+      expect(reader.get('counter', 'n')?.version).toBe(n)
+      expect(reader.history('counter', 'n', 0, 10_000).map(({ at }) => at)).toEqual(Array.from({ length: n }, (_, index) => index + 1))
+      expect(reader.nextDeadline()).toBe(n)
     })
   }
 })
@@ -154,6 +246,38 @@ test('damaged data is reported as such, and a failure inside a transaction undoe
   expect(reopened.read((reader) => reader.nextDeadline())).toBeUndefined()
 })
 
+test('a log that was damaged is reported when the store is opened, and the file can be opened again', () => {
+  const path = join(directory, 'damaged-log.db')
+  sqliteStateStore({ path })[Symbol.dispose]()
+  const database = new DatabaseSync(path)
+  database.exec(`INSERT INTO log (text) VALUES ('[{"do":"put"')`)
+  database.close()
+  expect(() => sqliteStateStore({ path })).toThrow(code('store-corrupt'))
+  const again = new DatabaseSync(path)
+  again.exec('DELETE FROM log')
+  again.close()
+  sqliteStateStore({ path })[Symbol.dispose]()
+})
+
+test('the rows that are kept in memory are those that were used last, and no more than fit', () => {
+  const cache = rowCache(4400)
+  const found = (): string[] => Array.from({ length: 40 }, (_, index) => `r${index}`).filter((id) => cache.get('job', id))
+  for (let index = 0; index < 40; index += 1) {
+    cache.set(job(`r${index}`), 20)
+    expect(cache.get('job', 'r0')).toBeDefined()
+  }
+  expect(found().length).toBeLessThanOrEqual(20)
+  expect(found()).toContain('r0')
+  expect(found()).toContain('r39')
+  cache.set(job('r39', { version: 2 }), 20)
+  expect(cache.get('job', 'r39')?.version).toBe(2)
+  // One that does not fit takes nobody's place, and the one it replaces is out of date.
+  cache.set(job('r39', { version: 3 }), 4000)
+  expect(cache.get('job', 'r39')).toBeUndefined()
+  cache.delete('job', 'r0')
+  expect(found()).not.toContain('r0')
+})
+
 test('pages of every kind of list come from an index, not from a sort or a scan', () => {
   const path = join(directory, 'plans.db')
   sqliteStateStore({ path })[Symbol.dispose]()
@@ -169,7 +293,7 @@ test('pages of every kind of list come from an index, not from a sort or a scan'
     expect(text).toContain('USING INDEX')
     expect(text).not.toContain('TEMP B-TREE')
   }
-  expect(plan('SELECT kind, id, at FROM deadline WHERE at <= ? ORDER BY at, kind, id LIMIT ?')).toContain('USING COVERING INDEX deadline_at')
+  expect(plan('SELECT outbox_id FROM outbox WHERE kind = ? AND id = ?')).toContain('USING COVERING INDEX outbox_object')
   expect(plan('SELECT * FROM history WHERE kind = ? AND id = ? AND sequence > ? ORDER BY sequence LIMIT ?')).not.toContain('TEMP B-TREE')
   const group = plan('SELECT * FROM history WHERE group_id = ? AND sequence > ? ORDER BY sequence LIMIT ?')
   expect(group).toContain('USING INDEX history_group')

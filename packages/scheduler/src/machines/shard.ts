@@ -151,6 +151,9 @@ const withDecline = (
     ...(refusals.some((refusal) => refusalTable[refusal.code].permanent) && withBarred(context, { node: event.node, refusals })),
   }
 }
+/** How many of those asked, the first ones, are let go because as many wait as may, and a better one was found. */
+const surplus = ({ asked, times }: ShardContext, candidates: readonly Asked[]): number => Math.max(0, asked.length + candidates.length - times.maxAsks)
+
 /** With this decline, the best-ranked of those who have not declined is one who bid. */
 const leavesBest = (context: ShardContext, askId: string): boolean =>
   context.asked.find((asked) => asked.answer !== 'declined' && asked.askId !== askId)?.answer === 'bid'
@@ -194,7 +197,7 @@ export const shardMachine = setup({
     ...actions,
     /** Adds the turn's candidates to those asked. */
     remember: assign(({ context }, { candidates, now }: { readonly candidates: readonly Asked[]; readonly now: number }) => ({
-      asked: [...context.asked, ...candidates],
+      asked: [...context.asked, ...candidates].slice(surplus(context, candidates)),
       round: context.round + candidates.length,
       alone: context.asked.length === 0,
       placeBy: context.placeBy || now + context.queue,
@@ -217,7 +220,13 @@ export const shardMachine = setup({
     placing: {
       meta: by('compute', (context, now) => Math.min(context.alone ? context.times.bidWindow : context.times.widen, (context.placeBy ?? now) - now)),
       entry: [
-        { type: 'emit', params: ({ context, event }) => event.known.candidates.flatMap((candidate) => ask(context, event.known, candidate)) },
+        {
+          type: 'emit',
+          params: ({ context, event: { known } }) => [
+            ...known.candidates.flatMap((candidate) => ask(context, known, candidate)),
+            ...releaseAll({ ...context, asked: context.asked.slice(0, surplus(context, known.candidates)) }),
+          ],
+        },
         { type: 'remember', params: ({ event }) => ({ candidates: event.known.candidates, now: event.now }) },
       ],
       always: [
@@ -275,7 +284,11 @@ export const shardMachine = setup({
               { type: 'fail', params: ({ event }) => event.known.overdue },
             ],
           },
-          { target: 'placing', reenter: true, guard: ({ context }) => context.asked.length < context.times.maxAsks },
+          {
+            target: 'placing',
+            reenter: true,
+            guard: ({ context, event }) => context.asked.length < context.times.maxAsks || event.known.candidates.length > 0,
+          },
           { actions: 'note' },
         ],
       },

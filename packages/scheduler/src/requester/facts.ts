@@ -170,8 +170,8 @@ const candidates = (
 ): readonly Asked[] => {
   const { settings, directory, rankers, random } = world
   const asked = new Set(alreadyAsked.map(({ node }) => node))
-  const room = Math.min(asked.size < settings.asks ? settings.asks - asked.size : settings.asks, settings.maxAsks - asked.size)
-  if (room <= 0) return []
+  const isFull = asked.size >= settings.maxAsks
+  const room = isFull ? 1 : Math.min(asked.size < settings.asks ? settings.asks - asked.size : settings.asks, settings.maxAsks - asked.size)
   const failed = shard.executions.map(({ node }) => node)
   const used = (node: string): boolean => failed.filter((one) => one === node).length >= shard.retry.perNode
   const free = (node: string): boolean => !asked.has(node) && !no.has(node)
@@ -180,7 +180,10 @@ const candidates = (
   const facts = { ...wanted, prefer: job.resolved.prefer, failed, holders, failures: world.failures.recent, random }
   const rankerFailed: RankerFailed = (ranker, why) => world.rankerFailed(shard.jobId, ranker, why)
   const chosen = (accept: (node: string) => boolean): readonly string[] => choose({ directory, fitting, facts, rankers, room, accept, rankerFailed })
-  let nodes = chosen((node) => fresh(node) && !resting.has(node))
+  const may = (node: string): boolean => fresh(node) && !resting.has(node)
+  // Those asked first were full, or they would have answered: one that says that it has room is asked before others. Once as many wait as may, only such a one takes the place of another.
+  const roomy = asked.size === 0 ? [] : chosen((node) => may(node) && hasRoom(directory, node, wanted))
+  let nodes = isFull || roomy.length >= room ? roomy : [...roomy, ...chosen((node) => may(node) && !roomy.includes(node))]
   // Never a node twice after it failed, unless nobody else is left, be it for later; and that is known only once others were looked for.
   if (nodes.length === 0 && asked.size === 0 && failed.length > 0 && chosen(fresh).length === 0 && world.settledIn(wanted.task.engine.type))
     nodes = chosen((node) => free(node) && !resting.has(node))
@@ -189,6 +192,12 @@ const candidates = (
     const askId = `${shard.id}/${shard.round + offset}`
     return { node, askId, execution: executionId({ network: world.network, requester: world.self, compute: node, askId, index: shard.index }) }
   })
+}
+
+/** Whether a node announced that it has what the task needs, now. */
+const hasRoom = (directory: Directory, node: string, { task: { resources } }: Wanted): boolean => {
+  const free = directory.get(node)?.announcement.free
+  return free !== undefined && free.cpu >= resources.cpu && free.memory >= resources.memory && free.disk >= resources.disk
 }
 
 /** Everybody who could never, by what they announced or by what they said. */
