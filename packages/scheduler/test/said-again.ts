@@ -19,6 +19,8 @@ const knowledge = (node: SimulatedNode): ReadonlyMap<string, string> =>
 
 /** Says some of what a node has durably taken again, in an order of its own: nothing changes (invariant 10). */
 export const sayAgain = async (messages: Recorder, node: SimulatedNode, random: () => number): Promise<void> => {
+  // It was told things about objects that it had forgotten and has made again since: to those they are news.
+  if (node.setBacks > 0) return
   // Not what it told itself: the answer is given again at once, and may be news to it.
   const taken = messages.taken(node.id).filter(({ from }) => from !== node.id)
   const prefix = taken.slice(0, 1 + Math.floor(random() * taken.length))

@@ -60,6 +60,8 @@ export interface ComputeRole {
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
 }
 
+/** Nothing of these is in the workspace yet: what is there is of a run that a store that was set back knows nothing of. They end without a clean-up. */
+const unbegun: ReadonlySet<string> = new Set(['assessing', 'queued', 'reserved'])
 /** Of how many shards the first files are remembered, should they be assessed again. */
 const listsKept = 64
 
@@ -141,9 +143,12 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       devices = inventories.flatMap((inventory) => inventory.devices)
     },
     sweep: async () => {
-      const isOpen = (id: string): boolean => store.read((reader) => reader.get('compute', id)?.open === true)
-      for (const executor of executors.values()) for await (const id of executor.leftovers()) if (!isOpen(id)) await executor.remove(id)
-      for await (const id of workspace.leftovers()) if (!isOpen(id)) await workspace.remove(id)
+      const isBegun = (id: string): boolean => {
+        const row = store.read((reader) => reader.get('compute', id))
+        return row?.open === true && !unbegun.has(row.state)
+      }
+      for (const executor of executors.values()) for await (const id of executor.leftovers()) if (!isBegun(id)) await executor.remove(id)
+      for await (const id of workspace.leftovers()) if (!isBegun(id)) await workspace.remove(id)
     },
     free: (reader) => freeOf(limits, readLedger(reader)),
     facts: (reader, context) =>
