@@ -28,7 +28,7 @@ export interface Course {
 }
 
 /** Short, so that jobs outlive many leases and every wait has an end within the seed. */
-export const settings = {
+const settings = {
   lease: 3000,
   heartbeat: 1000,
   publish: 6000,
