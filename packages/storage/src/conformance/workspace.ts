@@ -186,7 +186,9 @@ const cases: readonly WorkspaceCase[] = [
       withWorkspace(options, async (workspace) => {
         await workspace.open('job')
         await Promise.all(Array.from({ length: 50 }, (_unused, index) => workspace.append('job', 'stdout', index * 2, text(String(10 + index)))))
-        expect(await readFile(join(await workspace.toPublish('job'), 'stdout'), 'utf8')).toBe(Array.from({ length: 50 }, (_unused, index) => String(10 + index)).join(''))
+        expect(await readFile(join(await workspace.toPublish('job'), 'stdout'), 'utf8')).toBe(
+          Array.from({ length: 50 }, (_unused, index) => String(10 + index)).join(''),
+        )
       }),
   },
   {
