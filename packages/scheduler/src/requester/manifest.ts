@@ -70,7 +70,8 @@ export const plan = async (
   const commonPaths = new Set<string>()
   for (const input of job.inputs) {
     if (input === split) continue
-    for await (const entry of list(input, sources, options)) {
+    for await (const listed of sourceOf(input, sources).list(input.source, options)) {
+      const entry = placed(input, listed)
       unique(entry.path, commonPaths)
       note(entry)
       add(common, entry)
@@ -116,7 +117,9 @@ export const plan = async (
     keep(shardsRow(jobId, tree.size - shards.length, shards))
     shards = []
   }
-  for await (const entry of list(split, sources, options, accepts)) {
+  for await (const listed of sourceOf(split, sources).list(split.source, options)) {
+    if (!accepts(listed.path)) continue
+    const entry = placed(split, listed)
     if (commonPaths.has(entry.path)) twice(entry.path)
     if (batchSize > 1) unique(entry.path, paths)
     if (tree.size === 0) note(entry)
@@ -157,23 +160,18 @@ const shardFilter = ({ glob, basePath }: { readonly glob: string; readonly baseP
   return (path) => path.startsWith(`${base}/`) && matches(path.slice(base.length + 1))
 }
 
-async function* list(
-  input: InputSpec,
-  sources: ReadonlyMap<string, Source>,
-  options: { readonly signal: AbortSignal },
-  accepts?: (path: string) => boolean,
-): AsyncGenerator<FileEntry> {
+const sourceOf = (input: InputSpec, sources: ReadonlyMap<string, Source>): Source => {
   const source = sources.get(input.source.type)
   if (source === undefined) throw new FailureError('source-invalid', `this node has no driver for sources of type ${input.source.type}`)
-  for await (const entry of source.list(input.source, options)) {
-    if (accepts !== undefined && !accepts(entry.path)) continue
-    const { path, source: from, size, hash, alone } = entry
-    // Written out: a million times, copying what is left over would be a tenth of the work.
-    const placed: FileEntry = { path: place(input.path, path, alone === true), source: from }
-    if (size !== undefined) placed.size = size
-    if (hash !== undefined) placed.hash = hash
-    yield placed
-  }
+  return source
+}
+
+const placed = (input: InputSpec, { path, source, size, hash, alone }: FileEntry): FileEntry => {
+  // Written out: a million times, copying what is left over would be a tenth of the work.
+  const entry: FileEntry = { path: place(input.path, path, alone === true), source }
+  if (size !== undefined) entry.size = size
+  if (hash !== undefined) entry.hash = hash
+  return entry
 }
 
 /**
@@ -189,5 +187,7 @@ const place = (inputPath: string, path: string, alone: boolean): string => {
   return placed
 }
 
-const leafOf = ({ cid }: { readonly cid: string }): Uint8Array => Buffer.from(cid, 'latin1')
+/** The tree takes what it needs of a leaf at once: all CIDs are written to one place. */
+const leaf = Buffer.alloc(128)
+const leafOf = ({ cid }: { readonly cid: string }): Uint8Array => leaf.subarray(0, leaf.write(cid, 'latin1'))
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
