@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
-import { encodePlain } from './canonical-plain.ts'
+import { encodePlain, viewPlain } from './canonical-plain.ts'
 import type { JobSpec } from './job.ts'
 
 /** CIDv1, dag-cbor, sha2-256, 32 bytes: https://github.com/multiformats/cid */
@@ -96,7 +96,7 @@ const cidOfDigest = (digest: string): string => {
 
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
 // Text is made three times as fast as a buffer of the digest.
-export const cidOf = (value: unknown): string => cidOfDigest(hash('sha256', canonicalBytes(value), 'binary'))
+export const cidOf = (value: unknown): string => cidOfDigest(hash('sha256', viewPlain(value) ?? canonicalBytes(value), 'binary'))
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

@@ -10,8 +10,13 @@ type Hash = string
 /** What is hashed is put together here, where it fits. */
 const scratch = Buffer.alloc(257)
 
+/** The leaves of a tree are mostly of one length. */
+let shortLeaf = scratch.subarray(0, 1)
+
 const leafHash = (leaf: Uint8Array): Hash => {
-  const bytes = leaf.length < scratch.length ? scratch.subarray(0, leaf.length + 1) : Buffer.alloc(leaf.length + 1)
+  const length = leaf.length + 1
+  if (length <= scratch.length && length !== shortLeaf.length) shortLeaf = scratch.subarray(0, length)
+  const bytes = length <= scratch.length ? shortLeaf : Buffer.alloc(length)
   bytes[0] = leafPrefix
   bytes.set(leaf, 1)
   return hash('sha256', bytes, 'binary')
