@@ -6,20 +6,34 @@ const buffer = Buffer.alloc(most)
 let at = 0
 let busy = false
 
+/** Views of the buffer by their length: most values are short and are encoded over and over. */
+const views: (Uint8Array | undefined)[] = []
+const viewOf = (length: number): Uint8Array => {
+  const view = views[length] ?? buffer.subarray(0, length)
+  if (length < 1024) views[length] = view
+  return view
+}
+
 /**
- * The canonical DAG-CBOR bytes of a plain value that is small and has nothing unusual in it, as a copy of its own; `undefined` for any other, which is the general encoder's to
- * encode or to refuse. {@link canonicalBytes} does both.
+ * The canonical DAG-CBOR bytes of a plain value that is small and has nothing unusual in it, good until the next call; `undefined` for any other, which is the general
+ * encoder's to encode or to refuse.
  */
-export const encodePlain = (value: unknown): Uint8Array | undefined => {
+export const viewPlain = (value: unknown): Uint8Array | undefined => {
   // A getter of the value that encodes something itself would write over it.
   if (busy) return undefined
   busy = true
   at = 0
   try {
-    return write(value, 0) ? new Uint8Array(buffer.subarray(0, at)) : undefined
+    return write(value, 0) ? viewOf(at) : undefined
   } finally {
     busy = false
   }
+}
+
+/** The same as {@link viewPlain}, as a copy of its own. {@link canonicalBytes} encodes every value. */
+export const encodePlain = (value: unknown): Uint8Array | undefined => {
+  const view = viewPlain(value)
+  return view && new Uint8Array(view)
 }
 
 /** Deeper values go to the general encoder, which says what is wrong with them. */

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
-import { encodePlain } from './canonical-plain.ts'
+import { encodePlain, viewPlain } from './canonical-plain.ts'
 import type { JobSpec } from './job.ts'
 
 /** CIDv1, dag-cbor, sha2-256, 32 bytes: https://github.com/multiformats/cid */
@@ -72,27 +72,31 @@ export const decodeCanonical = (bytes: Uint8Array, options: { readonly maxBytes?
   return value
 }
 
-const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+const alphabet = Buffer.from('abcdefghijklmnopqrstuvwxyz234567')
+/** `b` and the prefix and digest in base32: what is written anew for each CID, since a list of a million files has a million. */
+const cidText = Buffer.from('b'.repeat(59))
 
-/** The prefix and a digest of 32 bytes in RFC 4648 base32, lower case, no padding. */
-const base32 = (digest: Uint8Array): string => {
-  let text = ''
+/** The prefix and a digest of 32 bytes (as binary text: a character a byte) in RFC 4648 base32, lower case, no padding, after the `b` that names this base. */
+const cidOfDigest = (digest: string): string => {
+  let at = 1
   let bits = 0
   let held = 0
   const push = (byte: number): void => {
     held = ((held << 8) | byte) & 0xfff
     for (bits += 8; bits >= 5; ) {
       bits -= 5
-      text += alphabet[(held >> bits) & 31]
+      cidText[at++] = alphabet[(held >> bits) & 31] as number
     }
   }
   for (let index = 0; index < cidPrefix.length; index++) push(cidPrefix[index] as number)
-  for (let index = 0; index < digest.length; index++) push(digest[index] as number)
-  return bits > 0 ? text + alphabet[(held << (5 - bits)) & 31] : text
+  for (let index = 0; index < digest.length; index++) push(digest.charCodeAt(index))
+  cidText[at] = alphabet[(held << (5 - bits)) & 31] as number
+  return cidText.toString('latin1')
 }
 
 /** The CID (v1, dag-cbor, sha2-256) of a value's canonical form. */
-export const cidOf = (value: unknown): string => `b${base32(hash('sha256', canonicalBytes(value), 'buffer'))}`
+// Text is made three times as fast as a buffer of the digest.
+export const cidOf = (value: unknown): string => cidOfDigest(hash('sha256', viewPlain(value) ?? canonicalBytes(value), 'binary'))
 
 /** The CID of a job's canonical form: the same on every machine, whatever the key order or the file format. */
 export const specCid = (spec: JobSpec): string => cidOf(spec)

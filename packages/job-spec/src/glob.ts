@@ -4,7 +4,8 @@ export interface GlobError {
   readonly expected: string
 }
 
-type Atom = { readonly type: 'one'; readonly test: (character: string) => boolean } | { readonly type: 'star' }
+/** `literal`: the one character that fits, where it is one. */
+type Atom = { readonly type: 'one'; readonly test: (character: string) => boolean; readonly literal?: string } | { readonly type: 'star' }
 type Segment = readonly Atom[] | 'globstar'
 type Pattern = readonly Segment[]
 
@@ -147,7 +148,7 @@ const segmentOf = (units: readonly Unit[], offset: number): Segment => {
       if (is(unit, '*')) {
         if (atoms.at(-1)?.type !== 'star') atoms.push({ type: 'star' })
       } else if (is(unit, '?')) atoms.push({ type: 'one', test: () => true })
-      else atoms.push({ type: 'one', test: (character) => character === unit.character })
+      else atoms.push({ type: 'one', test: (character) => character === unit.character, literal: unit.character })
       index += 1
     }
   }
@@ -200,6 +201,24 @@ const wildcardMatch = <P, I>(pattern: readonly P[], items: readonly I[], wild: (
   return part === pattern.length
 }
 
+/** What a pattern such as `*.csv` comes to: how a name begins and how it ends. */
+type Affixes = { readonly prefix: string; readonly suffix: string }
+
+/** A pattern of one segment with one `*` and no other wildcard; undefined for any other. */
+const affixesOf = (pattern: Pattern): Affixes | undefined => {
+  const [segment] = pattern
+  if (pattern.length !== 1 || segment === undefined || segment === 'globstar') return undefined
+  const star = segment.findIndex((atom) => atom.type === 'star')
+  const literals = segment.map((atom) => (atom.type === 'one' ? atom.literal : ''))
+  if (star < 0 || literals.includes(undefined) || segment.findLastIndex((atom) => atom.type === 'star') !== star) return undefined
+  const [prefix, suffix] = [literals.slice(0, star).join(''), literals.slice(star + 1).join('')]
+  // Half of a surrogate pair would match half a character.
+  return prefix.isWellFormed() && suffix.isWellFormed() ? { prefix, suffix } : undefined
+}
+
+const matchAffixes = ({ prefix, suffix }: Affixes, path: string): boolean =>
+  path.length >= prefix.length + suffix.length && path.startsWith(prefix) && path.endsWith(suffix) && !path.includes('/')
+
 const matchSegment = (segment: Segment, name: readonly string[]): boolean =>
   segment !== 'globstar' &&
   wildcardMatch(
@@ -220,6 +239,9 @@ export const parseGlob = (
     if (pattern === '') throw new Refused(0, 'a pattern such as *.csv')
     if (pattern.length > 4096) throw new Refused(4096, 'at most 4096 characters')
     const patterns = expand(unitsOf(pattern)).map((units) => patternOf(units, pattern.length))
+    const affixes = patterns.map(affixesOf)
+    // A million files are matched against patterns that are mostly of this kind.
+    if (affixes.every((one) => one !== undefined)) return { ok: true, match: (path) => affixes.some((one) => matchAffixes(one, path)) }
     const match = (path: string): boolean => {
       const names = path.split('/').map((name) => [...name])
       return patterns.some((segments) =>

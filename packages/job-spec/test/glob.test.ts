@@ -81,6 +81,16 @@ test('patterns mean what minimatch says they mean', () => {
   )
 })
 
+test('one star takes what is between the beginning and the end, never half a character', () => {
+  expect(globMatcher('a*a')('a')).toBe(false)
+  expect(globMatcher('a*a')('aa')).toBe(true)
+  expect(globMatcher('*.csv')('a/b.csv')).toBe(false)
+  expect(globMatcher('{a*,*b}')('xb')).toBe(true)
+  expect(globMatcher('*\u{1f600}')('x\u{1f600}')).toBe(true)
+  expect(globMatcher('*\ude00')('\u{1f600}')).toBe(false)
+  expect(globMatcher('\ud83d*')('\u{1f600}')).toBe(false)
+})
+
 test('any text is a pattern or none, without another throw', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(...'ab/*?[]{}!^-,\\.é😀') }), fc.string(), (pattern, path) => {

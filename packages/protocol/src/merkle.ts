@@ -4,25 +4,33 @@ import { hash } from 'node:crypto'
 const leafPrefix = 0
 const nodePrefix = 1
 
-/** What is hashed is put together here, where it fits: a tree of a million leaves hashes two million times. */
+/** The hashes of a tree while it grows: 32 bytes as text of a character a byte, which `hash` makes three times as fast as a buffer. A tree of a million leaves has two million. */
+type Hash = string
+
+/** What is hashed is put together here, where it fits. */
 const scratch = Buffer.alloc(257)
 
-const leafHash = (leaf: Uint8Array): Uint8Array => {
-  const bytes = leaf.length < scratch.length ? scratch.subarray(0, leaf.length + 1) : Buffer.alloc(leaf.length + 1)
+/** The leaves of a tree are mostly of one length. */
+let shortLeaf = scratch.subarray(0, 1)
+
+const leafHash = (leaf: Uint8Array): Hash => {
+  const length = leaf.length + 1
+  if (length <= scratch.length && length !== shortLeaf.length) shortLeaf = scratch.subarray(0, length)
+  const bytes = length <= scratch.length ? shortLeaf : Buffer.alloc(length)
   bytes[0] = leafPrefix
   bytes.set(leaf, 1)
-  return hash('sha256', bytes, 'buffer')
+  return hash('sha256', bytes, 'binary')
 }
 const node = scratch.subarray(0, 65)
-const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array => {
+const nodeHash = (left: Hash, right: Hash): Hash => {
   node[0] = nodePrefix
-  node.set(left, 1)
-  node.set(right, 33)
-  return hash('sha256', node, 'buffer')
+  node.write(left, 1, 'latin1')
+  node.write(right, 33, 'latin1')
+  return hash('sha256', node, 'binary')
 }
-const emptyRoot = (): Uint8Array => hash('sha256', new Uint8Array(), 'buffer')
-
-const equal = (left: Uint8Array, right: Uint8Array): boolean => left.length === right.length && left.every((byte, index) => byte === right[index])
+const emptyRoot = (): Hash => hash('sha256', new Uint8Array(), 'binary')
+const bytesOf = (made: Hash): Uint8Array => new Uint8Array(Buffer.from(made, 'latin1'))
+const hashOf = (bytes: Uint8Array): Hash => Buffer.from(bytes).toString('latin1')
 
 /** A Merkle tree that is fed leaf by leaf and keeps only the roots of its complete subtrees: O(log n) memory. */
 export interface MerkleTree {
@@ -36,7 +44,7 @@ export interface MerkleTree {
 /** An empty tree: the Merkle tree hash of RFC 6962 section 2.1 over SHA-256. */
 export const merkleTree = (): MerkleTree => {
   // At height h: the root of the complete subtree of 2^h leaves that waits for its right neighbour.
-  const waiting: (Uint8Array | undefined)[] = []
+  const waiting: (Hash | undefined)[] = []
   let size = 0
   return {
     get size() {
@@ -54,8 +62,8 @@ export const merkleTree = (): MerkleTree => {
       size += 1
     },
     root: () =>
-      new Uint8Array(
-        waiting.reduce<Uint8Array | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
+      bytesOf(
+        waiting.reduce<Hash | undefined>((right, left) => (left === undefined ? right : right === undefined ? left : nodeHash(left, right)), undefined) ??
           emptyRoot(),
       ),
   }
@@ -109,14 +117,14 @@ export const checkInclusion = ({ leaf, index, size, proof, root }: Inclusion): b
   for (const sibling of proof) {
     if (last === 0 || sibling.length !== 32) return false
     if (position % 2 === 1 || position === last) {
-      reached = nodeHash(sibling, reached)
+      reached = nodeHash(hashOf(sibling), reached)
       while (position % 2 === 0 && position > 0) {
         position /= 2
         last = Math.floor(last / 2)
       }
-    } else reached = nodeHash(reached, sibling)
+    } else reached = nodeHash(reached, hashOf(sibling))
     position = Math.floor(position / 2)
     last = Math.floor(last / 2)
   }
-  return last === 0 && equal(reached, root)
+  return last === 0 && reached === hashOf(root)
 }

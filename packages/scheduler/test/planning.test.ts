@@ -163,7 +163,7 @@ test('a plan that a crash broke off is made anew: the manifest is one listing, n
     const world = await createSimulation({ nodes: 1, settings: { window: 1 } })
     const node = world.node(0)
     let version = 'first'
-    let files = 5000
+    let files = 9000
     let parts = 0
     world.interference.list = () => ({ count: files, version })
     const job = node.scheduler.submit(noopJob({ inputs: [...inputs], sharding: { glob: '**', batchSize: 1 } }))

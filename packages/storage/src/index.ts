@@ -56,12 +56,12 @@ export interface Publisher {
 export type StreamName = 'stdout' | 'stderr' | 'evidence'
 
 /**
- * The directories of executions, all under one folder. Every call is idempotent. What will be published lies as it will be published:
- * `publish` holds `outputs/` (the same as `outputs`), `stdout` and `stderr`.
+ * The directories of executions, all under one folder, which one workspace at a time works in. Every call is idempotent. An execution takes no place
+ * on the disk until something is put there: a later process knows nothing of one that was opened and got nothing.
  */
 export interface Workspace {
-  /** `outputNames`: directories to make under `outputs`. */
-  open(id: string, outputNames?: readonly string[]): Promise<{ readonly inputs: string; readonly outputs: string; readonly publish: string }>
+  /** Says where inputs and outputs lie. `outputNames`: directories that exist under `outputs` from now on; nothing else need exist yet. */
+  open(id: string, outputNames?: readonly string[]): Promise<{ readonly inputs: string; readonly outputs: string }>
   /**
    * Where to put a file, of the inputs or of the engine's own (`files`): its directory exists, it does not; what an earlier try left there is gone.
    * `path` is relative and normal; a `FailureError` `source-invalid` where it would leave its area or pass through a file.
@@ -80,6 +80,8 @@ export interface Workspace {
   tail(id: string, name: StreamName, from: number, options: AbortOptions): AsyncIterable<Uint8Array>
   /** No more will be appended: tails end, also those of a later process. */
   seal(id: string): Promise<void>
+  /** The directory to publish, as it will be published: it holds `outputs/` (the same as `outputs`), `stdout` and `stderr`, each there however empty. */
+  toPublish(id: string): Promise<string>
   /** The files under `outputs`, sorted by the bytes of their path; throws a `FailureError` `output-unsafe` on anything but plain files and directories. */
   entries(id: string, options?: AbortOptions): AsyncIterable<TreeEntry>
   /** Deletes everything of the id, whatever the modes of files and directories. */

@@ -323,19 +323,26 @@ test.each(brokenPublishers)('publisher case «%s» catches a driver that %s', as
 })
 
 const streamPath = async (workspace: Workspace, id: string, name: string) => {
-  const { publish } = await workspace.open(id)
+  const publish = await workspace.toPublish(id)
   return name === 'evidence' ? join(dirname(publish), name) : join(publish, name)
 }
 
 const brokenWorkspaces: readonly [string, string, (workspace: Workspace, root: string) => Partial<Workspace>][] = [
   [
-    'an opened id has its directories, publish holds outputs, stdout and stderr, and opening again changes nothing',
+    'an opened id has its named outputs, what is to be published holds outputs, stdout and stderr, and asking again changes nothing',
     'starts anew at each open',
     (workspace) => ({
-      open: async (id) => {
+      open: async (id, outputNames) => {
         await workspace.remove(id)
-        return await workspace.open(id)
+        return await workspace.open(id, outputNames)
       },
+    }),
+  ],
+  [
+    'an execution that nothing was put into can be followed, sealed, listed, published and removed',
+    'publishes only what was put there',
+    (workspace) => ({
+      toPublish: async (id) => dirname((await workspace.open(id)).outputs),
     }),
   ],
   [
@@ -470,7 +477,7 @@ const brokenWorkspaces: readonly [string, string, (workspace: Workspace, root: s
     'only moves away',
     (workspace, root) => ({
       remove: async (id) => {
-        const { publish } = await workspace.open(id)
+        const publish = await workspace.toPublish(id)
         await rename(dirname(publish), join(root, 'executions', `${id}-removed`))
       },
     }),
@@ -501,7 +508,7 @@ const brokenWorkspaces: readonly [string, string, (workspace: Workspace, root: s
     'what was received is what entries tell, and nothing received is no entry',
     'receives into what is there',
     (workspace) => ({
-      receive: async (id) => (await workspace.open(id)).publish,
+      receive: (id) => workspace.toPublish(id),
     }),
   ],
   [

@@ -194,8 +194,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       publish: async (entry, { signal }) => {
         const { publisher } = entry.data as { readonly publisher: string }
         if (publisher === 'none') return { type: 'published', reference: { type: 'none' } }
-        const { publish } = await workspace.open(entry.id)
-        const reference = await world.publishers.get(publisher)?.publish(entry.id, publish, { signal })
+        const reference = await world.publishers.get(publisher)?.publish(entry.id, await workspace.toPublish(entry.id), { signal })
         if (reference === undefined) throw new Error(`no driver for the publisher ${publisher}`)
         return { type: 'published', reference }
       },

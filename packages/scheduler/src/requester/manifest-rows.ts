@@ -1,4 +1,4 @@
-import type { FileEntry } from '@skrei/job-spec'
+import { cidOf, type FileEntry } from '@skrei/job-spec'
 import type { Data, Reader, Row } from '@skrei/state-store'
 import type { ListNode } from './file-list.ts'
 
@@ -37,16 +37,22 @@ const read = (reader: Reader, jobId: string, name: string): unknown => {
   return row && JSON.parse(String(row.data))
 }
 
+/** Of a shard that is one short list, the list alone: that is half as much to write, and its CID is soon computed. */
+type KeptShard = readonly FileEntry[] | ShardManifest
+const kept = (shard: ShardManifest): KeptShard => (shard.files !== undefined && shard.lists === undefined ? shard.files : shard)
+
 /** `first` is the index of the first of them, a multiple of `shardsPerRow`. */
-export const shardsRow = (jobId: string, first: number, shards: readonly ShardManifest[]): Row => rowOf(jobId, String(first / shardsPerRow), shards)
+export const shardsRow = (jobId: string, first: number, shards: readonly ShardManifest[]): Row => rowOf(jobId, String(first / shardsPerRow), shards.map(kept))
 /** Instead of rows of shards, where all are alike. */
 export const commonRow = (jobId: string, shard: ShardManifest): Row => rowOf(jobId, common, shard)
 export const listRow = (jobId: string, cid: string, node: ListNode): Row => rowOf(jobId, cid, node)
 
 /** A shard's part of the manifest as planned. */
 export const readManifest = (reader: Reader, jobId: string, index: number): ShardManifest | undefined => {
-  const shards = read(reader, jobId, String(Math.floor(index / shardsPerRow))) as readonly ShardManifest[] | undefined
-  return shards?.[index % shardsPerRow] ?? (read(reader, jobId, common) as ShardManifest | undefined)
+  const shards = read(reader, jobId, String(Math.floor(index / shardsPerRow))) as readonly KeptShard[] | undefined
+  const shard = shards?.[index % shardsPerRow]
+  if (shard === undefined) return read(reader, jobId, common) as ShardManifest | undefined
+  return 'cid' in shard ? shard : { cid: cidOf(shard), files: shard }
 }
 
 /** A node of a shard's list, by its CID; nothing where the job's manifest has none of that name. */

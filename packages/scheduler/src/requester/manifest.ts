@@ -20,7 +20,7 @@ export interface Counted extends Planned {
 }
 
 /** Rows are written when there are this many, or as many characters of them. */
-const rowsPerPart = 64
+const rowsPerPart = 128
 const charactersPerPart = 2 ** 20
 const firstFiles = 32
 
@@ -70,7 +70,9 @@ export const plan = async (
   const commonPaths = new Set<string>()
   for (const input of job.inputs) {
     if (input === split) continue
-    for await (const entry of list(input, sources, options)) {
+    const place = placing(input.path)
+    for await (const listed of sourceOf(input, sources).list(input.source, options)) {
+      const entry = place(listed)
       unique(entry.path, commonPaths)
       note(entry)
       add(common, entry)
@@ -116,7 +118,10 @@ export const plan = async (
     keep(shardsRow(jobId, tree.size - shards.length, shards))
     shards = []
   }
-  for await (const entry of list(split, sources, options, accepts)) {
+  const place = placing(split.path)
+  for await (const listed of sourceOf(split, sources).list(split.source, options)) {
+    if (!accepts(listed.path)) continue
+    const entry = place(listed)
     if (commonPaths.has(entry.path)) twice(entry.path)
     if (batchSize > 1) unique(entry.path, paths)
     if (tree.size === 0) note(entry)
@@ -157,37 +162,37 @@ const shardFilter = ({ glob, basePath }: { readonly glob: string; readonly baseP
   return (path) => path.startsWith(`${base}/`) && matches(path.slice(base.length + 1))
 }
 
-async function* list(
-  input: InputSpec,
-  sources: ReadonlyMap<string, Source>,
-  options: { readonly signal: AbortSignal },
-  accepts?: (path: string) => boolean,
-): AsyncGenerator<FileEntry> {
+const sourceOf = (input: InputSpec, sources: ReadonlyMap<string, Source>): Source => {
   const source = sources.get(input.source.type)
   if (source === undefined) throw new FailureError('source-invalid', `this node has no driver for sources of type ${input.source.type}`)
-  for await (const entry of source.list(input.source, options)) {
-    if (accepts !== undefined && !accepts(entry.path)) continue
-    const { path, source: from, size, hash, alone } = entry
-    // Written out: a million times, copying what is left over would be a tenth of the work.
-    const placed: FileEntry = { path: place(input.path, path, alone === true), source: from }
-    if (size !== undefined) placed.size = size
-    if (hash !== undefined) placed.hash = hash
-    yield placed
-  }
+  return source
 }
 
 /**
  * Where a file lies in the guest, relative to its root. A source that is one file is put at the input's path itself when the path's last
  * segment has an extension; everything else lies inside the directory that the path names.
  */
-const place = (inputPath: string, path: string, alone: boolean): string => {
+const placing = (inputPath: string): ((file: FileEntry) => FileEntry) => {
   const at = inputPath.slice(1)
-  const last = at.slice(at.lastIndexOf('/') + 1)
-  const placed = alone && last.lastIndexOf('.') > 0 ? at : `${at}/${path}`
-  if (!placed.includes('/'))
-    throw new FailureError('task-invalid', `the input at ${inputPath} would lie in the root of the sandbox: give it a directory, such as /inputs${inputPath}`)
-  return placed
+  const directory = `${at}/`
+  const namesFile = at.lastIndexOf('.') > at.lastIndexOf('/') + 1
+  return ({ path, source, size, hash, alone }) => {
+    const isAt = alone === true && namesFile
+    if (isAt && !at.includes('/'))
+      throw new FailureError('task-invalid', `the input at ${inputPath} would lie in the root of the sandbox: give it a directory, such as /inputs${inputPath}`)
+    // Written out: a million times, copying what is left over would be a tenth of the work.
+    const entry: FileEntry = { path: isAt ? at : directory + path, source }
+    if (size !== undefined) entry.size = size
+    if (hash !== undefined) entry.hash = hash
+    return entry
+  }
 }
 
-const leafOf = ({ cid }: { readonly cid: string }): Uint8Array => Buffer.from(cid, 'latin1')
+/** The tree takes what it needs of a leaf at once: all CIDs are written to one place. */
+let leafBytes = Buffer.alloc(59)
+const leafOf = ({ cid }: { readonly cid: string }): Uint8Array => {
+  if (leafBytes.length !== cid.length) leafBytes = Buffer.alloc(cid.length)
+  leafBytes.write(cid, 'latin1')
+  return leafBytes
+}
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')

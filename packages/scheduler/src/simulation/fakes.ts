@@ -27,7 +27,7 @@ export interface Interference {
 export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
   open: (id) => {
     if (!files.has(id)) files.set(id, {})
-    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs`, publish: id })
+    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs` })
   },
   place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
   locate: (id, area, path) => `${id}/${area}/${path}`,
@@ -45,6 +45,10 @@ export const memoryWorkspace = (files: Map<string, Record<string, string>>): Wor
     if (text !== '') yield new TextEncoder().encode(text)
   },
   seal: () => Promise.resolve(),
+  toPublish: (id) => {
+    if (!files.has(id)) files.set(id, {})
+    return Promise.resolve(id)
+  },
   entries: async function* (id) {
     const held = files.get(id) ?? {}
     for (const path of Object.keys(held)

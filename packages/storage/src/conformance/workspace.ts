@@ -68,18 +68,44 @@ const unsafeCode = async (workspace: Workspace, id: string) => {
 
 const cases: readonly WorkspaceCase[] = [
   {
-    name: 'an opened id has its directories, publish holds outputs, stdout and stderr, and opening again changes nothing',
+    name: 'an opened id has its named outputs, what is to be published holds outputs, stdout and stderr, and asking again changes nothing',
     run: (options) =>
       withWorkspace(options, async (workspace, { reopen }) => {
-        const places = await workspace.open('job')
-        expect((await stat(places.inputs)).isDirectory()).toBe(true)
-        expect(places.outputs).toBe(join(places.publish, 'outputs'))
-        expect((await readdir(places.publish)).sort()).toEqual(['outputs', 'stderr', 'stdout'])
+        const places = await workspace.open('job', ['made'])
+        expect((await stat(join(places.outputs, 'made'))).isDirectory()).toBe(true)
         await workspace.append('job', 'stdout', 0, text('hello'))
-        await writeFile(join(places.outputs, 'result'), 'x')
-        expect(await workspace.open('job')).toEqual(places)
-        expect(await reopen().open('job')).toEqual(places)
-        expect(await filesOf(places.publish)).toEqual({ 'outputs/result': 'x', stderr: '', stdout: 'hello' })
+        await writeFile(join(places.outputs, 'made', 'result'), 'x')
+        expect(await workspace.open('job', ['made'])).toEqual(places)
+        expect(await reopen().open('job', ['made'])).toEqual(places)
+        const publish = await workspace.toPublish('job')
+        expect(places.outputs).toBe(join(publish, 'outputs'))
+        expect((await readdir(publish)).sort()).toEqual(['outputs', 'stderr', 'stdout'])
+        expect(await workspace.toPublish('job')).toBe(publish)
+        expect(await reopen().toPublish('job')).toBe(publish)
+        expect(await filesOf(publish)).toEqual({ 'outputs/made/result': 'x', stderr: '', stdout: 'hello' })
+      }),
+  },
+  {
+    name: 'an execution that nothing was put into can be followed, sealed, listed, published and removed',
+    run: (options) =>
+      withWorkspace(options, async (workspace, { reopen }) => {
+        await workspace.open('job')
+        expect(await collect(workspace.leftovers())).toEqual(['job'])
+        const tail = follow(workspace, 'job', 'stdout', 0).rest()
+        await workspace.seal('job')
+        expect(await tail).toBe('')
+        await expect(workspace.append('job', 'stdout', 0, text('x'))).rejects.toThrow()
+        await workspace.append('job', 'stdout', 0, text(''))
+        expect(await collect(workspace.entries('job'))).toEqual([])
+        const publish = await workspace.toPublish('job')
+        expect((await readdir(publish)).sort()).toEqual(['outputs', 'stderr', 'stdout'])
+        expect(await filesOf(publish)).toEqual({ stdout: '', stderr: '' })
+        // Now that it lies on the disk, a later process knows of it, and that it was sealed.
+        expect(await collect(reopen().tail('job', 'stdout', 0, {}))).toEqual([])
+        await expect(reopen().append('job', 'stdout', 0, text('x'))).rejects.toThrow()
+        await workspace.remove('job')
+        await expect(stat(publish)).rejects.toThrow()
+        expect(await collect(workspace.leftovers())).toEqual([])
       }),
   },
   {
@@ -93,6 +119,13 @@ const cases: readonly WorkspaceCase[] = [
         await writeFile(file, 'half')
         expect(await workspace.place('job', 'inputs', 'inputs/deep/a.csv')).toBe(file)
         expect(await readdir(join(inputs, 'inputs', 'deep'))).toEqual([])
+        // A directory gives way too, with what was placed in it; and comes back when it is asked for again.
+        await writeFile(file, 'x')
+        const directory = await workspace.place('job', 'inputs', 'inputs/deep')
+        expect(await readdir(join(inputs, 'inputs'))).toEqual([])
+        await writeFile(await workspace.place('job', 'inputs', 'inputs/other'), 'x')
+        expect(await workspace.place('job', 'inputs', 'inputs/deep/a.csv')).toBe(file)
+        expect(await readdir(directory)).toEqual([])
         const module = await workspace.place('job', 'files', 'module')
         expect(workspace.locate('job', 'files', 'module')).toBe(module)
       }),
@@ -135,14 +168,14 @@ const cases: readonly WorkspaceCase[] = [
     name: 'appends write at their offset, and the same bytes again change nothing',
     run: (options) =>
       withWorkspace(options, async (workspace, { reopen }) => {
-        const { publish } = await workspace.open('job')
+        await workspace.open('job')
         for (const name of streams) {
           await workspace.append('job', name, 0, text('hello '))
           await workspace.append('job', name, 6, text('world'))
           await workspace.append('job', name, 0, text('hello '))
           await reopen().append('job', name, 3, text('lo world!'))
         }
-        expect(await filesOf(publish)).toEqual({ stdout: 'hello world!', stderr: 'hello world!' })
+        expect(await filesOf(await workspace.toPublish('job'))).toEqual({ stdout: 'hello world!', stderr: 'hello world!' })
         await workspace.seal('job')
         expect(textOf(await collect(workspace.tail('job', 'evidence', 0, {})))).toBe('hello world!')
       }),
@@ -151,20 +184,22 @@ const cases: readonly WorkspaceCase[] = [
     name: 'appends that are not waited for keep their order',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const { publish } = await workspace.open('job')
+        await workspace.open('job')
         await Promise.all(Array.from({ length: 50 }, (_unused, index) => workspace.append('job', 'stdout', index * 2, text(String(10 + index)))))
-        expect(await readFile(join(publish, 'stdout'), 'utf8')).toBe(Array.from({ length: 50 }, (_unused, index) => String(10 + index)).join(''))
+        expect(await readFile(join(await workspace.toPublish('job'), 'stdout'), 'utf8')).toBe(
+          Array.from({ length: 50 }, (_unused, index) => String(10 + index)).join(''),
+        )
       }),
   },
   {
     name: 'an append that would leave a hole, or to what is not open, is an error',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const { publish } = await workspace.open('job')
+        await workspace.open('job')
         await workspace.append('job', 'stdout', 0, text('ab'))
         await expect(workspace.append('job', 'stdout', 3, text('x'))).rejects.toThrow()
         await expect(workspace.append('unknown', 'stdout', 0, text('x'))).rejects.toThrow()
-        expect(await readFile(join(publish, 'stdout'), 'utf8')).toBe('ab')
+        expect(await readFile(join(await workspace.toPublish('job'), 'stdout'), 'utf8')).toBe('ab')
         expect(await collect(workspace.leftovers())).toEqual(['job'])
       }),
   },
@@ -172,14 +207,14 @@ const cases: readonly WorkspaceCase[] = [
     name: 'after seal the same bytes are still taken, new ones are an error, and nothing changes',
     run: (options) =>
       withWorkspace(options, async (workspace, { reopen }) => {
-        const { publish } = await workspace.open('job')
+        await workspace.open('job')
         await workspace.append('job', 'stdout', 0, text('all'))
         await workspace.seal('job')
         await workspace.seal('job')
         await workspace.append('job', 'stdout', 0, text('all'))
         await expect(workspace.append('job', 'stdout', 3, text('!'))).rejects.toThrow()
         await expect(reopen().append('job', 'stdout', 3, text('!'))).rejects.toThrow()
-        expect(await readFile(join(publish, 'stdout'), 'utf8')).toBe('all')
+        expect(await readFile(join(await workspace.toPublish('job'), 'stdout'), 'utf8')).toBe('all')
       }),
   },
   {
@@ -242,7 +277,7 @@ const cases: readonly WorkspaceCase[] = [
     name: 'entries are the files under outputs, sorted by the bytes of their whole path, with their size and content',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const { outputs } = await workspace.open('job')
+        const { outputs } = await workspace.open('job', ['made'])
         const paths = ['a/b', 'a-b', 'a.b', 'a0', 'a/b-c/d', 'a/b.c', 'B', 'b/\u{1f41f}', 'b/\uff5e', 'ü', 'z', 'empty/..x', '-', '0/0/0/0']
         await writeFiles(outputs, Object.fromEntries(paths.map((path) => [path, text(path)])))
         await mkdir(join(outputs, 'no files here'))
@@ -258,7 +293,7 @@ const cases: readonly WorkspaceCase[] = [
     name: 'an entry is read in chunks and again from its start',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const { outputs } = await workspace.open('job')
+        const { outputs } = await workspace.open('job', ['made'])
         const bytes = patternBytes(3 * 1024 * 1024 + 7)
         await writeFile(join(outputs, 'large'), bytes)
         const [entry] = await collect(workspace.entries('job'))
@@ -282,7 +317,7 @@ const cases: readonly WorkspaceCase[] = [
           ['up', '..'],
         ]
         for (const [index, [name, target]] of links.entries()) {
-          const { outputs } = await workspace.open(`job-${index}`)
+          const { outputs } = await workspace.open(`job-${index}`, ['made'])
           await writeFiles(outputs, { plain: text('x'), 'deep/plain': text('x') })
           await symlink(target, join(outputs, 'deep', name))
           expect(`${name}: ${await unsafeCode(workspace, `job-${index}`)}`).toBe(`${name}: output-unsafe`)
@@ -307,7 +342,7 @@ const cases: readonly WorkspaceCase[] = [
           },
           (file: string) => writeFile(file, 'longer than before'),
         ]) {
-          const { outputs } = await workspace.open('job')
+          const { outputs } = await workspace.open('job', ['made'])
           await writeFile(join(outputs, 'file'), 'public')
           const [entry] = await collect(workspace.entries('job'))
           await replace(join(outputs, 'file'))
@@ -331,9 +366,10 @@ const cases: readonly WorkspaceCase[] = [
     name: 'remove deletes everything, directories that may not be written included, and can be repeated',
     run: (options) =>
       withWorkspace(options, async (workspace) => {
-        const { inputs, outputs, publish } = await workspace.open('job')
+        const { inputs, outputs } = await workspace.open('job', ['made'])
+        const publish = await workspace.toPublish('job')
         await writeFiles(outputs, { 'a/b/c': text('x') })
-        await writeFiles(inputs, { 'd/e': text('x') })
+        await writeFile(await workspace.place('job', 'inputs', 'd/e'), 'x')
         await symlink('/etc', join(outputs, 'link'))
         for (const directory of ['a/b', 'a']) await chmod(join(outputs, directory), 0o500)
         await chmod(join(inputs, 'd'), 0)
@@ -356,7 +392,7 @@ const cases: readonly WorkspaceCase[] = [
         const ids = ['a', 'A', '../a', '..', '.', 'a/b', 'a%2fb', '/etc', 'a\nb', 'ü', 'u\u0308', '__proto__', 'constructor', 'con', '-rf', 'a b']
         const opened = new Set<string>()
         for (const id of ids) {
-          opened.add((await workspace.open(id)).publish.toLowerCase())
+          opened.add((await workspace.open(id)).outputs.toLowerCase())
           await workspace.append(id, 'stdout', 0, text(id))
         }
         expect(opened.size).toBe(ids.length)

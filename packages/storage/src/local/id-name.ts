@@ -1,6 +1,7 @@
 import { StorageError } from '../storage-error.ts'
 
 const plain = /[a-z0-9_-]/
+const allPlain = /^[a-z0-9_-]{1,200}$/
 const maxLength = 200
 
 /**
@@ -8,6 +9,7 @@ const maxLength = 200
  * that begin with a dot to the drivers. What is not a lower-case letter, a digit, `_` or `-` is written as `%` and two hexadecimal digits.
  */
 export const nameOfId = (id: string): string => {
+  if (allPlain.test(id)) return id
   if (id === '' || id.length > maxLength || !id.isWellFormed())
     throw new StorageError('id-invalid', `an id has 1 to ${maxLength} characters of well-formed text`)
   let name = ''

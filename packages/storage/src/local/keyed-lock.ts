@@ -3,10 +3,8 @@ export const keyedLock = () => {
   const last = new Map<string, Promise<unknown>>()
   return async <T>(key: string, work: () => Promise<T>): Promise<T> => {
     const before = last.get(key)
-    const run = (async () => {
-      await before?.catch(() => undefined)
-      return await work()
-    })()
+    const next = (): Promise<T> => work()
+    const run = before === undefined ? work() : before.then(next, next)
     last.set(key, run)
     try {
       return await run

@@ -26,6 +26,16 @@ export const removeTree = async (root: string): Promise<void> => {
     if (systemCode(error) === 'ENOENT') return
     throw error
   }
+  try {
+    await removeDirectory(top, false)
+  } catch (error) {
+    // Most trees are not locked anywhere: only one that is costs a change of mode for each directory.
+    if (systemCode(error) !== 'EACCES') throw error
+    await removeDirectory(top, true)
+  }
+}
+
+const removeDirectory = async (top: Buffer, locked: boolean): Promise<void> => {
   let moved: string | undefined
   let count = 0
   const stack: { readonly directory: Buffer; emptied: boolean }[] = [{ directory: top, emptied: false }]
@@ -38,7 +48,7 @@ export const removeTree = async (root: string): Promise<void> => {
       continue
     }
     frame.emptied = true
-    await unlock(directory)
+    if (locked) await unlock(directory)
     for (const entry of await readdir(directory, { withFileTypes: true, encoding: 'buffer' })) {
       const path = Buffer.concat([directory, slash, entry.name])
       if (!entry.isDirectory()) {
@@ -47,7 +57,7 @@ export const removeTree = async (root: string): Promise<void> => {
         stack.push({ directory: path, emptied: false })
       } else {
         await unlock(path)
-        moved ??= await mkdtemp(`${root}/.moved-`)
+        moved ??= await mkdtemp(`${top}/.moved-`)
         const flat = Buffer.from(`${moved}/${count}`)
         count += 1
         await rename(path, flat)

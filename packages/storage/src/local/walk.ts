@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemCode } from './system-error.ts'
 
 export interface FoundFile {
   /** Relative to the root, `/`-separated. */
@@ -22,6 +23,8 @@ export interface WalkOptions {
   readonly refuse: (path: string, what: string) => Error
   /** Told of every directory beneath the root, before what lies in it: empty ones too. */
   readonly entering?: (path: string) => Promise<unknown>
+  /** A root that does not exist holds no files. Default: it is an error. */
+  readonly optional?: boolean
 }
 
 // PATH_MAX of Linux, its NUL included; macOS allows less and answers ENAMETOOLONG itself.
@@ -62,7 +65,12 @@ export async function* walk(root: string, options: WalkOptions): AsyncGenerator<
     if (!(await lstat(absolute)).isDirectory()) throw options.refuse(prefix, 'was replaced while it was read')
     stack.push({ absolute, prefix, items: await sortedItems(absolute, prefix, options), next: 0 })
   }
-  await enter(root, '')
+  try {
+    await enter(root, '')
+  } catch (error) {
+    if (options.optional === true && systemCode(error) === 'ENOENT') return
+    throw error
+  }
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
     const item = frame.items[frame.next]
     frame.next += 1

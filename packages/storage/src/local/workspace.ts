@@ -1,10 +1,11 @@
 import { constants } from 'node:fs'
-import { access, type FileHandle, lstat, mkdir, open, readdir } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { FailureError, type TreeEntry } from '@skrei/job-spec'
 import type { StreamName, Workspace } from '../index.ts'
 import { StorageError } from '../storage-error.ts'
-import { idOfName, nameOfId } from './id-name.ts'
+import { executionFolders, type Folder } from './folders.ts'
+import { nameOfId } from './id-name.ts'
 import { keyedLock } from './keyed-lock.ts'
 import { chunkBytes, chunksOf, openSame } from './read-file.ts'
 import { removeTree } from './remove-tree.ts'
@@ -13,19 +14,8 @@ import { type FoundFile, walk } from './walk.ts'
 import { writeError } from './write-file.ts'
 
 export interface LocalWorkspaceOptions {
-  /** The absolute path of the folder that holds all executions; made at the first `open`, with mode 700. */
+  /** The absolute path of the folder that holds all executions; made when the first of them puts something there, with mode 700. */
   readonly directory: string
-}
-
-const streamNames: readonly StreamName[] = ['stdout', 'stderr', 'evidence']
-
-const exists = async (path: string): Promise<boolean> => {
-  try {
-    await access(path)
-    return true
-  } catch {
-    return false
-  }
 }
 
 const unsafe = (path: string, what: string) => new FailureError('output-unsafe', `${path} ${what}`)
@@ -51,21 +41,27 @@ const treeEntry = (file: FoundFile): TreeEntry => ({
   },
 })
 
+const missing = (error: unknown): undefined => {
+  if (systemCode(error) === 'ENOENT') return undefined
+  throw error
+}
+
 /**
- * A workspace in one folder: `<directory>/<id>/` with `inputs/`, `publish/{outputs/,stdout,stderr}`, `evidence` and, once sealed, `sealed`.
- * Only the owner of the process may enter an execution's directory. Survives the end of the process at any instant, not a power failure:
- * nothing is synchronised to the disk. Appends to one execution run one after the other; tails follow appends of the same workspace object.
+ * A workspace in one folder: `<directory>/<id>/` with `inputs/`, `publish/{outputs/,stdout,stderr}`, `evidence` and, once sealed, `sealed`, each made when something is
+ * put there. Only the owner of the process may enter an execution's directory. Survives the end of the process at any instant, not a power failure:
+ * nothing is synchronised to the disk. Appends to one execution run one after the other; tails follow appends of the same workspace object. One object at a time
+ * works in a folder: it remembers what it made.
  */
 export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
   const { directory } = options
   if (!isAbsolute(directory)) throw new TypeError(`localWorkspace: expected an absolute path, got ${directory}`)
   const inTurn = keyedLock()
+  const folders = executionFolders(directory)
   const watchers = new Map<string, Set<() => void>>()
 
-  const folder = (id: string) => join(directory, nameOfId(id))
-  const streamFile = (id: string, name: StreamName) => (name === 'evidence' ? join(folder(id), name) : join(folder(id), 'publish', name))
-  const sealFile = (id: string) => join(folder(id), 'sealed')
-  const unknown = (id: string, cause: unknown) => new StorageError('workspace-unknown', `${id} was not opened, or was removed`, { cause })
+  const areaOf = (id: string, area: 'inputs' | 'files') => join(directory, nameOfId(id), area)
+  const streamFile = ({ path, publish }: Folder, name: StreamName) => join(name === 'evidence' ? path : publish, name)
+  const unknown = (id: string) => new StorageError('workspace-unknown', `${id} was not opened, or was removed`)
   const notify = (id: string) => {
     for (const wake of watchers.get(id) ?? []) wake()
   }
@@ -80,69 +76,88 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
     }
   }
 
-  /** Makes the folder of an id, for its owner only. */
-  const enter = async (id: string) => {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    await mkdir(folder(id), { recursive: true, mode: 0o700 })
+  const makePublish = async (folder: Folder) => {
+    await folders.enter(folder)
+    await folders.make(folder, folder.publish)
+  }
+  const makeOutputs = async (folder: Folder) => {
+    await makePublish(folder)
+    await folders.make(folder, folder.outputs)
   }
 
-  const touch = async (path: string) => {
-    await (await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)).close()
+  /** To write; the stream's file is made, but for one that is sealed and has none. */
+  const openStream = async (folder: Folder, name: StreamName, sealed: boolean): Promise<FileHandle | undefined> => {
+    const file = streamFile(folder, name)
+    if (sealed) return open(file, constants.O_WRONLY | constants.O_NOFOLLOW).catch(missing)
+    await (name === 'evidence' ? folders.enter(folder) : makePublish(folder))
+    try {
+      return await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
+    } catch (error) {
+      throw writeError(error)
+    }
   }
 
   return {
     open: (id, outputNames = []) =>
       inTurn(id, async () => {
-        const root = folder(id)
-        const publish = join(root, 'publish')
-        const places = { inputs: join(root, 'inputs'), outputs: join(publish, 'outputs'), publish }
-        await enter(id)
-        await mkdir(places.inputs, { recursive: true, mode: 0o755 })
-        await mkdir(places.outputs, { recursive: true, mode: 0o755 })
-        for (const name of outputNames) await mkdir(inside(places.outputs, name), { recursive: true, mode: 0o755 })
-        for (const name of streamNames) await touch(streamFile(id, name))
-        return places
+        const folder = await folders.open(id)
+        const named = outputNames.map((name) => inside(folder.outputs, name)).filter((path) => !folder.made.has(path))
+        if (named.length > 0) await makeOutputs(folder)
+        for (const path of named) await folders.make(folder, path, { recursive: true })
+        return { inputs: join(folder.path, 'inputs'), outputs: folder.outputs }
       }),
 
     place: (id, area, path) =>
       inTurn(id, async () => {
-        const file = inside(join(folder(id), area), path)
-        await enter(id)
-        try {
-          await mkdir(dirname(file), { recursive: true, mode: 0o755 })
-        } catch (error) {
-          const code = systemCode(error)
-          if (code === 'EEXIST' || code === 'ENOTDIR')
-            throw new FailureError('source-invalid', `${path} would lie inside a file of the same input`, { cause: error })
-          throw writeError(error)
+        const file = inside(areaOf(id, area), path)
+        const into = dirname(file)
+        const folder = await folders.open(id)
+        await folders.enter(folder)
+        if (folder.placedIn !== into) {
+          try {
+            await mkdir(into, { recursive: true, mode: 0o755 })
+          } catch (error) {
+            const code = systemCode(error)
+            if (code === 'EEXIST' || code === 'ENOTDIR')
+              throw new FailureError('source-invalid', `${path} would lie inside a file of the same input`, { cause: error })
+            throw writeError(error)
+          }
+          folder.placedIn = into
         }
-        await removeTree(file)
+        try {
+          await unlink(file)
+        } catch (error) {
+          if (systemCode(error) === 'ENOENT') return file
+          // A directory lies there, perhaps with what was placed last in it.
+          folder.placedIn = undefined
+          await removeTree(file)
+        }
         return file
       }),
 
-    locate: (id, area, path) => inside(join(folder(id), area), path),
+    locate: (id, area, path) => inside(areaOf(id, area), path),
 
     receive: (id) =>
       inTurn(id, async () => {
-        const publish = join(folder(id), 'publish')
-        await removeTree(publish)
-        await enter(id)
-        await mkdir(publish, { recursive: true, mode: 0o700 })
+        const folder = await folders.open(id)
+        const { publish, stored } = folder
+        await folders.enter(folder)
+        if (stored) await removeTree(publish)
+        folder.made = new Set([folder.path])
+        await folders.make(folder, publish, { mode: 0o700 })
         return publish
       }),
 
     append: (id, name, offset, bytes) =>
       inTurn(id, async () => {
-        let handle: FileHandle
+        const folder = await folders.find(id)
+        if (folder === undefined) throw unknown(id)
+        const sealed = await folders.isSealed(folder)
+        const handle = await openStream(folder, name, sealed)
         try {
-          handle = await open(streamFile(id, name), constants.O_WRONLY | constants.O_NOFOLLOW)
-        } catch (error) {
-          throw systemCode(error) === 'ENOENT' ? unknown(id, error) : error
-        }
-        try {
-          const { size } = await handle.stat()
+          const size = handle === undefined ? 0 : (await handle.stat()).size
           if (offset > size) throw new StorageError('append-gap', `${name} of ${id} has ${size} bytes, an append at ${offset} would leave a hole`)
-          if (await exists(sealFile(id))) {
+          if (handle === undefined || sealed) {
             if (offset + bytes.length > size) throw new StorageError('workspace-sealed', `${name} of ${id} takes no more bytes`)
             return
           }
@@ -152,7 +167,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
         } catch (error) {
           throw writeError(error)
         } finally {
-          await handle.close()
+          await handle?.close()
         }
         notify(id)
       }),
@@ -166,29 +181,26 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
         wake()
       }
       using _watch = watch(id, noticed)
-      let handle: FileHandle
-      try {
-        handle = await open(streamFile(id, name), constants.O_RDONLY | constants.O_NOFOLLOW)
-      } catch (error) {
-        if (systemCode(error) === 'ENOENT') return
-        throw error
-      }
+      const folder = await folders.find(id)
+      if (folder === undefined) return
+      let handle: FileHandle | undefined
       signal?.addEventListener('abort', noticed)
       try {
         let position = from
         while (!signal?.aborted) {
           changed = false
           // Looked at before the read: what was written before the seal is then read in any case.
-          const sealed = await exists(sealFile(id))
-          const { size, nlink } = await handle.stat()
-          if (size > position) {
+          const ended = (await folders.isSealed(folder)) || (await folders.find(id)) !== folder
+          if (folder.stored) handle ??= await open(streamFile(folder, name), constants.O_RDONLY | constants.O_NOFOLLOW).catch(missing)
+          const { size, nlink } = (await handle?.stat()) ?? { size: 0, nlink: 1 }
+          if (handle !== undefined && size > position) {
             const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, size - position))
             const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
             position += bytesRead
             if (bytesRead > 0) yield buffer.subarray(0, bytesRead)
             continue
           }
-          if (sealed || nlink === 0) return
+          if (ended || nlink === 0) return
           if (!changed) {
             await new Promise<void>((resolve) => {
               wake = resolve
@@ -197,52 +209,41 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
         }
       } finally {
         signal?.removeEventListener('abort', noticed)
-        await handle.close()
+        await handle?.close()
       }
     },
 
     seal: (id) =>
       inTurn(id, async () => {
-        try {
-          await touch(sealFile(id))
-        } catch (error) {
-          if (systemCode(error) !== 'ENOENT') throw error
-        }
+        const folder = await folders.find(id)
+        if (folder !== undefined) await folders.seal(folder)
         notify(id)
+      }),
+
+    toPublish: (id) =>
+      inTurn(id, async () => {
+        const folder = await folders.open(id)
+        await makeOutputs(folder)
+        for (const name of ['stdout', 'stderr'] as const) await folders.touch(streamFile(folder, name))
+        return folder.publish
       }),
 
     entries: async function* (id, { signal } = {}) {
       signal?.throwIfAborted()
-      const outputs = join(folder(id), 'publish', 'outputs')
-      try {
-        await lstat(outputs)
-      } catch (error) {
-        if (systemCode(error) !== 'ENOENT') throw error
-        // What was received may hold no outputs at all; what was never opened is an error.
-        if (await exists(join(folder(id), 'publish'))) return
-        throw unknown(id, error)
-      }
-      for await (const file of walk(outputs, { signal, refuse: unsafe })) yield treeEntry(file)
+      const folder = await folders.find(id)
+      if (folder === undefined) throw unknown(id)
+      if (!folder.stored) return
+      for await (const file of walk(folder.outputs, { signal, refuse: unsafe, optional: true })) yield treeEntry(file)
     },
 
     remove: (id) =>
       inTurn(id, async () => {
-        await removeTree(folder(id))
+        await folders.remove(id)
         notify(id)
       }),
 
     leftovers: async function* () {
-      let names: string[]
-      try {
-        names = await readdir(directory)
-      } catch (error) {
-        if (systemCode(error) === 'ENOENT') return
-        throw error
-      }
-      for (const name of names.sort()) {
-        const id = idOfName(name)
-        if (id !== undefined) yield id
-      }
+      yield* await folders.ids()
     },
   }
 }
