@@ -46,6 +46,9 @@ const objectKinds = ['job', 'shard', 'execution', 'compute']
 const mostLooks = 40
 const lookEvery = 250
 
+/** Effects that end what runs for their object before they begin. */
+const interrupting: ReadonlySet<string> = new Set(['stop', 'abort', 'unpublish', 'clean'])
+
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 /** Puts a node together. Nothing happens before `start`. */
@@ -143,6 +146,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       incarnation: () => incarnation,
       equivocated: ({ kind, id, actor }, slot) =>
         logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
+      pending: { of: (lane) => outbox?.pending(lane) ?? [], interrupting },
       freed: (transaction) => compute?.freed(transaction) ?? [],
       held: patience.until,
       refusals: settings.refusals,
@@ -304,7 +308,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       random: options.random,
       performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
       rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
-      interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
+      interrupting,
       report,
       failed: (entry: OutboxEntry, error) => {
         logger.warn('an effect failed', { kind: entry.kind, id: entry.id, effect: entry.type, error: String(error) })
@@ -313,7 +317,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     })
     subscriptions.push(
       kernel.onTransition(onTransition),
-      kernel.onTurn((effects) => outbox?.accept(effects)),
+      kernel.onTurn((effects, dropped) => outbox?.accept(effects, dropped)),
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
