@@ -45,6 +45,8 @@ export interface Settings {
   /** How many asks of one requester are looked into at once, and how many a second after that; others are declined as `busy`, and leave nothing. */
   readonly asksAtOnce: number
   readonly asksPerSecond: number
+  /** How many asks may be looked into, or wait for that, at one time; one requester has half of it at most. Others are declined as `queue-full`. */
+  readonly assessing: number
   /** How long an ask may wait here, whatever its requester says. */
   readonly longestQueue: number
   /** How often asks may be served before the one whose turn it is, taking of what it lacks; then nobody may until it is served. */
@@ -90,6 +92,7 @@ export const defaultSettings: Settings = Object.freeze({
   lapses: 32,
   asksAtOnce: 10_000,
   asksPerSecond: 1000,
+  assessing: 2048,
   longestQueue: 3600 * second,
   bypasses: 16,
   announcementTtl: 90 * second,

@@ -13,6 +13,7 @@ import type { ComputeOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
+import { createAssessPool } from './assess-pool.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { publishLogs } from './logs.ts'
 import { failureFrom, run } from './run.ts'
@@ -70,6 +71,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const limits = limitsOf(options.capacity, options.overSubscription)
   const now = (): number => world.clock.now()
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
+  const assessments = createAssessPool()
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -151,6 +153,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         fit: () => allocate(context.task, limits, devices, readLedger(reader)),
         turn: () => admission.turn(reader, context),
         queueFull: () => admission.isFull(reader, context.requester),
+        crowded: () => admission.isCrowded(reader, context.requester),
         paused: () => admission.pause(context.requester) > 0,
         retryAfter: () => retryAfter(context.requester),
         free: () => freeOf(limits, readLedger(reader)),
@@ -162,12 +165,18 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     saved: (transition) => transition.kind === 'compute' && admission.saved(transition),
     undone: admission.undone,
     performers: {
-      assess: async (entry, { signal }) => {
-        const context = contextOf(entry)
-        const files = await firstOf(context, signal)
-        const refusals = await assessHere(context, files, { signal })
-        return { type: 'assessed', refusals }
-      },
+      // What waits for its turn is not in memory.
+      assess: (entry, { signal }) =>
+        assessments.run(
+          contextOf(entry).requester,
+          async () => {
+            const context = contextOf(entry)
+            const files = await firstOf(context, signal)
+            const refusals = await assessHere(context, files, { signal })
+            return { type: 'assessed', refusals }
+          },
+          { signal },
+        ),
       stage: async (entry, { signal }) => {
         const context = contextOf(entry)
         const staged = await stage(context, partsOf(context, signal), { workspace, sources: world.sources, progress: progressOf(context) }, { signal })

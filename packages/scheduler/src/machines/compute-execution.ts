@@ -40,6 +40,8 @@ export interface ComputeFacts {
   /** Whether it may take what fits, and which waiting ask it is served before then. */
   readonly turn: { readonly may: boolean; readonly passes?: string }
   readonly queueFull: boolean
+  /** As many asks are looked into as may be at one time, of this requester or of all. */
+  readonly crowded: boolean
   /** Its requester let too many bids lapse. */
   readonly paused: boolean
   /** When to ask again, jittered; milliseconds. */
@@ -121,6 +123,14 @@ export const computeExecutionMachine = setup({
             actions: {
               type: 'emit',
               params: ({ event }) => [declined(event.context, [{ code: 'busy', detail: 'too many of your bids came to nothing' }], event.known)],
+            },
+          },
+          {
+            target: 'declined',
+            guard: ({ event }) => event.known.crowded,
+            actions: {
+              type: 'emit',
+              params: ({ event }) => [declined(event.context, [{ code: 'queue-full', detail: 'too many asks are being looked into' }], event.known)],
             },
           },
           'assessing',
