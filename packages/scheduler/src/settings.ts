@@ -57,6 +57,8 @@ export interface Settings {
   readonly keepJobs: number
   /** How long a compute node remembers an execution after its end, so that a late ask or award is known to be one; a day at least. */
   readonly keepExecutions: number
+  /** How many asks of one requester that came to nothing a compute node remembers for that time; the oldest are forgotten for more. */
+  readonly keepDeclined: number
   /** How many events that came to nothing are recorded in the history of one object; the rest is only counted. */
   readonly refusals: number
   /** With fewer nodes than this, each announces itself to all; from then on nodes are found by asking random peers. 0: always. */
@@ -98,6 +100,7 @@ export const defaultSettings: Settings = Object.freeze({
   announcementTtl: 90 * second,
   keepJobs: 7 * 86_400 * second,
   keepExecutions: 2 * 86_400 * second,
+  keepDeclined: 2000,
   refusals: 1000,
   gossipBelow: 500,
   directoryTarget: 64,

@@ -4,6 +4,7 @@ import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
+import type { Ended } from '../kernel/ended.ts'
 import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
 import { readLedger } from '../kernel/ledger.ts'
@@ -16,6 +17,7 @@ import { type Assessed, assess } from './assess.ts'
 import { createAssessPool } from './assess-pool.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { publishLogs } from './logs.ts'
+import { createRemembered } from './remembered.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
 
@@ -56,6 +58,8 @@ export interface ComputeRole {
   freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
   /** Told of every change within its turn; whether `freed` has something to say then. */
   saved(transition: Transition): boolean
+  /** Asks that came to nothing, of a requester that has more of them now than are remembered: this one ended as `row`. */
+  outlived(reader: Reader, requester: string, row: string): readonly Ended[]
   /** Some of those changes were undone. */
   undone(): void
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
@@ -72,6 +76,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const now = (): number => world.clock.now()
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
   const assessments = createAssessPool()
+  const remembered = createRemembered(settings.keepDeclined)
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -163,7 +168,11 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       return id === undefined ? [] : [{ kind: 'compute', id, event: { type: 'capacity' } }]
     },
     saved: (transition) => transition.kind === 'compute' && admission.saved(transition),
-    undone: admission.undone,
+    outlived: remembered.ended,
+    undone: () => {
+      admission.undone()
+      remembered.undone()
+    },
     performers: {
       // What waits for its turn is not in memory.
       assess: (entry, { signal }) =>

@@ -1,6 +1,6 @@
 import type { Incarnation } from '@skrei/protocol'
 import type { Data, Effect, OutboxEntry, Row, StateStore, Transaction } from '@skrei/state-store'
-import { endedRow, longestResend } from './ended.ts'
+import { endedRow, forgetObject, longestResend } from './ended.ts'
 import type { KernelEvent, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
 import { advance, type Kind, type Step } from './machine.ts'
@@ -199,6 +199,18 @@ const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row:
   return news === 'new'
 }
 
+/** Writes down that it ended, and forgets what it outlives: it is remembered instead. */
+const end = (transaction: Transaction, kind: Kind, id: string, state: string, data: Data, now: number): void => {
+  const blamed = kind.blamed?.(state, data)
+  const ended = endedRow(kind.kind, id, now, blamed)
+  transaction.put(ended)
+  if (blamed === undefined) return
+  for (const { kind: of, id: old, row } of kind.outlived?.(transaction, blamed, ended.id) ?? []) {
+    forgetObject(transaction, of, old)
+    transaction.remove('ended', row)
+  }
+}
+
 /** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
 const save = (
   transaction: Transaction,
@@ -211,7 +223,8 @@ const save = (
   now: number,
   turned: Turn,
 ): boolean => {
-  const { state, open, context: data } = step
+  const { state, open } = step
+  const data = open ? step.context : (kind.remains?.(state, step.context) ?? step.context)
   const parent = kind.parent(data)
   // Slots are not the object's state: what only fills one is no new version, and what changes nothing writes nothing.
   const changed = before === undefined || before.state !== state || before.data !== data
@@ -227,7 +240,7 @@ const save = (
     })
   if (!open) setDeadline(transaction, event.kind, event.id, undefined, turned)
   else if (step.within !== undefined) setDeadline(transaction, event.kind, event.id, now + step.within, turned)
-  if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
+  if (!open && kind.forgotten) end(transaction, kind, event.id, state, data, now)
   if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
   const transition: Transition = {
     kind: event.kind,

@@ -452,14 +452,14 @@ const nothing = { cpu: 0, memory: 0, devices: [] }
 
 /** CPU, memory and devices are held until the program is known to be gone, disk until it is cleaned up. */
 export const computeHolds = (state: string, context: ComputeContext): Holding | undefined => {
-  const { cpu, memory, disk } = context.task.resources
+  const all = ({ cpu, memory, disk }: Task['resources']): Holding => ({ cpu, memory, disk, devices: context.devices })
   switch (state) {
     case 'reserved':
     case 'staging':
     case 'running':
     case 'halting':
     case 'stopping':
-      return { cpu, memory, disk, devices: context.devices }
+      return all(context.task.resources)
     case 'reporting':
     case 'logging':
     case 'finished':
@@ -468,10 +468,23 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
     case 'published':
     case 'withdrawing':
     case 'cleaning':
-      return { ...nothing, disk }
+      return { ...nothing, disk: context.task.resources.disk }
     default:
       return undefined
   }
+}
+
+const neverRan: ReadonlySet<string> = new Set(['declined', 'released', 'expired'])
+
+/** Of an ask that came to nothing: whose it was. There is no bound to what nobody awards. */
+export const cameToNothing = (state: string, { requester }: ComputeContext): string | undefined => (neverRan.has(state) ? requester : undefined)
+
+/** What is kept of an execution that is over: of an ask that came to nothing only what `lateComputeExecution` needs, and not its task, which may be large. */
+export const computeRemains = (state: string, context: ComputeContext): ComputeContext => {
+  if (!neverRan.has(state)) return context
+  const { id, requester, askId, job, shard, terms, slots } = context as ComputeContext & { readonly slots?: unknown }
+  const remains = { id, requester, askId, job, shard: { index: shard.index }, terms: { retention: terms.retention }, ...(slots !== undefined && { slots }) }
+  return remains as unknown as ComputeContext
 }
 
 /** A requester that speaks of an execution that is over here. */
