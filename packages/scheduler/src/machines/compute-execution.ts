@@ -5,6 +5,7 @@ import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { type Holding, meta, type StateMeta } from '../kernel/machine.ts'
 import { actions, type Enveloped, emit } from './emit.ts'
 import { acceptable, type Outcome, outcomeOf } from './execution.ts'
+import { saidRefusals } from './said-refusals.ts'
 
 /** One execution as the compute node sees it, from the ask to the clean-up. What it holds in a state is the reservation. */
 export interface ComputeContext {
@@ -85,12 +86,15 @@ const publishLogs = emit(({ context }: Given) => [{ do: 'effect', type: 'publish
 /** Logs are worth waiting for, not long: the requester waits no longer than for the stop. */
 const logging = (context: ComputeContext): number => context.times.stop / 2
 
-const declined = (context: ComputeContext, refusals: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => ({
-  ...toRequester(context),
-  expires: context.terms.queue,
-  type: 'decline',
-  body: { askId: context.askId, refusals: [...refusals], free, ...(!refusals.some(({ code }) => refusalTable[code].permanent) && { retryAfter }) },
-})
+const declined = (context: ComputeContext, reasons: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => {
+  const refusals = [...saidRefusals(reasons)]
+  return {
+    ...toRequester(context),
+    expires: context.terms.queue,
+    type: 'decline',
+    body: { askId: context.askId, refusals, free, ...(!refusals.some(({ code }) => refusalTable[code].permanent) && { retryAfter }) },
+  }
+}
 
 /** Reserves: with the devices found, and to the account of the one that it is served before. */
 const taken = [
