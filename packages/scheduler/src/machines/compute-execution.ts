@@ -452,18 +452,20 @@ function overdue(code: Failure['code'], detail: string): Outcome {
   return { failure: { code, detail }, usage: {}, facts: {} }
 }
 
+const neverRan: ReadonlySet<string> = new Set(['declined', 'released', 'expired'])
 const nothing = { cpu: 0, memory: 0, devices: [] }
 
 /** CPU, memory and devices are held until the program is known to be gone, disk until it is cleaned up. */
 export const computeHolds = (state: string, context: ComputeContext): Holding | undefined => {
-  const all = ({ cpu, memory, disk }: Task['resources']): Holding => ({ cpu, memory, disk, devices: context.devices })
+  if (neverRan.has(state)) return undefined
+  const { cpu, memory, disk } = context.task.resources
   switch (state) {
     case 'reserved':
     case 'staging':
     case 'running':
     case 'halting':
     case 'stopping':
-      return all(context.task.resources)
+      return { cpu, memory, disk, devices: context.devices }
     case 'reporting':
     case 'logging':
     case 'finished':
@@ -472,13 +474,11 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
     case 'published':
     case 'withdrawing':
     case 'cleaning':
-      return { ...nothing, disk: context.task.resources.disk }
+      return { ...nothing, disk }
     default:
       return undefined
   }
 }
-
-const neverRan: ReadonlySet<string> = new Set(['declined', 'released', 'expired'])
 
 /** Of an ask that came to nothing: whose it was. There is no bound to what nobody awards. */
 export const cameToNothing = (state: string, { requester }: ComputeContext): string | undefined => (neverRan.has(state) ? requester : undefined)
