@@ -1,59 +1,55 @@
-/** Assessments that run at one time: in all, and of one requester. */
-const atOnce = 32
-const ofOne = 8
-
-export interface AssessPool {
-  /** Does the work when it is this requester's turn; requesters take turns. Rejects with the signal's reason where that is aborted before. */
-  run<T>(requester: string, work: () => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>
+/** A bound to work that is done at one time, in all and for one owner. */
+export interface FairPool {
+  /** Does the work when it is this owner's turn; owners take turns. Rejects with the signal's reason where that is aborted before. */
+  run<T>(owner: string, work: () => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>
 }
 
-/** However many asks come, only so many are looked into at a time: what an assessment asks of sources and engines is work for a stranger. */
-export const createAssessPool = (): AssessPool => {
+export const createFairPool = ({ atOnce, ofOne }: { readonly atOnce: number; readonly ofOne: number }): FairPool => {
   /** In the order of their turns. */
   const waiting = new Map<string, Set<() => void>>()
   const running = new Map<string, number>()
   let all = 0
 
-  const enter = (requester: string): void => {
+  const enter = (owner: string): void => {
     all++
-    running.set(requester, (running.get(requester) ?? 0) + 1)
+    running.set(owner, (running.get(owner) ?? 0) + 1)
   }
-  const leave = (requester: string): void => {
+  const leave = (owner: string): void => {
     all--
-    const left = (running.get(requester) ?? 0) - 1
-    if (left > 0) running.set(requester, left)
-    else running.delete(requester)
+    const left = (running.get(owner) ?? 0) - 1
+    if (left > 0) running.set(owner, left)
+    else running.delete(owner)
     for (let next = nextOf(); next !== undefined; next = nextOf()) next()
   }
-  const hasRoom = (requester: string): boolean => all < atOnce && (running.get(requester) ?? 0) < ofOne
+  const hasRoom = (owner: string): boolean => all < atOnce && (running.get(owner) ?? 0) < ofOne
 
   const nextOf = (): (() => void) | undefined => {
     if (all >= atOnce) return undefined
     // Few are passed over: only those that have all of their own share.
-    for (const [requester, those] of waiting) {
-      if (!hasRoom(requester)) continue
+    for (const [owner, those] of waiting) {
+      if (!hasRoom(owner)) continue
       const [go] = those
-      waiting.delete(requester)
+      waiting.delete(owner)
       if (go === undefined) continue
       those.delete(go)
-      if (those.size > 0) waiting.set(requester, those)
-      enter(requester)
+      if (those.size > 0) waiting.set(owner, those)
+      enter(owner)
       return go
     }
     return undefined
   }
 
-  const turn = async (requester: string, signal: AbortSignal): Promise<void> => {
-    if (!waiting.has(requester) && hasRoom(requester)) {
-      enter(requester)
+  const turn = async (owner: string, signal: AbortSignal): Promise<void> => {
+    if (!waiting.has(owner) && hasRoom(owner)) {
+      enter(owner)
       return
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const those = waiting.get(requester) ?? new Set()
-    waiting.set(requester, those.add(resolve))
+    const those = waiting.get(owner) ?? new Set()
+    waiting.set(owner, those.add(resolve))
     const abort = (): void => {
       if (!those.delete(resolve)) return
-      if (those.size === 0 && waiting.get(requester) === those) waiting.delete(requester)
+      if (those.size === 0 && waiting.get(owner) === those) waiting.delete(owner)
       reject(signal.reason)
     }
     signal.addEventListener('abort', abort, { once: true })
@@ -65,13 +61,13 @@ export const createAssessPool = (): AssessPool => {
   }
 
   return {
-    run: async (requester, work, { signal }) => {
+    run: async (owner, work, { signal }) => {
       signal.throwIfAborted()
-      await turn(requester, signal)
+      await turn(owner, signal)
       try {
         return await work()
       } finally {
-        leave(requester)
+        leave(owner)
       }
     },
   }

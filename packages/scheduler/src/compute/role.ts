@@ -4,6 +4,7 @@ import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
+import { createFairPool } from '../fair-pool.ts'
 import type { Ended } from '../kernel/ended.ts'
 import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
@@ -14,7 +15,6 @@ import type { ComputeOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
-import { createAssessPool } from './assess-pool.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { publishLogs } from './logs.ts'
 import { createRemembered } from './remembered.ts'
@@ -75,7 +75,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const limits = limitsOf(options.capacity, options.overSubscription)
   const now = (): number => world.clock.now()
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
-  const assessments = createAssessPool()
+  const assessments = createFairPool({ atOnce: 32, ofOne: 8 })
   const remembered = createRemembered(settings.keepDeclined)
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
@@ -174,7 +174,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       remembered.undone()
     },
     performers: {
-      // What waits for its turn is not in memory.
+      // What an assessment asks of sources and engines is work for a stranger: however many asks come, only so many are looked into at a time. What waits is not in memory.
       assess: (entry, { signal }) =>
         assessments.run(
           contextOf(entry).requester,
