@@ -12,7 +12,19 @@ const task = {
   network: { mode: 'none' },
   timeout: 1000,
 }
-const terms = { queue: 1000, lease: null, publishers: [{ type: 'none' }], verification: 'none', constraints: [], publish: 1000, retention: 1000 }
+const terms = { queue: 60_000, lease: null, publishers: [{ type: 'none' }], verification: 'none', constraints: [], publish: 1000, retention: 1000 }
+
+export const bytesOf = (from: string, to: string, { type, body }: { readonly type: string; readonly body: object }): Uint8Array =>
+  encodeMessage({ network: 'test', from, to, incarnation: { counter: 1, id: '1'.repeat(16) }, type, body } as never, () => new Uint8Array(64))
+
+/** Parts of the task are replaced. */
+export const askBody = (index: number, change: object = {}) => ({
+  askId: `a/${index}`,
+  job: 'a',
+  task: { ...task, ...change },
+  shard: { index: 0, count: 1, manifest: cidOf([]), files: [] },
+  terms,
+})
 
 /** A requester that says what it is told to, and keeps what it hears. */
 export const asker = async (world: Simulation, id: string) => {
@@ -24,9 +36,7 @@ export const asker = async (world: Simulation, id: string) => {
     return Promise.resolve([])
   })
   const send = async (to: string, messages: readonly { readonly type: string; readonly body: object }[]): Promise<void> => {
-    const frame = messages.map(({ type, body }) =>
-      encodeMessage({ network: 'test', from: id, to, incarnation: { counter: 1, id: '1'.repeat(16) }, type, body } as never, () => new Uint8Array(64)),
-    )
+    const frame = messages.map((message) => bytesOf(id, to, message))
     const sending = transport.send(to, frame, {})
     await world.clock.advance(10)
     await sending
@@ -40,16 +50,7 @@ export const asker = async (world: Simulation, id: string) => {
     ask: (to: string, indices: readonly number[], change: object = {}): Promise<void> =>
       send(
         to,
-        indices.map((index) => ({
-          type: 'ask',
-          body: {
-            askId: `a/${index}`,
-            job: 'a',
-            task: { ...task, ...change },
-            shard: { index: 0, count: 1, manifest: cidOf([]), files: [] },
-            terms: { ...terms, queue: 60_000 },
-          },
-        })),
+        indices.map((index) => ({ type: 'ask', body: askBody(index, change) })),
       ),
   }
 }

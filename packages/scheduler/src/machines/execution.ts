@@ -161,7 +161,7 @@ export const executionMachine = setup({
           {
             target: 'lost',
             guard: ({ context, event }) => event.now >= (context.endBy ?? 0),
-            actions: [failWith('node-lost', 'the node reported no outcome within the time limits'), sendStop('lost')],
+            actions: failWith('node-lost', 'the node reported no outcome within the time limits'),
           },
           { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },
@@ -283,11 +283,14 @@ export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Out
   facts: facts,
 })
 
+/** Read from a store, the two are never one object. */
+const isSame = (one: Failure | undefined, other: Failure | undefined): boolean => one?.code === other?.code && one?.detail === other?.detail
+
 /** Whatever a node still says of an execution that is over: it is told to let go. */
 export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
   if (
     event.type === 'published' &&
-    (state === 'completed' || (state === 'failed' && context.reference !== undefined && context.outcome?.failure === context.failure))
+    (state === 'completed' || (state === 'failed' && context.reference !== undefined && isSame(context.outcome?.failure, context.failure)))
   )
     return [settle(context)]
   if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
