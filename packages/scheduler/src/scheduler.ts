@@ -36,6 +36,7 @@ import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from '
 import { createSpecs, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
+import { StartError } from './start-error.ts'
 import { steadyClock } from './steady-clock.ts'
 import { SubmitError } from './submit-error.ts'
 import { undeliverable } from './undeliverable.ts'
@@ -293,7 +294,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store.transact((transaction) => transaction.put({ kind: 'node', id: 'self', state: 'started', open: true, version: incarnation.counter, data }))
   }
 
+  /** Objects without a machine would be due for ever. */
+  const requireCompute = (): void => {
+    if (compute === undefined && store.read((reader) => reader.list('compute', { open: true, limit: 1 })).length > 0)
+      throw new StartError('compute-missing', 'the store holds executions that are not over: start the node with its compute role, or with a store of its own')
+  }
+
   const start = async (): Promise<void> => {
+    requireCompute()
     incarnation = nextIncarnation()
     keepSelf()
     startedAt = clock.now()
