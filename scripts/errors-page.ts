@@ -2,6 +2,7 @@ import { cliErrors } from '../apps/node/src/cli-errors.ts'
 import { failures, refusals } from '../packages/job-spec/src/failure.ts'
 import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
+import { startErrors } from '../packages/scheduler/src/start-error.ts'
 import { submitErrors } from '../packages/scheduler/src/submit-error.ts'
 import { verifierErrors } from '../packages/verifier/src/error.ts'
 import { code, paragraphs, table } from './markdown.ts'
@@ -58,6 +59,11 @@ const sections: readonly Section[] = [
     about:
       'Why a node does not accept a job: codes of `SubmitError` of `@skrei/scheduler`. The command line ends with 3 for `not-enough-nodes`, with 2 for `not-built`.',
     table: causes(submitErrors),
+  },
+  {
+    title: 'Start',
+    about: 'Why a node does not start: codes of `StartError` of `@skrei/scheduler`.',
+    table: causes(startErrors),
   },
   {
     title: 'Messages between nodes',

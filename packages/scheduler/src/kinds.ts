@@ -1,7 +1,15 @@
 import type { Data } from '@skrei/state-store'
 import type { ComputeRole } from './compute/role.ts'
 import type { Kind } from './kernel/machine.ts'
-import { type ComputeContext, computeExecutionMachine, computeHolds, lateComputeExecution, unknownComputeExecution } from './machines/compute-execution.ts'
+import {
+  type ComputeContext,
+  cameToNothing,
+  computeExecutionMachine,
+  computeHolds,
+  computeRemains,
+  lateComputeExecution,
+  unknownComputeExecution,
+} from './machines/compute-execution.ts'
 import { type ExecutionContext, executionMachine, lateExecution } from './machines/execution.ts'
 import { type JobContext, jobMachine } from './machines/job.ts'
 import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
@@ -53,6 +61,9 @@ export const createKinds = (
     parent: (context) => contextOf<ComputeContext>(context).requester,
     forgotten: true,
     facts: (reader, _id, row, event) => compute.facts(reader, contextOf<ComputeContext>(row?.data ?? (event['context'] as Data))),
+    remains: (state, context) => computeRemains(state, contextOf<ComputeContext>(context)) as unknown as Data,
+    blamed: (state, context) => cameToNothing(state, contextOf<ComputeContext>(context)),
+    outlived: compute.outlived,
     holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
     late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),
     unknown: unknownComputeExecution,

@@ -172,7 +172,10 @@ export type HistoryItem = {
 /** A node's requester and compute roles over one state store. */
 export interface Scheduler extends AsyncDisposable {
   readonly nodeId: string
-  /** Takes up what an earlier run left, announces the node. Once: a scheduler that was stopped is not started again. */
+  /**
+   * Takes up what an earlier run left, announces the node. Once: a scheduler that was stopped is not started again. Rejects with a `StartError` (`compute-missing`) where the
+   * store holds executions that are not over and there is no compute role.
+   */
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>

@@ -1,8 +1,7 @@
 import type { StateStore, Transaction } from '@skrei/state-store'
 import type { Clock } from '@skrei/transport'
 import { createPeerForgetter } from './forget-peers.ts'
-import { type Ended, endedBefore, shortestKeep } from './kernel/ended.ts'
-import { forgetRefusals } from './kernel/record.ts'
+import { type Ended, endedBefore, forgetObject, shortestKeep } from './kernel/ended.ts'
 import type { Settings } from './settings.ts'
 
 export interface RetentionWorld {
@@ -96,10 +95,7 @@ const forgetAll = (transaction: Transaction, kind: string, parent: string, room:
   return false
 }
 
-/** Messages about it that nobody could be sent are in vain by now. */
 const forget = (transaction: Transaction, kind: string, id: string, room: Room): void => {
-  transaction.remove(kind, id)
-  transaction.cancel(kind, id)
-  forgetRefusals(transaction, kind, id)
+  forgetObject(transaction, kind, id)
   room.left--
 }

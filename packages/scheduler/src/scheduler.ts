@@ -36,6 +36,7 @@ import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from '
 import { createSpecs, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { defaultSettings } from './settings.ts'
+import { StartError } from './start-error.ts'
 import { steadyClock } from './steady-clock.ts'
 import { SubmitError } from './submit-error.ts'
 import { undeliverable } from './undeliverable.ts'
@@ -45,6 +46,9 @@ const objectKinds = ['job', 'shard', 'execution', 'compute']
 /** How often, and how many milliseconds apart, a dry run looks whether a node was found. */
 const mostLooks = 40
 const lookEvery = 250
+
+/** Effects that end what runs for their object before they begin. */
+const interrupting: ReadonlySet<string> = new Set(['stop', 'abort', 'unpublish', 'clean'])
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -143,6 +147,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       incarnation: () => incarnation,
       equivocated: ({ kind, id, actor }, slot) =>
         logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
+      pending: { of: (lane) => outbox?.pending(lane) ?? [], interrupting },
       freed: (transaction) => compute?.freed(transaction) ?? [],
       held: patience.until,
       refusals: settings.refusals,
@@ -289,7 +294,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store.transact((transaction) => transaction.put({ kind: 'node', id: 'self', state: 'started', open: true, version: incarnation.counter, data }))
   }
 
+  /** Objects without a machine would be due for ever. */
+  const requireCompute = (): void => {
+    if (compute === undefined && store.read((reader) => reader.list('compute', { open: true, limit: 1 })).length > 0)
+      throw new StartError('compute-missing', 'the store holds executions that are not over: start the node with its compute role, or with a store of its own')
+  }
+
   const start = async (): Promise<void> => {
+    requireCompute()
     incarnation = nextIncarnation()
     keepSelf()
     startedAt = clock.now()
@@ -304,7 +316,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       random: options.random,
       performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
       rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
-      interrupting: new Set(['stop', 'abort', 'unpublish', 'clean']),
+      interrupting,
       report,
       failed: (entry: OutboxEntry, error) => {
         logger.warn('an effect failed', { kind: entry.kind, id: entry.id, effect: entry.type, error: String(error) })
@@ -313,7 +325,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     })
     subscriptions.push(
       kernel.onTransition(onTransition),
-      kernel.onTurn((effects) => outbox?.accept(effects)),
+      kernel.onTurn((effects, dropped) => outbox?.accept(effects, dropped)),
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {

@@ -45,6 +45,8 @@ export interface Settings {
   /** How many asks of one requester are looked into at once, and how many a second after that; others are declined as `busy`, and leave nothing. */
   readonly asksAtOnce: number
   readonly asksPerSecond: number
+  /** How many asks may be looked into, or wait for that, at one time; one requester has half of it at most. Others are declined as `queue-full`. */
+  readonly assessing: number
   /** How long an ask may wait here, whatever its requester says. */
   readonly longestQueue: number
   /** How often asks may be served before the one whose turn it is, taking of what it lacks; then nobody may until it is served. */
@@ -55,6 +57,8 @@ export interface Settings {
   readonly keepJobs: number
   /** How long a compute node remembers an execution after its end, so that a late ask or award is known to be one; a day at least. */
   readonly keepExecutions: number
+  /** How many asks of one requester that came to nothing a compute node remembers for that time; the oldest are forgotten for more. */
+  readonly keepDeclined: number
   /** How many events that came to nothing are recorded in the history of one object; the rest is only counted. */
   readonly refusals: number
   /** With fewer nodes than this, each announces itself to all; from then on nodes are found by asking random peers. 0: always. */
@@ -90,11 +94,13 @@ export const defaultSettings: Settings = Object.freeze({
   lapses: 32,
   asksAtOnce: 10_000,
   asksPerSecond: 1000,
+  assessing: 2048,
   longestQueue: 3600 * second,
   bypasses: 16,
   announcementTtl: 90 * second,
   keepJobs: 7 * 86_400 * second,
   keepExecutions: 2 * 86_400 * second,
+  keepDeclined: 2000,
   refusals: 1000,
   gossipBelow: 500,
   directoryTarget: 64,

@@ -12,7 +12,7 @@ export interface UndeliverableWorld {
 
 /**
  * What it means to a message's object that the peer refused it: its history has it, with the code. Where the object waits for an answer, the
- * refusal is one: an ask is declined for good, an award is refused. Everything else has its deadline.
+ * refusal is one: an ask is declined, for good where that does not pass, an award is refused. Everything else has its deadline.
  */
 export const undeliverable = ({ network, self, logger }: UndeliverableWorld, entry: OutboxEntry, { code, reason }: Rejection): readonly KernelEvent[] => {
   const { to, message } = entry.data as { readonly to: string; readonly message: string }
@@ -33,9 +33,17 @@ const ownMessage = (network: string, self: string, to: string, bytes: Uint8Array
   }
 }
 
+/** What is over once one of two nodes with one key has ended: the peer is asked again then. */
+const passing: ReadonlySet<string> = new Set(['duplicate-identity'])
+
 const answerFor = (sent: AnyMessage, code: string, reason: string): ObjectEvent | undefined => {
   if (sent.type === 'ask')
-    return { type: 'decline', node: sent.to, askId: sent.body.askId, refusals: [{ code: 'protocol-unsupported', detail: `${code}: ${reason}` }] }
+    return {
+      type: 'decline',
+      node: sent.to,
+      askId: sent.body.askId,
+      refusals: [{ code: passing.has(code) ? 'busy' : 'protocol-unsupported', detail: `${code}: ${reason}` }],
+    }
   if (sent.type === 'award') return { type: 'refused', execution: sent.body.execution, code }
   return undefined
 }

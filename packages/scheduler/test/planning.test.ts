@@ -1,4 +1,5 @@
 import { cidOf, type FileEntry, type InputSpec, type ResolvedJob, resolve } from '@skrei/job-spec'
+import { merkleRoot } from '@skrei/protocol'
 import { memoryStateStore } from '@skrei/state-store/memory'
 import type { Source } from '@skrei/storage'
 import { virtualClock } from '@skrei/transport/memory'
@@ -228,4 +229,26 @@ test('what a source says about who holds the data is kept with the job', async (
   // 5,000 files in one shard: staged part by part, over the network's own query.
   expect(await world.finish(node, jobId)).toBe('completed')
   await world.stop()
+})
+
+test('any number of equal shards is planned at once, under the root of a list of them', async () => {
+  using store = memoryStateStore()
+  const three = listing(
+    () => 3,
+    () => 'v',
+  )
+  const planned = (count: number) =>
+    plan(
+      'job',
+      jobOf({ sharding: { count } }),
+      new Map([['inline', three]]),
+      async (rows) => store.transact((transaction) => rows.forEach((row) => transaction.put(row))),
+      { signal: never },
+    )
+  const { manifest } = await planned(1000)
+  const cid = store.read((reader) => readManifest(reader, 'job', 999))?.cid ?? ''
+  const leaves = Array.from({ length: 1000 }, () => Buffer.from(cid, 'latin1'))
+  expect(manifest).toBe(Buffer.from(merkleRoot(leaves)).toString('hex'))
+  // To hash each of these would take days.
+  expect(await planned(1_000_000_000_000)).toMatchObject({ total: 1_000_000_000_000, files: 3, bytes: 3 })
 })

@@ -124,3 +124,11 @@ test('deadlines that are due are part of every turn, after its events, and an ob
   expect([count('a'), count('b')]).toEqual([10, 0])
   expect(store.read((reader) => reader.due(10_000, 10))).toEqual([{ kind: 'toy', id: 'a', at: 250 }])
 })
+
+test('what an object asked for in the turn in which it moves on is never performed, whatever breaks in between', () => {
+  const { run, store } = setting()
+  run(0, ['a', 'make'], ['b', 'make'])
+  const { effects, dropped } = run(1, ['a', 'add'], ['b', 'add'], ['b', 'break'], ['a', 'end'])
+  expect([effects, dropped].map((list) => list.map(({ id, type }) => `${type} ${id}`))).toEqual([['work b'], ['work a']])
+  expect(store.read((reader) => reader.pending(0, 10)).map(({ id }) => id)).toEqual(['b'])
+})

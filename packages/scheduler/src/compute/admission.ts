@@ -31,6 +31,8 @@ export interface Admission {
   /** The ask that is served next, if anything fits. */
   next(reader: Reader): string | undefined
   isFull(reader: Reader, requester: string): boolean
+  /** Whether no more asks of this requester are looked into now. */
+  isCrowded(reader: Reader, requester: string): boolean
   /** How many asks wait. */
   queued(reader: Reader): number
   /** For how long this requester gets no bid. */
@@ -40,12 +42,17 @@ export interface Admission {
 /** How many requesters are looked at, at most, to find one of whom something fits. */
 const lookedAt = 64
 const pageSize = 500
+/** Asks that are looked into are only counted: no more of their tasks are in memory. */
+const countedPerPage = 50
 const everybody: Group = { name: 'all', weight: 1 }
 
 export const createAdmission = (world: AdmissionWorld): Admission => {
   const { settings, limits } = world
   const queue = createAskQueue()
   const reservations = createReservations(world)
+  /** Asks that are looked into, by requester. */
+  const assessing = new Map<string, Set<string>>()
+  let assessed = 0
   let isStale = true
 
   const groupOf = (requester: string): Group => {
@@ -57,14 +64,29 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
   const wait = ({ id, requester, task, bypassed = 0 }: ComputeContext): void =>
     queue.add({ id, requester, group: groupOf(requester), cost: costOfTask(task), resources: task.resources, bypassed })
 
+  const beginAssessing = (requester: string, id: string): void => {
+    const ids = assessing.get(requester) ?? new Set()
+    assessing.set(requester, ids)
+    if (!ids.has(id)) assessed++
+    ids.add(id)
+  }
+  const endAssessing = (requester: string, id: string): void => {
+    const ids = assessing.get(requester)
+    if (ids?.delete(id)) assessed--
+    if (ids?.size === 0) assessing.delete(requester)
+  }
+
   /** How often an ask was bypassed stands in its row; what was served before a restart is forgotten, which costs nobody more than one turn. */
   const refresh = (reader: Reader): void => {
     if (!isStale) return
     isStale = false
     queue.clear()
     reservations.clear()
+    assessing.clear()
+    assessed = 0
+    for (const { requester, id } of contextsIn(reader, 'assessing', countedPerPage)) beginAssessing(requester, id)
     for (const { requester, id, task } of contextsIn(reader, 'reserved')) reservations.opened(requester, id, costOfTask(task), world.now())
-    for (const context of contextsIn(reader, 'queued').sort((one, other) => (one.queuedAt ?? 0) - (other.queuedAt ?? 0))) wait(context)
+    for (const context of [...contextsIn(reader, 'queued')].sort((one, other) => (one.queuedAt ?? 0) - (other.queuedAt ?? 0))) wait(context)
   }
 
   /** Bids that are not awarded yet are bounded for each requester: by their number, and, while others wait, by their share of the node. */
@@ -96,6 +118,8 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
         if (to === 'queued') queue.bypassed(id, context.bypassed ?? 0)
         return false
       }
+      if (to === 'assessing') beginAssessing(requester, id)
+      if (from === 'assessing') endAssessing(requester, id)
       if (to === 'queued') wait(context)
       if (from === 'queued') queue.remove(id)
       if (to === 'reserved') {
@@ -145,6 +169,10 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
       refresh(reader)
       return queue.size >= settings.queue || queue.sizeOf(requester) >= settings.queue / 2
     },
+    isCrowded: (reader, requester) => {
+      refresh(reader)
+      return assessed >= settings.assessing || (assessing.get(requester)?.size ?? 0) >= settings.assessing / 2
+    },
     queued: (reader) => {
       refresh(reader)
       return queue.size
@@ -156,12 +184,11 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
 // A row's data is its machine's context: only the kernel writes it.
 const contextOf = (data: Data): ComputeContext => data as unknown as ComputeContext
 
-const contextsIn = (reader: Reader, state: 'queued' | 'reserved'): ComputeContext[] => {
-  const contexts: ComputeContext[] = []
+function* contextsIn(reader: Reader, state: 'assessing' | 'queued' | 'reserved', limit = pageSize): Generator<ComputeContext> {
   for (let after: string | undefined; ; ) {
-    const rows: readonly Row[] = reader.list('compute', { state, open: true, ...(after !== undefined && { after }), limit: pageSize })
-    contexts.push(...rows.map(({ data }) => contextOf(data)))
+    const rows: readonly Row[] = reader.list('compute', { state, open: true, ...(after !== undefined && { after }), limit })
+    for (const { data } of rows) yield contextOf(data)
     after = rows.at(-1)?.id
-    if (after === undefined) return contexts
+    if (after === undefined || rows.length < limit) return
   }
 }

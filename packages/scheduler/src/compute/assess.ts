@@ -21,6 +21,8 @@ export interface Assessed {
 
 /** At most this many sources of a shard are looked at before a bid; the rest is found out when staged. */
 const looked = 64
+/** So many of them at a time. */
+const lookedAtOnce = 8
 
 /** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
 export const assess = async (
@@ -55,7 +57,20 @@ const assessSources = async (
     ...engineSources(task).map(([, spec]) => ({ spec })),
     ...files.slice(0, looked).map(({ source, size }) => ({ spec: source, ...(size !== undefined && { size }) })),
   ]
-  const answers = await Promise.all(sources.map(async ({ spec, size }) => ({ size, answer: await world.sources.get(spec.type)?.assess(spec, options) })))
+  const answers: { readonly size: number | undefined; readonly answer: Awaited<ReturnType<Source['assess']>> | undefined }[] = []
+  const left = sources.entries()
+  let isOver = false
+  const askInTurn = async (): Promise<void> => {
+    try {
+      for (const [index, { spec, size }] of left) {
+        if (isOver) return
+        answers[index] = { size, answer: await world.sources.get(spec.type)?.assess(spec, options) }
+      }
+    } finally {
+      isOver = true
+    }
+  }
+  await Promise.all(Array.from({ length: lookedAtOnce }, askInTurn))
   const refusals = answers.flatMap(({ answer }) => answer?.refusals ?? [])
   const bytes = answers.reduce((sum, { size, answer }) => sum + (size ?? answer?.bytes ?? 0), 0)
   if (bytes > task.resources.disk) {

@@ -4,6 +4,8 @@ import type { OutboxEntry, Reader, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
+import { createFairPool } from '../fair-pool.ts'
+import type { Ended } from '../kernel/ended.ts'
 import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
 import { readLedger } from '../kernel/ledger.ts'
@@ -15,6 +17,7 @@ import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
 import { publishLogs } from './logs.ts'
+import { createRemembered } from './remembered.ts'
 import { failureFrom, run } from './run.ts'
 import { type Progress, stage } from './stage.ts'
 
@@ -55,6 +58,8 @@ export interface ComputeRole {
   freed(reader: Reader): readonly Pick<KernelEvent, 'kind' | 'id' | 'event'>[]
   /** Told of every change within its turn; whether `freed` has something to say then. */
   saved(transition: Transition): boolean
+  /** Asks that came to nothing, of a requester that has more of them now than are remembered: this one ended as `row`. */
+  outlived(reader: Reader, requester: string, row: string): readonly Ended[]
   /** Some of those changes were undone. */
   undone(): void
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
@@ -72,6 +77,8 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const limits = limitsOf(options.capacity, options.overSubscription)
   const now = (): number => world.clock.now()
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
+  const assessments = createFairPool({ atOnce: 32, ofOne: 8 })
+  const remembered = createRemembered(settings.keepDeclined)
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -156,6 +163,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         fit: () => allocate(context.task, limits, devices, readLedger(reader)),
         turn: () => admission.turn(reader, context),
         queueFull: () => admission.isFull(reader, context.requester),
+        crowded: () => admission.isCrowded(reader, context.requester),
         paused: () => admission.pause(context.requester) > 0,
         retryAfter: () => retryAfter(context.requester),
         free: () => freeOf(limits, readLedger(reader)),
@@ -165,14 +173,24 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       return id === undefined ? [] : [{ kind: 'compute', id, event: { type: 'capacity' } }]
     },
     saved: (transition) => transition.kind === 'compute' && admission.saved(transition),
-    undone: admission.undone,
+    outlived: remembered.ended,
+    undone: () => {
+      admission.undone()
+      remembered.undone()
+    },
     performers: {
-      assess: async (entry, { signal }) => {
-        const context = contextOf(entry)
-        const files = await firstOf(context, signal)
-        const refusals = await assessHere(context, files, { signal })
-        return { type: 'assessed', refusals }
-      },
+      // What an assessment asks of sources and engines is work for a stranger: however many asks come, only so many are looked into at a time. What waits is not in memory.
+      assess: (entry, { signal }) =>
+        assessments.run(
+          contextOf(entry).requester,
+          async () => {
+            const context = contextOf(entry)
+            const files = await firstOf(context, signal)
+            const refusals = await assessHere(context, files, { signal })
+            return { type: 'assessed', refusals }
+          },
+          { signal },
+        ),
       stage: async (entry, { signal }) => {
         const context = contextOf(entry)
         const staged = await stage(context, partsOf(context, signal), { workspace, sources: world.sources, progress: progressOf(context) }, { signal })

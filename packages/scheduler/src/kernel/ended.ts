@@ -1,4 +1,5 @@
-import type { Reader, Row } from '@skrei/state-store'
+import type { Reader, Row, Transaction } from '@skrei/state-store'
+import { forgetRefusals } from './record.ts'
 
 // What is over is remembered for a while, and then forgotten. A final object has no deadline (invariant 7): that it ended, and when, is a row of its own, and the
 // ids of these rows sort by that time, so that the oldest are found without looking at the rest.
@@ -24,9 +25,11 @@ export interface Ended {
 const digits = 16
 const sortable = (at: number): string => String(Math.max(0, Math.floor(at))).padStart(digits, '0')
 
-export const endedRow = (kind: string, id: string, at: number): Row => ({
+/** `parent`: of objects that are counted together, whose they are. */
+export const endedRow = (kind: string, id: string, at: number, parent?: string): Row => ({
   kind: 'ended',
   id: `${sortable(at)} ${kind} ${id}`,
+  ...(parent !== undefined && { parent }),
   state: kind,
   open: false,
   version: 1,
@@ -39,5 +42,15 @@ export const endedBefore = (reader: Reader, kind: string, before: number, limit:
   return reader
     .list('ended', { state: kind, limit })
     .filter(({ id }) => id.slice(0, digits) < bound)
-    .map(({ id }) => ({ row: id, kind, id: id.slice(digits + kind.length + 2) }))
+    .map(({ id }) => endedOf(kind, id))
+}
+
+/** What a row says. */
+export const endedOf = (kind: string, row: string): Ended => ({ row, kind, id: row.slice(digits + kind.length + 2) })
+
+/** An object with all that is its own. Messages about it that nobody could be sent are in vain by now. */
+export const forgetObject = (transaction: Transaction, kind: string, id: string): void => {
+  transaction.remove(kind, id)
+  transaction.cancel(kind, id)
+  forgetRefusals(transaction, kind, id)
 }

@@ -19,8 +19,8 @@ export interface Kernel {
   /** Applies what waits now, and not with the next turn: a node that stops has nothing to do again. */
   flush(): void
   onTransition(listener: (transition: Transition) => void): Disposable
-  /** Called after every turn, with the effects that it wrote. */
-  onTurn(listener: (effects: readonly OutboxEntry[]) => void): Disposable
+  /** Called after every turn, with the effects that it wrote, and those that it took back. */
+  onTurn(listener: (effects: readonly OutboxEntry[], dropped: readonly OutboxEntry[]) => void): Disposable
 }
 
 /** Of one turn, unless one submission has more: so that nothing else of the process waits long. */
@@ -47,7 +47,7 @@ export const createKernel = ({
   readonly beforeTurn: () => void
 }): Kernel => {
   const listeners = new Set<(transition: Transition) => void>()
-  const turnListeners = new Set<(effects: readonly OutboxEntry[]) => void>()
+  const turnListeners = new Set<(effects: readonly OutboxEntry[], dropped: readonly OutboxEntry[]) => void>()
   let waiting: Submission[] = []
   let forgotten: number[] = []
   let forgetting: Disposable | undefined
@@ -74,7 +74,7 @@ export const createKernel = ({
     forgotten = []
     try {
       beforeTurn()
-      const { transitions, effects, earliest } = turn(
+      const { transitions, effects, dropped, earliest } = turn(
         store,
         context,
         batch.flatMap(({ events }) => events),
@@ -85,7 +85,7 @@ export const createKernel = ({
       if (earliest < dueAt) wakeAt(earliest)
       for (const { resolve } of batch) resolve()
       for (const transition of transitions) for (const listener of listeners) guarded(() => listener(transition))
-      for (const listener of turnListeners) guarded(() => listener(effects))
+      for (const listener of turnListeners) guarded(() => listener(effects, dropped))
     } catch (error) {
       forgotten.push(...late)
       guarded(() => context.undone?.())

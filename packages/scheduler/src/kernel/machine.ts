@@ -1,6 +1,7 @@
 import type { Data, Reader, Row } from '@skrei/state-store'
 import type { AnyStateMachine } from 'xstate'
 import { compile, type Run, type Stepped } from './compiled.ts'
+import type { Ended } from './ended.ts'
 import type { ObjectEvent, Output } from './event.ts'
 
 /** What a kind of object holds of the node's capacity: milli-CPU, bytes, bytes, device ids. */
@@ -24,6 +25,11 @@ export interface Kind {
   group?(context: Data): string | undefined
   /** Its end is written down, so that it is forgotten, with all that belongs to it, once it was kept long enough. */
   readonly forgotten?: true
+  /** What is kept of a final object's context; all that `late` reads. Default: all of it. */
+  remains?(state: string, context: Data): Data
+  /** Of a final object, of which there may be any number: who is to blame for it. Of theirs, `outlived` says which are forgotten, now that one more has ended as `row`. */
+  blamed?(state: string, context: Data): string | undefined
+  outlived?(reader: Reader, blamed: string, row: string): readonly Ended[]
   /** What the object holds in a state; absent = nothing, ever. */
   holds?(state: string, context: Data): Holding | undefined
   /** Who is the peer of objects of this kind: a deadline that such an owner misses is about another node. */

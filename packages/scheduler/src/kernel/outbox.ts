@@ -31,8 +31,10 @@ export interface OutboxOptions {
 export interface Outbox {
   /** Performs what an earlier run of the node left. */
   resume(): void
-  /** Performs what a turn wrote, which is durable. */
-  accept(entries: readonly OutboxEntry[]): void
+  /** Performs what a turn wrote, which is durable; ends what it took back. */
+  accept(entries: readonly OutboxEntry[], dropped?: readonly OutboxEntry[]): void
+  /** What is not performed whole of a lane that is no peer's. */
+  pending(lane: string): readonly OutboxEntry[]
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -49,6 +51,8 @@ interface Lane {
   /** Whether some of it was written before this run of the node, or could not be sent at once. */
   waited: boolean
   controller?: AbortController
+  /** The one that is being performed is not wanted any more: what comes of it concerns nobody. */
+  isFirstDropped?: boolean
 }
 
 /** The only one that touches the world: reads effects that are durable and performs them, in order within a lane, lanes side by side. */
@@ -67,11 +71,15 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     }
   }
 
-  /** What waits for a peer is there whole before the first of it leaves. */
+  /** What waits for a peer is there whole before the first of it leaves. What an object that is over asked for is not performed again. */
   const resume = (): void => {
     for (let after = 0; ; ) {
-      const entries = store.read((reader) => reader.pending(after, 1000))
-      enter(entries, true)
+      const { entries, over } = store.read((reader) => {
+        const all = reader.pending(after, 1000)
+        return { entries: all, over: new Set(all.filter((entry) => entry.type !== 'send' && reader.get(entry.kind, entry.id)?.open !== true)) }
+      })
+      enter(over.size === 0 ? entries : entries.filter((entry) => !over.has(entry)), true)
+      if (over.size > 0) kernel.forget([...over].map(({ outboxId }) => outboxId))
       after = entries.at(-1)?.outboxId ?? after
       if (entries.length < 1000) break
     }
@@ -79,12 +87,24 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   }
 
   /** All of a turn first: what goes to one peer leaves together. */
-  const accept = (entries: readonly OutboxEntry[]): void => {
+  const accept = (entries: readonly OutboxEntry[], dropped: readonly OutboxEntry[] = []): void => {
     if (stopping.signal.aborted) return
+    for (const entry of dropped) drop(entry)
     enter(entries, false)
     for (const { lane: name } of entries) {
       const lane = lanes.get(name)
       if (lane && !lane.busy) drain(name, lane)
+    }
+  }
+
+  const drop = ({ lane: name, outboxId }: OutboxEntry): void => {
+    const lane = lanes.get(name)
+    const index = lane?.entries.findIndex((entry) => entry.outboxId === outboxId) ?? -1
+    if (lane === undefined || index < 0) return
+    if (index > 0 || lane.controller === undefined) lane.entries.splice(index, 1)
+    else {
+      lane.isFirstDropped = true
+      lane.controller.abort(new DOMException('its object has moved on', 'AbortError'))
     }
   }
 
@@ -110,7 +130,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       const controller = new AbortController()
       lane.controller = controller
       const { signal } = controller
-      if (lane.entries.length > 1 && lane.entries.slice(1).some(isInterrupting)) controller.abort()
+      if (lane.isFirstDropped || (lane.entries.length > 1 && lane.entries.slice(1).some(isInterrupting))) controller.abort()
       try {
         signal.throwIfAborted()
         event = await options.performers[entry.type]?.(entry, { signal, report: (events) => kernel.submit(events) })
@@ -124,8 +144,11 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       }
     }
     if (stopping.signal.aborted) return
+    const isDropped = lane.isFirstDropped === true
     lane.entries.shift()
     delete lane.controller
+    delete lane.isFirstDropped
+    if (isDropped) return
     if (event === undefined) kernel.forget([entry.outboxId])
     else await settle([entry], [{ kind: entry.kind, id: entry.id, event, actor: entry.type }])
   }
@@ -224,6 +247,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   return {
     resume,
     accept,
+    pending: (lane) => lanes.get(lane)?.entries ?? [],
     stop: async () => {
       const reason = new DOMException('the node is stopping', 'AbortError')
       stopping.abort(reason)

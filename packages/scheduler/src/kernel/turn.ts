@@ -1,6 +1,6 @@
 import type { Incarnation } from '@skrei/protocol'
 import type { Data, Effect, OutboxEntry, Row, StateStore, Transaction } from '@skrei/state-store'
-import { endedRow, longestResend } from './ended.ts'
+import { endedRow, forgetObject, longestResend } from './ended.ts'
 import type { KernelEvent, SendOutput, Transition } from './event.ts'
 import { moveLedger } from './ledger.ts'
 import { advance, type Kind, type Step } from './machine.ts'
@@ -23,6 +23,8 @@ export interface TurnContext extends RecordContext {
   readonly undone?: () => void
   /** An event that broke the machine that got it: recorded and logged, the rest of the turn goes on. */
   readonly fault: (event: KernelEvent, error: unknown) => void
+  /** What waits to be performed or is being performed, and what of it ends something else: that goes on when its object does. Absent: nothing is performed. */
+  readonly pending?: { readonly of: (lane: string) => readonly OutboxEntry[]; readonly interrupting: ReadonlySet<string> }
   /** Until when a deadline waits that must not fire now. */
   readonly held: (kind: Kind, state: string) => number | undefined
   /** Something else went wrong that must not stop the node. */
@@ -38,6 +40,8 @@ export interface Turned {
   readonly transitions: readonly Transition[]
   /** What it wrote into the outbox, in order. */
   readonly effects: readonly OutboxEntry[]
+  /** What it took off the outbox because its object has moved on: whoever performs it stops. */
+  readonly dropped: readonly OutboxEntry[]
   /** The earliest deadline that it set. */
   readonly earliest: number
 }
@@ -46,6 +50,9 @@ export interface Turned {
 interface Turn {
   readonly transitions: Transition[]
   readonly effects: OutboxEntry[]
+  readonly dropped: OutboxEntry[]
+  /** By lane: those of `effects` that are no messages. */
+  readonly lanes: Map<string, OutboxEntry[]>
   earliest: number
 }
 
@@ -64,16 +71,19 @@ export const turn = (
   dueAt = Number.NEGATIVE_INFINITY,
 ): Turned =>
   store.transact((transaction) => {
-    const turned: Turn = { transitions: [], effects: [], earliest: Infinity }
+    const turned: Turn = { transitions: [], effects: [], dropped: [], lanes: new Map(), earliest: Infinity }
     const isolate = (first: KernelEvent): boolean => {
-      const { transitions, effects } = turned
-      const before = [transitions.length, effects.length] as const
+      const { transitions, effects, dropped, lanes } = turned
+      const before = [transitions.length, effects.length, dropped.length] as const
       try {
         transaction.nested(() => handle(transaction, context, first, now, turned))
         return true
       } catch (error) {
         transitions.length = before[0]
         effects.length = before[1]
+        dropped.length = before[2]
+        lanes.clear()
+        for (const effect of effects) addToLane(turned, effect)
         context.undone?.()
         context.fault(first, error)
         recordFault(transaction, context, first, error, now)
@@ -94,7 +104,10 @@ export const turn = (
       if (held === undefined && !isolate({ kind, id, event: { type: 'deadline' }, actor: 'clock' }))
         setDeadline(transaction, kind, id, now + faultPause, turned)
     }
-    return turned
+    const { transitions, dropped, earliest } = turned
+    const gone = new Set(dropped)
+    const effects = gone.size === 0 ? turned.effects : turned.effects.filter((effect) => !gone.has(effect))
+    return { transitions, effects, dropped, earliest }
   })
 
 const recordFault = (transaction: Transaction, context: TurnContext, event: KernelEvent, error: unknown, now: number): void => {
@@ -124,6 +137,8 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
     const slots = fillSlots(row, event.id, context.incarnation())
     if (event.fills) slots.hear(event.fills.slot, event.fills.digest)
     const { kind: from, id: by } = event
+    // What its state asked for ends with the state (PROTOCOL.md rule 10); what the new one asks for comes after this.
+    if (row !== undefined && 'state' in step && step.state !== row.state) dropOvertaken(transaction, context, `${from} ${by}`, step.open, turned)
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
       else if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, now), turned)
@@ -143,8 +158,27 @@ const setDeadline = (transaction: Transaction, kind: string, id: string, at: num
   if (at !== undefined) turned.earliest = Math.min(turned.earliest, at)
 }
 
-const enqueue = (transaction: Transaction, effect: Effect, { effects }: Turn): void => {
-  effects.push({ ...effect, outboxId: transaction.enqueue(effect) })
+const enqueue = (transaction: Transaction, effect: Effect, turned: Turn): void => {
+  const entry = { ...effect, outboxId: transaction.enqueue(effect) }
+  turned.effects.push(entry)
+  addToLane(turned, entry)
+}
+
+const addToLane = ({ lanes }: Turn, entry: OutboxEntry): void => {
+  if (entry.type === 'send') return
+  const lane = lanes.get(entry.lane)
+  if (lane) lane.push(entry)
+  else lanes.set(entry.lane, [entry])
+}
+
+/** Off the outbox with what an object no longer waits for. What ends something that may run stays, in its order, until the object is final. */
+const dropOvertaken = (transaction: Transaction, { pending }: TurnContext, lane: string, open: boolean, { dropped, lanes }: Turn): void => {
+  for (const entries of [pending?.of(lane) ?? [], lanes.get(lane) ?? []])
+    for (const entry of entries) {
+      if ((open && pending?.interrupting.has(entry.type)) || dropped.includes(entry)) continue
+      transaction.done(entry.outboxId)
+      dropped.push(entry)
+    }
 }
 
 type Filled = ReturnType<typeof fillSlots>
@@ -165,6 +199,18 @@ const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row:
   return news === 'new'
 }
 
+/** Writes down that it ended, and forgets what it outlives: it is remembered instead. */
+const end = (transaction: Transaction, kind: Kind, id: string, state: string, data: Data, now: number): void => {
+  const blamed = kind.blamed?.(state, data)
+  const ended = endedRow(kind.kind, id, now, blamed)
+  transaction.put(ended)
+  if (blamed === undefined) return
+  for (const { kind: of, id: old, row } of kind.outlived?.(transaction, blamed, ended.id) ?? []) {
+    forgetObject(transaction, of, old)
+    transaction.remove('ended', row)
+  }
+}
+
 /** Writes the row, its history, its deadline and what it holds. Returns whether capacity became free. */
 const save = (
   transaction: Transaction,
@@ -177,7 +223,8 @@ const save = (
   now: number,
   turned: Turn,
 ): boolean => {
-  const { state, open, context: data } = step
+  const { state, open } = step
+  const data = open ? step.context : (kind.remains?.(state, step.context) ?? step.context)
   const parent = kind.parent(data)
   // Slots are not the object's state: what only fills one is no new version, and what changes nothing writes nothing.
   const changed = before === undefined || before.state !== state || before.data !== data
@@ -193,7 +240,7 @@ const save = (
     })
   if (!open) setDeadline(transaction, event.kind, event.id, undefined, turned)
   else if (step.within !== undefined) setDeadline(transaction, event.kind, event.id, now + step.within, turned)
-  if (!open && kind.forgotten) transaction.put(endedRow(event.kind, event.id, now))
+  if (!open && kind.forgotten) end(transaction, kind, event.id, state, data, now)
   if (state !== before?.state) recordTransition(transaction, context, kind, event, { from: before?.state, to: state, data }, now)
   const transition: Transition = {
     kind: event.kind,

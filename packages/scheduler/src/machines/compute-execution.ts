@@ -5,6 +5,7 @@ import type { ObjectEvent, Output } from '../kernel/event.ts'
 import { type Holding, meta, type StateMeta } from '../kernel/machine.ts'
 import { actions, type Enveloped, emit } from './emit.ts'
 import { acceptable, type Outcome, outcomeOf } from './execution.ts'
+import { saidRefusals } from './said-refusals.ts'
 
 /** One execution as the compute node sees it, from the ask to the clean-up. What it holds in a state is the reservation. */
 export interface ComputeContext {
@@ -40,6 +41,8 @@ export interface ComputeFacts {
   /** Whether it may take what fits, and which waiting ask it is served before then. */
   readonly turn: { readonly may: boolean; readonly passes?: string }
   readonly queueFull: boolean
+  /** As many asks are looked into as may be at one time, of this requester or of all. */
+  readonly crowded: boolean
   /** Its requester let too many bids lapse. */
   readonly paused: boolean
   /** When to ask again, jittered; milliseconds. */
@@ -83,12 +86,15 @@ const publishLogs = emit(({ context }: Given) => [{ do: 'effect', type: 'publish
 /** Logs are worth waiting for, not long: the requester waits no longer than for the stop. */
 const logging = (context: ComputeContext): number => context.times.stop / 2
 
-const declined = (context: ComputeContext, refusals: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => ({
-  ...toRequester(context),
-  expires: context.terms.queue,
-  type: 'decline',
-  body: { askId: context.askId, refusals: [...refusals], free, ...(!refusals.some(({ code }) => refusalTable[code].permanent) && { retryAfter }) },
-})
+const declined = (context: ComputeContext, reasons: readonly Refusal[], { free, retryAfter }: Pick<ComputeFacts, 'free' | 'retryAfter'>): Output => {
+  const refusals = [...saidRefusals(reasons)]
+  return {
+    ...toRequester(context),
+    expires: context.terms.queue,
+    type: 'decline',
+    body: { askId: context.askId, refusals, free, ...(!refusals.some(({ code }) => refusalTable[code].permanent) && { retryAfter }) },
+  }
+}
 
 /** Reserves: with the devices found, and to the account of the one that it is served before. */
 const taken = [
@@ -121,6 +127,14 @@ export const computeExecutionMachine = setup({
             actions: {
               type: 'emit',
               params: ({ event }) => [declined(event.context, [{ code: 'busy', detail: 'too many of your bids came to nothing' }], event.known)],
+            },
+          },
+          {
+            target: 'declined',
+            guard: ({ event }) => event.known.crowded,
+            actions: {
+              type: 'emit',
+              params: ({ event }) => [declined(event.context, [{ code: 'queue-full', detail: 'too many asks are being looked into' }], event.known)],
             },
           },
           'assessing',
@@ -438,10 +452,12 @@ function overdue(code: Failure['code'], detail: string): Outcome {
   return { failure: { code, detail }, usage: {}, facts: {} }
 }
 
+const neverRan: ReadonlySet<string> = new Set(['declined', 'released', 'expired'])
 const nothing = { cpu: 0, memory: 0, devices: [] }
 
 /** CPU, memory and devices are held until the program is known to be gone, disk until it is cleaned up. */
 export const computeHolds = (state: string, context: ComputeContext): Holding | undefined => {
+  if (neverRan.has(state)) return undefined
   const { cpu, memory, disk } = context.task.resources
   switch (state) {
     case 'reserved':
@@ -462,6 +478,17 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
     default:
       return undefined
   }
+}
+
+/** Of an ask that came to nothing: whose it was. There is no bound to what nobody awards. */
+export const cameToNothing = (state: string, { requester }: ComputeContext): string | undefined => (neverRan.has(state) ? requester : undefined)
+
+/** What is kept of an execution that is over: of an ask that came to nothing only what `lateComputeExecution` needs, and not its task, which may be large. */
+export const computeRemains = (state: string, context: ComputeContext): ComputeContext => {
+  if (!neverRan.has(state)) return context
+  const { id, requester, askId, job, shard, terms, slots } = context as ComputeContext & { readonly slots?: unknown }
+  const remains = { id, requester, askId, job, shard: { index: shard.index }, terms: { retention: terms.retention }, ...(slots !== undefined && { slots }) }
+  return remains as unknown as ComputeContext
 }
 
 /** A requester that speaks of an execution that is over here. */

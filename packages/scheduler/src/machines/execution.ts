@@ -161,7 +161,7 @@ export const executionMachine = setup({
           {
             target: 'lost',
             guard: ({ context, event }) => event.now >= (context.endBy ?? 0),
-            actions: [failWith('node-lost', 'the node reported no outcome within the time limits'), sendStop('lost')],
+            actions: failWith('node-lost', 'the node reported no outcome within the time limits'),
           },
           { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },

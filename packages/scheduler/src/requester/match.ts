@@ -1,4 +1,4 @@
-import { FailureError, type Reference } from '@skrei/job-spec'
+import { FailureError, type Reference, type Task } from '@skrei/job-spec'
 import type { OutboxEntry } from '@skrei/state-store'
 import type { Publisher, Workspace } from '@skrei/storage'
 import { resultTree } from '@skrei/verifier'
@@ -10,11 +10,20 @@ interface MatchData {
   readonly exit: number | null
 }
 
-/** Fetches what was published and compares it with the digest that the node gave, before anything is cleaned up (PROTOCOL.md rule 2). */
+/** What is published has its own framing: names, directories, blocks. */
+const framing = 2 ** 20
+const framingShare = 1 / 16
+
+/** More than this an execution cannot have left: it has `resources.disk` for its files, and its streams have their caps. */
+export const mostPublished = ({ resources, limits }: Pick<Task, 'resources' | 'limits'>): number =>
+  (resources.disk + limits.stdout + limits.stderr) * (1 + framingShare) + framing
+
+/** Fetches what was published and compares it with the digest that the node gave, before anything is cleaned up (PROTOCOL.md rule 2). No more than `most` bytes: whoever published it may be a liar. */
 export const match = async (
   entry: OutboxEntry,
   publishers: ReadonlyMap<string, Publisher>,
   workspace: Workspace,
+  most: number,
   options: { readonly signal: AbortSignal },
 ): Promise<ObjectEvent> => {
   const { reference, digest, exit } = entry.data as unknown as MatchData
@@ -24,7 +33,14 @@ export const match = async (
   const id = `match-${entry.id}`
   try {
     const into = await workspace.receive(id)
-    for await (const _ of publisher.fetch(reference, into, options)) options.signal.throwIfAborted()
+    for await (const bytes of publisher.fetch(reference, into, options)) {
+      options.signal.throwIfAborted()
+      if (bytes > most)
+        return {
+          type: 'mismatched',
+          failure: { code: 'result-mismatch', detail: `what was published is larger than its task could leave: over ${Math.floor(most)} bytes` },
+        }
+    }
     const tree = await resultTree(workspace.entries(id, options), exit ?? 0, options)
     // A failure that the engine reported has logs, but nothing that was promised.
     if (digest === null || tree.digest === digest) return { type: 'matched' }

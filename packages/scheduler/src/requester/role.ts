@@ -4,15 +4,18 @@ import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
 import type { Method } from '@skrei/verifier'
 import { failureFrom } from '../compute/run.ts'
+import { createFairPool } from '../fair-pool.ts'
 import type { ObjectEvent } from '../kernel/event.ts'
 import type { Performer } from '../kernel/outbox.ts'
+import type { ExecutionContext } from '../machines/execution.ts'
 import type { JobContext } from '../machines/job.ts'
 import type { Settings } from '../settings.ts'
 import { SubmitError } from '../submit-error.ts'
+import { jobOf } from './facts.ts'
 import { locateInputs } from './holders.ts'
 import { createLogFetcher } from './logs.ts'
 import { plan } from './manifest.ts'
-import { match } from './match.ts'
+import { match, mostPublished } from './match.ts'
 import { resultEntries } from './result.ts'
 import type { Specs } from './specs.ts'
 
@@ -28,6 +31,8 @@ export interface RequesterRoleWorld {
 /** The effects of the requester's role: plan, match, compose. */
 export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<'plan' | 'abort' | 'match' | 'compose', Performer>> => {
   const { clock, store, specs, sources, publishers, workspace } = world
+  // Fair by node: one whose publications cannot be fetched holds up the others little.
+  const matches = createFairPool({ atOnce: 16, ofOne: 4 })
   return {
     plan: async ({ id }, { signal, report }) => {
       const { resolved } = store.read((reader) => specs.get(reader, id))
@@ -41,7 +46,13 @@ export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<
     },
     /** Interrupts the plan, by being in its lane. */
     abort: () => Promise.resolve(undefined),
-    match: (entry, { signal }) => match(entry, publishers, workspace, { signal }),
+    match: (entry, { signal }) => {
+      const row = store.read((reader) => reader.get('execution', entry.id))
+      if (row === undefined) throw new Error(`no execution ${entry.id}`)
+      const { node, shardId } = row.data as unknown as ExecutionContext
+      const { task } = store.read((reader) => specs.get(reader, jobOf(shardId)))
+      return matches.run(node, () => match(entry, publishers, workspace, mostPublished(task), { signal }), { signal })
+    },
     compose: async ({ id }, { signal }) => {
       const { publishers: wanted, limits } = store.read((reader) => specs.get(reader, id)).resolved
       const publisher = publishers.get(wanted[0]?.type ?? 'none')
