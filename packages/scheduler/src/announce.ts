@@ -20,6 +20,7 @@ export interface AnnounceWorld {
   readonly settings: Settings
   readonly compute: ComputeRole | undefined
   readonly logger: Logger
+  readonly report: (error: unknown) => void
 }
 
 /** Between two announcements for the sake of newcomers; milliseconds. */
@@ -88,6 +89,8 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
 
   const announce = (): void => {
     if (world.compute === undefined || stopping.signal.aborted) return
+    // Whatever becomes of this one, there is a next.
+    announceAt(world.clock.now() + world.settings.announcementTtl / 3)
     const announcement = own(world.compute)
     world.directory.note(announcement)
     const told = gossips()
@@ -130,7 +133,11 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
       listen().catch((error: unknown) => {
         if (!stopping.signal.aborted) world.logger.warn('listening to announcements ended', { error: String(error) })
       })
-      announce()
+      try {
+        announce()
+      } catch (error) {
+        world.report(error)
+      }
     },
     own: () => {
       if (world.compute === undefined) return undefined

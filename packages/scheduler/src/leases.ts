@@ -69,6 +69,8 @@ export const createLeases = (world: LeasesWorld): Leases => {
   const soon = new Map<string, Disposable>()
   let startedAt = clock.now()
   let counter = 0
+  /** Disposed: nothing sets an alarm any more. */
+  let isOver = false
   let beat: Disposable | undefined
   let expiry: Disposable | undefined
   let listening: Disposable | undefined
@@ -129,18 +131,25 @@ export const createLeases = (world: LeasesWorld): Leases => {
       : Math.max(leaseUntil.get(context.requester) ?? 0, (since.get(row.id) ?? startedAt) + context.terms.lease * (1 - settings.drift))
 
   const tick = (): void => {
-    world.onBeat()
-    const executions = held()
-    for (const [requester, ones] of executions) alive(requester, ones)
-    for (const known of [sentAt, leaseUntil]) for (const requester of known.keys()) if (!executions.has(requester)) known.delete(requester)
-    expire(executions)
     beat = undefined
-    if (hasOpen(beating)) beatSoon()
+    // What could not be read now is read with the next beat.
+    let goesOn = true
+    try {
+      world.onBeat()
+      const executions = held()
+      for (const [requester, ones] of executions) alive(requester, ones)
+      for (const known of [sentAt, leaseUntil]) for (const requester of known.keys()) if (!executions.has(requester)) known.delete(requester)
+      expire(executions)
+      goesOn = hasOpen(beating)
+    } catch (error) {
+      world.report(error)
+    }
+    if (goesOn) beatSoon()
   }
 
   /** Most nodes of a large network have nothing to do at most times: then nothing beats, and the first change of anything begins it again. */
   const beatSoon = (): void => {
-    beat ??= clock.at(clock.now() + settings.heartbeat, tick)
+    if (!isOver) beat ??= clock.at(clock.now() + settings.heartbeat, tick)
   }
 
   const expire = (executions: ReturnType<typeof held>): void => {
@@ -208,7 +217,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
 
     const open = new Set(mine.map(({ id }) => id))
     const stop = hint.executions
-      .filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isOver(id, phase, from))
+      .filter(({ id, phase }) => !open.has(id) && phase !== 'queued' && phase !== 'reserved' && isEnded(id, phase, from))
       .map(({ id }) => id)
     world.transport.hint(
       from,
@@ -221,7 +230,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
    * Ours, and final: whoever still has it may stop. What was recorded is settled by its own message, what failed is let go by its own; but who was away for longer than
    * that is sent would leave published what is no result.
    */
-  const isOver = (id: string, phase: Phase, from: string): boolean => {
+  const isEnded = (id: string, phase: Phase, from: string): boolean => {
     const row = world.store.read((reader) => reader.get('execution', id))
     const context = row?.data as unknown as ExecutionContext | undefined
     if (row === undefined || context?.node !== from || row.open || isRecorded(row.state, context)) return false
@@ -249,7 +258,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
     heardAt: (node) => Math.max(startedAt, heard.get(node) ?? startedAt),
     progress: (execution, requester, fraction) => {
       if (fraction !== undefined) fractions.set(execution, fraction)
-      if (soon.has(requester)) return
+      if (isOver || soon.has(requester)) return
       soon.set(
         requester,
         clock.at(clock.now() + progressEvery, () => {
@@ -259,6 +268,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
       )
     },
     [Symbol.dispose]: () => {
+      isOver = true
       beat?.[Symbol.dispose]()
       expiry?.[Symbol.dispose]()
       listening?.[Symbol.dispose]()

@@ -23,6 +23,8 @@ export const createPatience = (world: {
 }): Patience => {
   const { clock, settings } = world
   let end = Number.NEGATIVE_INFINITY
+  /** The jump is not written down yet: a store that could not is asked again. */
+  let isUntold = false
   const begin = (): void => {
     end = clock.now() + settings.lease
   }
@@ -30,10 +32,14 @@ export const createPatience = (world: {
     begin,
     check: () => {
       const by = clock.jumped()
-      if (by === 0) return
-      world.logger.warn('the time of day was set, or the machine slept: peers get a lease to be heard', { by })
-      begin()
+      if (by !== 0) {
+        world.logger.warn('the time of day was set, or the machine slept: peers get a lease to be heard', { by })
+        begin()
+        isUntold = true
+      }
+      if (!isUntold) return
       world.jumped()
+      isUntold = false
     },
     until: (kind, state) => {
       if (kind.peer === undefined || clock.now() >= end) return undefined

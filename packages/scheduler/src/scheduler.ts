@@ -14,6 +14,7 @@ import { defaultRankers } from './directory/rankers.ts'
 import { createSampler } from './directory/sampler.ts'
 import { serveSamples } from './directory/serve-samples.ts'
 import { survey } from './directory/survey.ts'
+import { guardedClock } from './guarded-clock.ts'
 import { createHistories } from './history.ts'
 import { createInbox } from './inbox.ts'
 import type { Transition } from './kernel/event.ts'
@@ -58,7 +59,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const self = identity.nodeId
   const settings = Object.freeze({ ...defaultSettings, ...options.settings })
   const logger = options.logger ?? silent
-  const clock = steadyClock(options.clock, settings.lease / 4)
+  const report = (error: unknown): void =>
+    logger.error('something went wrong inside the node', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  const clock = steadyClock(guardedClock(options.clock, report), settings.lease / 4)
   const sources = new Map(options.sources.map((source) => [source.type, source]))
   const publishers = new Map(options.publishers.map((publisher) => [publisher.type, publisher]))
   const methods = new Map((options.methods ?? [none]).map((method) => [method.name, method]))
@@ -74,9 +77,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   let incarnation: Incarnation = { counter: 1, id: '0'.repeat(16) }
   let outbox: Outbox | undefined
   const subscriptions: Disposable[] = []
-
-  const report = (error: unknown): void =>
-    logger.error('something went wrong inside the node', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
 
   /** A watcher that throws is its own affair. */
   const tell = (event: SchedulerEvent): void => {
@@ -210,6 +210,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     settings,
     compute,
     logger,
+    report,
   })
 
   const sampler = createSampler({

@@ -3,21 +3,7 @@ import { virtualClock } from '@skrei/transport/memory'
 import { expect, test } from 'vitest'
 import type { KernelEvent } from '../src/kernel/event.ts'
 import { createKernel } from '../src/kernel/kernel.ts'
-import type { TurnContext } from '../src/kernel/turn.ts'
-
-const contextWith = (more: Partial<TurnContext> = {}): TurnContext => ({
-  kinds: {},
-  encode: () => new Uint8Array(),
-  incarnation: () => ({ counter: 1, id: '0'.repeat(16) }),
-  equivocated: () => {},
-  freed: () => [],
-  fault: () => {},
-  held: () => undefined,
-  refusals: 10,
-  recorded: () => {},
-  report: () => {},
-  ...more,
-})
+import { contextWith } from './kernel-context.ts'
 
 const setting = () => {
   const faults: string[] = []

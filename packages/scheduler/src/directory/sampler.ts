@@ -80,10 +80,12 @@ export const createSampler = (world: SamplerWorld): Sampler => {
     next = clock.at(at, () => {
       nextAt = Number.POSITIVE_INFINITY
       asking = true
-      void round().finally(() => {
-        asking = false
-        schedule()
-      })
+      void round()
+        .catch((error: unknown) => world.report(error))
+        .finally(() => {
+          asking = false
+          schedule()
+        })
     })
   }
 

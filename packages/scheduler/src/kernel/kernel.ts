@@ -28,6 +28,9 @@ const eventsPerTurn = 256
 /** How long effects wait to be taken off the outbox when nothing happens; milliseconds. */
 const forgetAfter = 100
 
+/** After a turn that could not be written, when deadlines are looked at again; milliseconds. */
+const failedPause = 1000
+
 interface Submission {
   readonly events: readonly KernelEvent[]
   readonly done: readonly number[]
@@ -73,6 +76,7 @@ export const createKernel = ({
     const late = forgotten
     forgotten = []
     try {
+      // It may write, and then fails as a turn does.
       beforeTurn()
       const { transitions, effects, dropped, earliest } = turn(
         store,
@@ -90,6 +94,8 @@ export const createKernel = ({
       forgotten.push(...late)
       guarded(() => context.undone?.())
       for (const { reject } of batch) reject(error)
+      // What is due is tried again after a pause: a full disk is no reason to turn without end.
+      if (alarm === undefined) wakeAt(clock.now() + failedPause)
     }
     if (alarm === undefined) guarded(arm)
     if (waiting.length > 0) schedule()
