@@ -101,6 +101,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       sources,
       publishers,
       queryManifest: (requester, shard, { signal }) => queryManifest(transport, requester, shard, { signal }),
+      held: (requester) => leases.held(requester),
       progress: (context, _phase, done, total) =>
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })
@@ -126,6 +127,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store,
     clock,
     beforeTurn: patience.check,
+    failed: () => leases.unsure(),
     context: {
       kinds: createKinds({
         network,
@@ -180,10 +182,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     logger,
     onBeat: patience.check,
     report,
-    onProgress: (node, execution, phase, fraction) => {
-      const place = placeOf(execution)
-      if (place) tell({ type: 'progress', ...place, node, phase, ...(fraction !== undefined && { fraction }) })
-    },
+    onProgress: (node, shardId, phase, fraction) =>
+      tell({ type: 'progress', job: jobOf(shardId), shard: shardIndexOf(shardId), node, phase, ...(fraction !== undefined && { fraction }) }),
   })
 
   const inbox = createInbox({
@@ -240,13 +240,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
-  /** Which job and shard an execution of this requester belongs to. */
-  const placeOf = (execution: string): { readonly job: string; readonly shard: number } | undefined => {
-    const context = store.read((reader) => reader.get('execution', execution))?.data as unknown as ExecutionContext | undefined
-    if (context === undefined) return undefined
-    return { job: jobOf(context.shardId), shard: shardIndexOf(context.shardId) }
-  }
-
   const describe = (transition: Transition): SchedulerEvent => {
     switch (transition.kind) {
       case 'job':
@@ -256,8 +249,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         return { type: 'transition', job: jobId, shard: index, transition }
       }
       case 'execution': {
-        const { node } = transition.context as unknown as ExecutionContext
-        return { type: 'transition', ...placeOf(transition.id), node, transition }
+        const { node, shardId } = transition.context as unknown as ExecutionContext
+        return { type: 'transition', job: jobOf(shardId), shard: shardIndexOf(shardId), node, transition }
       }
       default:
         return { type: 'transition', transition }

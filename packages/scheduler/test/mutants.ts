@@ -62,7 +62,11 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'peer deadlines before reconciliation',
     edits: [
-      { file: 'leases.ts', find: 'heardAt: (node) => Math.max(startedAt, heard.get(node) ?? startedAt),', replace: 'heardAt: (node) => heard.get(node) ?? 0,' },
+      {
+        file: 'requester/lease-answers.ts',
+        find: 'heardAt: (node) => Math.max(startedAt, heard.get(node) ?? startedAt),',
+        replace: 'heardAt: (node) => heard.get(node) ?? 0,',
+      },
       { file: 'patience.ts', find: 'kind.peer === undefined || clock.now() >= end', replace: 'kind.peer === undefined || clock.now() >= 0' },
     ],
     schedule: 'requester away',

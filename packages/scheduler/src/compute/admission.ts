@@ -1,4 +1,5 @@
 import type { Device, Task } from '@skrei/job-spec'
+import { maxHintedExecutions } from '@skrei/protocol'
 import type { Data, Reader, Row } from '@skrei/state-store'
 import type { Transition } from '../kernel/event.ts'
 import { type Ledger, readLedger } from '../kernel/ledger.ts'
@@ -16,6 +17,8 @@ export interface AdmissionWorld {
   readonly devices: () => readonly Device[]
   readonly now: () => number
   readonly random: () => number
+  /** How many executions of a requester the node has, but for what this turn changes. */
+  readonly held: (requester: string) => number
 }
 
 /** Whether an ask may take what is free: not while it is another's turn. `passes`: whom it is served before, to whose cost. */
@@ -44,6 +47,7 @@ const lookedAt = 64
 const pageSize = 500
 /** Asks that are looked into are only counted: no more of their tasks are in memory. */
 const countedPerPage = 50
+const mostHeld = maxHintedExecutions
 const everybody: Group = { name: 'all', weight: 1 }
 
 export const createAdmission = (world: AdmissionWorld): Admission => {
@@ -93,6 +97,8 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
   const mayReserve = (requester: string, cost: number): boolean => {
     const { count, share } = reservations.held(requester)
     if (count >= settings.reservations) return false
+    // One heartbeat names them all: what it does not name is lost. A turn reserves no more than this for one requester.
+    if (world.held(requester) > mostHeld - Math.min(settings.reservations, mostHeld / 2)) return false
     if (queue.size === queue.sizeOf(requester)) return true
     return reservations.pause(requester) === 0 && (count === 0 || share + cost <= settings.reservedShare)
   }

@@ -16,6 +16,7 @@ import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
+import { shortestLease } from './heartbeats.ts'
 import { publishLogs } from './logs.ts'
 import { createRemembered } from './remembered.ts'
 import { failureFrom, run } from './run.ts'
@@ -37,6 +38,8 @@ export interface ComputeWorld {
     shard: { readonly job: string; readonly index: number; readonly manifest: string },
     options: { readonly signal: AbortSignal },
   ) => AsyncIterable<readonly FileEntry[]>
+  /** How many executions of a requester the node has. */
+  readonly held: (requester: string) => number
   readonly progress: (context: ComputeContext, phase: 'staging' | 'running', done: number, total: number | undefined) => void
 }
 
@@ -76,7 +79,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const secret = options.secret ?? (() => undefined)
   const limits = limitsOf(options.capacity, options.overSubscription)
   const now = (): number => world.clock.now()
-  const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random })
+  const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random, held: world.held })
   const assessments = createFairPool({ atOnce: 32, ofOne: 8 })
   const remembered = createRemembered(settings.keepDeclined)
   let devices: readonly Device[] = []
@@ -185,6 +188,9 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
           contextOf(entry).requester,
           async () => {
             const context = contextOf(entry)
+            const { lease } = context.terms
+            if (lease !== null && lease < shortestLease)
+              return { type: 'assessed', refusals: [{ code: 'policy', detail: `a lease of ${lease} ms is too short to hold: ${shortestLease} ms is the least` }] }
             const files = await firstOf(context, signal)
             const refusals = await assessHere(context, files, { signal })
             return { type: 'assessed', refusals }

@@ -43,11 +43,14 @@ export const createKernel = ({
   clock,
   context,
   beforeTurn,
+  failed,
 }: {
   readonly store: StateStore
   readonly clock: Clock
   readonly context: TurnContext
   readonly beforeTurn: () => void
+  /** A turn failed: it may be written, or not. */
+  readonly failed?: () => void
 }): Kernel => {
   const listeners = new Set<(transition: Transition) => void>()
   const turnListeners = new Set<(effects: readonly OutboxEntry[], dropped: readonly OutboxEntry[]) => void>()
@@ -93,6 +96,7 @@ export const createKernel = ({
     } catch (error) {
       forgotten.push(...late)
       guarded(() => context.undone?.())
+      guarded(() => failed?.())
       for (const { reject } of batch) reject(error)
       // What is due is tried again after a pause: a full disk is no reason to turn without end.
       if (alarm === undefined) wakeAt(clock.now() + failedPause)

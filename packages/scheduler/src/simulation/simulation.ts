@@ -81,6 +81,8 @@ export interface SimulationOptions {
   readonly labels?: (index: number) => Readonly<Record<string, string>>
   readonly engines?: (index: number) => readonly string[]
   readonly settings?: Partial<Settings>
+  /** What one node has set otherwise. */
+  readonly settingsOf?: (index: number) => Partial<Settings>
   /** Default: the scheduler's own. */
   readonly rankers?: readonly Ranker[]
   /** Node 0 runs nothing itself. */
@@ -240,7 +242,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         },
       }),
       ...(options.rankers && { rankers: options.rankers }),
-      settings,
+      settings: { ...settings, ...options.settingsOf?.(index) },
       logger: logger(id, life),
     })
 
