@@ -5,6 +5,7 @@ import type { ComputeRole } from './compute/role.ts'
 import { createAllowance } from './directory/allowance.ts'
 import type { Directory } from './directory/directory.ts'
 import { hear } from './directory/hear.ts'
+import { createPeerAllowance } from './directory/peer-allowance.ts'
 import type { Logger, SchedulerOptions } from './options.ts'
 import type { Settings } from './settings.ts'
 
@@ -27,9 +28,14 @@ export interface AnnounceWorld {
 const welcomeEvery = 1000
 /** How long the signed form of this node's announcement is given to those who ask; milliseconds. */
 const signedFor = 1000
-/** Of gossip, whoever sends it: a signature costs a tenth of a millisecond to check. A whole small network at once, then as many as it renews. */
-const mostHeardAtOnce = 1024
-const mostHeardPerSecond = 64
+/** Of gossip, whoever sends it, which is not known: what is read at all. */
+const read = { burst: 4096, perSecond: 512 }
+/**
+ * A signature costs a tenth of a millisecond to check. Nodes that are known have a bucket each: whoever makes up nodes, as many as it likes, does not keep them from being heard.
+ * Strangers share one: a whole small network at once, then as many as it renews.
+ */
+const renewals = { each: { burst: 8, perSecond: 1 }, all: read }
+const newcomers = { burst: 1024, perSecond: 64 }
 
 export interface Announcer extends Disposable {
   start(): void
@@ -47,12 +53,17 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   let announcedAt = -Infinity
   let next: Disposable | undefined
   let signed: { readonly bytes: Uint8Array; readonly at: number } | undefined
-  const allowance = createAllowance({ clock: world.clock, burst: mostHeardAtOnce, perSecond: mostHeardPerSecond })
+  const { clock } = world
+  const mayRead = createAllowance({ clock, ...read })
+  const mayJoin = createAllowance({ clock, ...newcomers })
+  const mayRenew = createPeerAllowance({ clock, ...renewals })
   let startedAt = Number.POSITIVE_INFINITY
   let toldAt = Number.NEGATIVE_INFINITY
   const hearing = {
     ...world,
     self: world.identity.nodeId,
+    check: (node: string, signed: Uint8Array, signature: Uint8Array): boolean =>
+      (world.directory.get(node) === undefined ? mayJoin.take() : mayRenew.take(node)) && world.check(node, signed, signature),
     /** An own announcement that this run did not make: of an earlier run, or of another node with the same key. */
     twin: ({ incarnation, issuedAt }: Announcement): void => {
       if (incarnation.id === world.incarnation().id || issuedAt <= startedAt || world.clock.now() < toldAt + world.settings.announcementTtl) return
@@ -109,7 +120,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   const welcome = (): void => announceAt(Math.max(world.clock.now(), announcedAt + welcomeEvery))
 
   const heard = (bytes: Uint8Array): void => {
-    if (!gossips() || !allowance.take()) return
+    if (!gossips() || !mayRead.take()) return
     const before = world.directory.version
     const announcement = hear(hearing, bytes)
     // Somebody new, or who restarted, or has changed.

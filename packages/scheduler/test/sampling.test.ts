@@ -161,14 +161,20 @@ describe('sampling', () => {
     const world = await answering(1, { knowing: true })
     const { directory, sampler, transport } = await requester(world)
     const { encodeSampleRequest } = await import('@skrei/protocol')
-    const ask = async (): Promise<number> => {
+    const ask = async (by = transport, most = 8): Promise<number> => {
       let chunks = 0
-      for await (const _ of transport.query('n0', sampleProtocol, encodeSampleRequest({ network: 'test', most: 8, about: [] }), {})) chunks++
+      for await (const _ of by.query('n0', sampleProtocol, encodeSampleRequest({ network: 'test', most, about: [] }), {})) chunks++
       return chunks
     }
-    const counts = await Promise.all(Array.from({ length: 300 }, ask))
-    expect(counts.filter((count) => count > 1)).toHaveLength(256)
-    expect(counts.filter((count) => count === 1)).toHaveLength(44)
+    const counts = await Promise.all(Array.from({ length: 300 }, () => ask()))
+    expect(counts.filter((count) => count > 1)).toHaveLength(64)
+    expect(counts.filter((count) => count === 1)).toHaveLength(64)
+    expect(counts.filter((count) => count === 0)).toHaveLength(172)
+    // Nor does it get the others' share, be it with requests for no announcement at all.
+    await Promise.all(Array.from({ length: 1000 }, () => ask(transport, 0)))
+    const honest = world.network.join('honest')
+    await honest.start()
+    expect(await ask(honest)).toBeGreaterThan(1)
     expect(directory.size).toBe(0)
     sampler[Symbol.dispose]()
   })

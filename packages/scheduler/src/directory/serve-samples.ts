@@ -1,7 +1,7 @@
 import { decodeSampleRequest, encodeSampleHead, frame, maxNamedPeers, maxSampleBytes, ProtocolError, type SampleRequest, sampleProtocol } from '@skrei/protocol'
 import type { Clock, Transport } from '@skrei/transport'
-import { createAllowance } from './allowance.ts'
 import type { Directory } from './directory.ts'
+import { createPeerAllowance } from './peer-allowance.ts'
 import { createPool } from './pool.ts'
 
 export interface ServeSamplesWorld {
@@ -14,15 +14,16 @@ export interface ServeSamplesWorld {
   readonly own: () => Uint8Array | undefined
 }
 
-/** Whoever asks too often gets the head alone. */
-const mostAtOnce = 256
-const mostPerSecond = 64
+/** Whoever asks for announcements too often gets the head alone; and nothing at all, who asks too often for that. */
+const announcements = { each: { burst: 64, perSecond: 8 }, all: { burst: 256, perSecond: 64 } }
+const heads = { each: { burst: 128, perSecond: 16 }, all: { burst: 2048, perSecond: 512 } }
 /** At how many peers an answer looks: the number of all that are connected is estimated from them where there are more. */
 const mostLookedAt = 64
 
 /** Answers whoever asks with a few of the announcements that this node holds, its own first. Costs this node nothing else: it need not look for others itself. */
 export const serveSamples = ({ network, clock, random, transport, directory, own }: ServeSamplesWorld): Disposable => {
-  const allowance = createAllowance({ clock, burst: mostAtOnce, perSecond: mostPerSecond })
+  const mayAnnounce = createPeerAllowance({ clock, ...announcements })
+  const mayAnswer = createPeerAllowance({ clock, ...heads })
 
   const sampled = (from: string, { most, engine }: SampleRequest): readonly Uint8Array[] => {
     const mine = own()
@@ -31,6 +32,7 @@ export const serveSamples = ({ network, clock, random, transport, directory, own
   }
 
   return transport.serve(sampleProtocol, async function* (from, body) {
+    if (!mayAnswer.take(from)) return
     const request = read(body, network)
     if (request === undefined) return
     const looked = transport.peers({ limit: mostLookedAt })
@@ -45,7 +47,7 @@ export const serveSamples = ({ network, clock, random, transport, directory, own
       sees: [...new Set(request.about)].filter((id) => transport.peer(id)?.connected === true),
     })
     yield frame(head)
-    if (request.most === 0 || !allowance.take()) return
+    if (request.most === 0 || !mayAnnounce.take(from)) return
     let bytes = 4 + head.length
     for (const announcement of sampled(from, request)) {
       bytes += 4 + announcement.length
