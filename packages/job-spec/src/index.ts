@@ -1,5 +1,6 @@
 export * from './canonical.ts'
 export { encodePlain } from './canonical-plain.ts'
+export { type CheckedSpec, checkSpec } from './check-spec.ts'
 export type { Place, Places } from './document.ts'
 export * from './engine.ts'
 export * from './failure.ts'

@@ -381,16 +381,16 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const id = options.jobId()
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, knownNodes())
+      checkSubmittable(known.spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, spec)] }])
+      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
       return id
     },
     plan: async (spec, { signal } = {}) => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
       const known = specs.resolve(spec)
-      checkSubmittable(spec, known.resolved, methods, knownNodes())
+      checkSubmittable(known.spec, known.resolved, methods, knownNodes())
       requireSendable(known)
       const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
       ending.throwIfAborted()

@@ -39,11 +39,12 @@ export interface JobCheck {
  * @param options `nodes`: how many the network has, 1 where not given; `methods`: those of the scheduler.
  */
 export const checkJob = (spec: JobSpec, node: NodeOffer, options: { readonly nodes?: number; readonly methods?: readonly Method[] } = {}): JobCheck => {
-  const known = createSpecs().resolve(spec)
   const methods = new Map((options.methods ?? [none]).map((method) => [method.name, method]))
-  const found = { misfits: misfits(node, wantedBy(known)) }
+  let found: JobCheck = { misfits: [] }
   try {
-    checkSubmittable(spec, known.resolved, methods, options.nodes ?? 1)
+    const known = createSpecs().resolve(spec)
+    found = { misfits: misfits(node, wantedBy(known)) }
+    checkSubmittable(known.spec, known.resolved, methods, options.nodes ?? 1)
     requireSendable(known)
     return found
   } catch (error) {

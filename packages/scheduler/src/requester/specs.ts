@@ -1,5 +1,6 @@
-import { type JobSpec, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
+import { checkSpec, formatPath, type JobSpec, notBuilt, type Path, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
 import type { Data, Reader, Row } from '@skrei/state-store'
+import { SubmitError } from '../submit-error.ts'
 
 export interface KnownJob {
   readonly spec: JobSpec
@@ -21,6 +22,7 @@ export const specRow = (jobId: string, spec: JobSpec): Row => ({
 export interface Specs {
   /** Throws where the job has no spec: then it was never accepted. */
   get(reader: Reader, jobId: string): KnownJob
+  /** Of a job that somebody hands in: whatever a program made of it. Throws a `SubmitError` (`job-invalid`) where no job file could say so. */
   resolve(spec: JobSpec): KnownJob
 }
 
@@ -35,7 +37,7 @@ export const createSpecs = (): Specs => {
     return { spec, resolved, specCid: cid, task: taskOf(resolved, cid) }
   }
   return {
-    resolve: know,
+    resolve: (spec) => know(validSpec(spec)),
     get: (reader, jobId) => {
       const cached = known.get(jobId)
       if (cached) return cached
@@ -49,3 +51,13 @@ export const createSpecs = (): Specs => {
     },
   }
 }
+
+const validSpec = (spec: JobSpec): JobSpec => {
+  const checked = checkSpec(spec)
+  if (!checked.ok) throw new SubmitError('job-invalid', checked.problem.message, shown(checked.problem.path))
+  const [missing] = notBuilt(checked.spec)
+  if (missing) throw new SubmitError('not-built', `${formatPath(missing.path)} is not built yet: ${missing.reason}`, shown(missing.path))
+  return checked.spec
+}
+
+const shown = (path: Path): readonly (string | number)[] => path.filter((part) => typeof part !== 'symbol')

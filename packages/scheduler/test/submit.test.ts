@@ -1,0 +1,33 @@
+import type { JobSpec } from '@skrei/job-spec'
+import { expect, test } from 'vitest'
+import { checkJob } from '../src/index.ts'
+import { createSimulation } from '../src/simulation/index.ts'
+import { noopJob } from './noop-job.ts'
+
+const wrong: readonly [string, unknown][] = [
+  ['sharding,count', { sharding: { count: 5e7 } }],
+  ['sharding,count', { sharding: { count: -1 } }],
+  ['publisher', { publisher: { type: 'ipfs' } }],
+  ['timeouts,total', { timeouts: { total: Number.NaN } }],
+  ['timeouts,queue', { timeouts: { queue: new Date(0) } }],
+  ['name', { name: undefined }],
+  ['nam', { nam: 'x' }],
+  ['retry,attempts', { retry: { attempts: 0 } }],
+]
+
+test('a job that no file could say is refused by submit, plan and checkJob, with its path, and leaves nothing', async () => {
+  const world = await createSimulation({ nodes: 1 })
+  const { scheduler } = world.node(0)
+  const offer = { engines: ['noop'], sources: [], publishers: ['ipfs'], capacity: world.node(0).capacity, devices: [], labels: {} }
+  for (const [path, change] of wrong) {
+    const spec = { ...noopJob(), ...(change as object) } as JobSpec
+    const refusal = { name: 'SubmitError', code: 'job-invalid', path: path.split(',') }
+    await expect(scheduler.submit(spec)).rejects.toMatchObject(refusal)
+    await expect(scheduler.plan(spec)).rejects.toMatchObject(refusal)
+    expect(checkJob(spec, offer)).toMatchObject({ refused: refusal, misfits: [] })
+  }
+  await expect(scheduler.submit(undefined as unknown as JobSpec)).rejects.toMatchObject({ code: 'job-invalid' })
+  await expect(scheduler.submit(noopJob({ type: 'service' }))).rejects.toMatchObject({ code: 'not-built', path: ['type'] })
+  expect(scheduler.jobs({ limit: 10 })).toEqual([])
+  await world.stop()
+})
