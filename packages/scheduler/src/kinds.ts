@@ -1,6 +1,7 @@
 import type { Data } from '@skrei/state-store'
 import type { ComputeRole } from './compute/role.ts'
 import type { Kind } from './kernel/machine.ts'
+import { breakOffExecution, breakOffJob, breakOffShard } from './machines/broken.ts'
 import {
   type ComputeContext,
   cameToNothing,
@@ -31,6 +32,7 @@ export const createKinds = (
     group: (context) => contextOf<JobContext>(context).id,
     forgotten: true,
     facts: (reader, id) => jobFacts(world, reader, id),
+    breakOff: breakOffJob,
   }
   const shard: Kind = {
     kind: 'shard',
@@ -40,6 +42,7 @@ export const createKinds = (
     group: (context) => contextOf<ShardContext>(context).jobId,
     facts: (reader, _id, row, event) => shardFacts(world, reader, row?.state ?? 'new', contextOf<ShardContext>(row?.data ?? (event['context'] as Data)), event),
     keeps: (context, subject) => contextOf<ShardContext>(context).asked.some(({ askId, execution }) => askId === subject || execution === subject),
+    breakOff: breakOffShard,
     late: (_state, context, event) => lateShard(contextOf<ShardContext>(context), event),
   }
   const execution: Kind = {
@@ -50,6 +53,7 @@ export const createKinds = (
     parent: (context) => contextOf<ExecutionContext>(context).shardId,
     group: (context) => jobOf(contextOf<ExecutionContext>(context).shardId),
     facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
+    breakOff: breakOffExecution,
     late: (state, context, event) => lateExecution(state, contextOf<ExecutionContext>(context), event),
   }
   if (compute === undefined) return { job, shard, execution }

@@ -385,6 +385,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       requireSendable(known)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
+      if (store.read((reader) => reader.get('job', id)) === undefined) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
       return id
     },
     plan: async (spec, { signal } = {}) => {

@@ -36,6 +36,8 @@ export interface Kind {
   readonly peer?: StateMeta['owner']
   /** Of an object that speaks about many things (a shard about its asks): which of them it still speaks about. */
   keeps?(context: Data, subject: string): boolean
+  /** How the object ends when an event of this node's own broke its machine, without the machine; absent: its deadline tries again. */
+  breakOff?(reader: Reader, row: Row, detail: string): { readonly state: string; readonly context: Data; readonly outputs: readonly Output[] }
   /** What to do about an event for an object that is final. */
   late?(state: string, context: Data, event: ObjectEvent): readonly Output[]
   /** What to do about an event for an object that is not there. */

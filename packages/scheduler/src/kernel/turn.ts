@@ -72,12 +72,13 @@ export const turn = (
 ): Turned =>
   store.transact((transaction) => {
     const turned: Turn = { transitions: [], effects: [], dropped: [], lanes: new Map(), earliest: Infinity }
-    const isolate = (first: KernelEvent): boolean => {
+    /** Does it, or nothing of it; returns why not. */
+    const nested = (run: () => void): { readonly error: unknown } | undefined => {
       const { transitions, effects, dropped, lanes } = turned
       const before = [transitions.length, effects.length, dropped.length] as const
       try {
-        transaction.nested(() => handle(transaction, context, first, now, turned))
-        return true
+        transaction.nested(run)
+        return undefined
       } catch (error) {
         transitions.length = before[0]
         effects.length = before[1]
@@ -85,10 +86,41 @@ export const turn = (
         lanes.clear()
         for (const effect of effects) addToLane(turned, effect)
         context.undone?.()
-        context.fault(first, error)
-        recordFault(transaction, context, first, error, now)
+        return { error }
+      }
+    }
+    /** Returns whether the event was handled, or its object ended because of it. */
+    const isolate = (first: KernelEvent): boolean => {
+      const broke = { at: first }
+      const failed = nested(() => handle(transaction, context, first, now, turned, broke))
+      if (failed === undefined) return true
+      context.fault(first, failed.error)
+      recordFault(transaction, context, first, failed.error, now)
+      // A peer must not end anything by a message that breaks something, nor a disk that fails once.
+      if (first.fills !== undefined || isOfTheStore(failed.error)) return false
+      const { at } = broke
+      if (at.id === first.id && at.kind === first.kind) return breakOff(first, failed.error)
+      // Another object broke, by what this one told it: without it, this one may go on. One that is not there yet leaves the one that made it.
+      return breakOff(at, failed.error) ? isolate(first) : breakOff(first, failed.error)
+    }
+    /** Nobody would ever hear of the event again: its object must not wait for it in silence. */
+    const breakOff = (event: KernelEvent, error: unknown): boolean => {
+      const kind = context.kinds[event.kind]
+      const row = transaction.get(event.kind, event.id)
+      if (row?.open !== true || kind?.breakOff === undefined) return false
+      const { state, context: data, outputs } = kind.breakOff(transaction, row, `${event.event.type} broke the ${event.kind} of this node: ${String(error)}`)
+      const failed = nested(() => {
+        const slots = fillSlots(row, event.id, context.incarnation())
+        for (const output of outputs) if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, now), turned)
+        save(transaction, context, kind, row, event, { state, open: false, context: data, outputs: [] }, slots, now, turned)
+      })
+      if (failed !== undefined) {
+        context.report(failed.error)
         return false
       }
+      for (const output of outputs)
+        if (output.do === 'tell') isolate({ kind: output.kind, id: output.id, event: output.event, actor: `${event.kind} ${event.id}` })
+      return true
     }
     for (const outboxId of done) transaction.done(outboxId)
     for (const event of events) isolate(event)
@@ -115,11 +147,17 @@ const recordFault = (transaction: Transaction, context: TurnContext, event: Kern
   if (kind) recordRefusal(transaction, context, kind, transaction.get(event.kind, event.id), event, { fault: String(error).slice(0, 1000) }, now)
 }
 
-const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number, turned: Turn): void => {
+/** The disk's doing, not the event's: what the object would do about it again is the same. */
+const isOfTheStore = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'StateStoreError' && ['store-unavailable', 'store-closed'].includes(String((error as { code?: unknown }).code))
+
+/** `broke.at`: which event was under way, should it throw. */
+const handle = (transaction: Transaction, context: TurnContext, first: KernelEvent, now: number, turned: Turn, broke: { at: KernelEvent }): void => {
   for (const row of first.records ?? []) transaction.put(row)
   const queue: KernelEvent[] = [first]
   // It grows while it is gone through.
   for (const event of queue) {
+    broke.at = event
     const kind = context.kinds[event.kind]
     if (kind === undefined) throw new Error(`no machine for ${event.kind}`)
     const row = transaction.get(event.kind, event.id)
