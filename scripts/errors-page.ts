@@ -2,6 +2,7 @@ import { cliErrors } from '../apps/node/src/cli-errors.ts'
 import { failures, refusals } from '../packages/job-spec/src/failure.ts'
 import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
+import { optionErrors } from '../packages/scheduler/src/option-error.ts'
 import { startErrors } from '../packages/scheduler/src/start-error.ts'
 import { submitErrors } from '../packages/scheduler/src/submit-error.ts'
 import { verifierErrors } from '../packages/verifier/src/error.ts'
@@ -64,6 +65,11 @@ const sections: readonly Section[] = [
     title: 'Start',
     about: 'Why a node does not start: codes of `StartError` of `@skrei/scheduler`.',
     table: causes(startErrors),
+  },
+  {
+    title: 'Options of a scheduler',
+    about: 'Why `createScheduler` makes none: codes of `OptionError` of `@skrei/scheduler`, whose `path` names the field.',
+    table: causes(optionErrors),
   },
   {
     title: 'Messages between nodes',

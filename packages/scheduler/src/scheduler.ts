@@ -4,6 +4,7 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
+import { checkOptions, requireJobId } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { createDirectory } from './directory/directory.ts'
@@ -53,8 +54,9 @@ const interrupting: ReadonlySet<string> = new Set(['stop', 'abort', 'unpublish',
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
-/** Puts a node together. Nothing happens before `start`. */
+/** Puts a node together. Nothing happens before `start`. Throws an `OptionError` that names the option that is none. */
 export const createScheduler = (options: SchedulerOptions): Scheduler => {
+  checkOptions(options)
   const { network, identity, store, transport, workspace } = options
   const self = identity.nodeId
   const settings = Object.freeze({ ...defaultSettings, ...options.settings })
@@ -77,6 +79,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   let incarnation: Incarnation = { counter: 1, id: '0'.repeat(16) }
   let outbox: Outbox | undefined
   const subscriptions: Disposable[] = []
+  /** Ids of jobs that broke the node when they were submitted. */
+  const unaccepted = new Set<string>()
 
   /** A watcher that throws is its own affair. */
   const tell = (event: SchedulerEvent): void => {
@@ -157,13 +161,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       saved: (transition) => compute?.saved(transition) ?? false,
       undone: () => compute?.undone(),
       report,
-      fault: (event, error) =>
+      fault: (event, error) => {
+        if (event.kind === 'job' && event.event.type === 'submit') unaccepted.add(event.id)
         logger.error('an event broke its machine', {
           kind: event.kind,
           id: event.id,
           event: event.event.type,
           error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        }),
+        })
+      },
     },
   })
 
@@ -379,13 +385,13 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     [Symbol.asyncDispose]: stop,
     submit: async (spec) => {
       if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
-      const id = options.jobId()
       const known = specs.resolve(spec)
       checkSubmittable(known.spec, known.resolved, methods, knownNodes())
       requireSendable(known)
+      const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
-      if (store.read((reader) => reader.get('job', id)) === undefined) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
+      if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
       return id
     },
     plan: async (spec, { signal } = {}) => {
