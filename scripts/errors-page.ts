@@ -3,6 +3,7 @@ import { failures, refusals } from '../packages/job-spec/src/failure.ts'
 import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
 import { optionErrors } from '../packages/scheduler/src/option-error.ts'
+import { schedulerErrors } from '../packages/scheduler/src/scheduler-error.ts'
 import { startErrors } from '../packages/scheduler/src/start-error.ts'
 import { submitErrors } from '../packages/scheduler/src/submit-error.ts'
 import { verifierErrors } from '../packages/verifier/src/error.ts'
@@ -70,6 +71,11 @@ const sections: readonly Section[] = [
     title: 'Options of a scheduler',
     about: 'Why `createScheduler` makes none: codes of `OptionError` of `@skrei/scheduler`, whose `path` names the field.',
     table: causes(optionErrors),
+  },
+  {
+    title: 'Calls of a scheduler',
+    about: 'Why `start` or `finished` rejects: codes of `SchedulerError` of `@skrei/scheduler`.',
+    table: causes(schedulerErrors),
   },
   {
     title: 'Messages between nodes',

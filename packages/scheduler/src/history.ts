@@ -7,9 +7,9 @@ import { shardIndexOf } from './requester/facts.ts'
 /** Reads what happened to jobs and executions, and waits for what happens next. */
 export interface Histories {
   /** One merged, ordered page over a job, its shards and its executions. */
-  ofJob(jobId: string, page: HistoryPage): readonly HistoryItem[]
+  ofJob(jobId: string, page?: HistoryPage): readonly HistoryItem[]
   /** Of an execution that this node runs, or ran, for a requester. */
-  ofExecution(executionId: string, page: HistoryPage): readonly HistoryItem[]
+  ofExecution(executionId: string, page?: HistoryPage): readonly HistoryItem[]
   subscribe(jobId: string, options: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<HistoryItem>
   /** A job has new entries; they can be read only once `turned` is called. */
   recorded(jobId: string): void
@@ -43,11 +43,11 @@ export const createHistories = (store: StateStore, stopping: AbortSignal): Histo
     }
   }
 
-  const ofJob: Histories['ofJob'] = (jobId, { after = 0, limit }) => store.read((reader) => jobItems(reader, jobId, after, limit))
+  const ofJob: Histories['ofJob'] = (jobId, { after = 0, limit = itemsPerRead } = {}) => store.read((reader) => jobItems(reader, jobId, after, limit))
 
   return {
     ofJob,
-    ofExecution: (executionId, { after = 0, limit }) =>
+    ofExecution: (executionId, { after = 0, limit = itemsPerRead } = {}) =>
       store.read((reader) => reader.history('compute', executionId, after, limit).map((entry) => itemOf(reader, entry))),
     subscribe: async function* (jobId, { after = 0, signal }) {
       const ending = signal ? AbortSignal.any([signal, stopping]) : stopping

@@ -128,7 +128,8 @@ export type SchedulerEvent =
 /** Which part of a history: entries with a higher sequence than `after`, at most `limit` of them. */
 export interface HistoryPage {
   readonly after?: number
-  readonly limit: number
+  /** Default 256. */
+  readonly limit?: number
 }
 
 /**
@@ -173,8 +174,8 @@ export type HistoryItem = {
 export interface Scheduler extends AsyncDisposable {
   readonly nodeId: string
   /**
-   * Takes up what an earlier run left, announces the node. Once: a scheduler that was stopped is not started again. Rejects with a `StartError` (`compute-missing`) where the
-   * store holds executions that are not over and there is no compute role.
+   * Takes up what an earlier run left, announces the node. Once, also after `stop`: else rejects with a `SchedulerError` (`started-before`). Rejects with a `StartError` before anything
+   * has happened.
    */
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
@@ -190,14 +191,14 @@ export interface Scheduler extends AsyncDisposable {
   cancel(jobId: string): Promise<void>
   job(jobId: string): JobView | undefined
   jobs(where: { readonly after?: string; readonly limit: number }): readonly JobView[]
-  /** Resolves once the job is final. */
+  /** Resolves once the job is final. Rejects with a `SchedulerError` when the node stops before (`stopped`), or where there is no such job (`no-job`); with the signal's reason. */
   finished(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobView>
   /** What `result.json` holds; of a job that is not final, as far as it is known. */
   result(jobId: string): JobResult | undefined
   /** What happened to a job, its shards and its executions, in the order in which it happened; nothing of a job that is not there, or is forgotten. */
-  history(jobId: string, page: HistoryPage): readonly HistoryItem[]
+  history(jobId: string, page?: HistoryPage): readonly HistoryItem[]
   /** What happened to an execution that this node runs, or ran, for a requester. */
-  executionHistory(executionId: string, page: HistoryPage): readonly HistoryItem[]
+  executionHistory(executionId: string, page?: HistoryPage): readonly HistoryItem[]
   /**
    * The history of a job after a sequence (default: all of it), and on as it happens, each entry once. Ends after what ended the job, or with the signal; rejects
    * with an `AbortError` when the node stops, and where there is no such job. Take as long as you like over an entry: the rest waits in the store.

@@ -18,6 +18,7 @@ import { survey } from './directory/survey.ts'
 import { guardedClock } from './guarded-clock.ts'
 import { createHistories } from './history.ts'
 import { createInbox } from './inbox.ts'
+import { createJobEnds } from './job-ends.ts'
 import type { Transition } from './kernel/event.ts'
 import { createKernel } from './kernel/kernel.ts'
 import { createOutbox, type Outbox } from './kernel/outbox.ts'
@@ -26,7 +27,7 @@ import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
-import type { JobView, Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
+import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
 import { requireSendable } from './requester/check-job.ts'
@@ -37,6 +38,7 @@ import { jobResult, jobView } from './requester/result.ts'
 import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
 import { createSpecs, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
+import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
 import { StartError } from './start-error.ts'
 import { steadyClock } from './steady-clock.ts'
@@ -75,6 +77,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const failures = createNodeFailures({ clock })
   const stopping = new AbortController()
   const histories = createHistories(store, stopping.signal)
+  const ends = createJobEnds(store, stopping.signal)
   let startedAt = clock.now()
   let incarnation: Incarnation = { counter: 1, id: '0'.repeat(16) }
   let outbox: Outbox | undefined
@@ -265,6 +268,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const onTransition = (transition: Transition): void => {
     noticed(transition)
+    ends.turned(transition)
     if (listeners.size > 0) tell(describe(transition))
   }
 
@@ -300,8 +304,11 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       throw new StartError('compute-missing', 'the store holds executions that are not over: start the node with its compute role, or with a store of its own')
   }
 
+  let isBegun = false
   const start = async (): Promise<void> => {
+    if (isBegun) throw new SchedulerError('started-before', 'this scheduler was started before')
     requireCompute()
+    isBegun = true
     incarnation = nextIncarnation()
     keepSelf()
     startedAt = clock.now()
@@ -357,25 +364,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     outbox = undefined
   }
 
-  const finished = async (jobId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<JobView> => {
-    const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
-    ending.throwIfAborted()
-    const now = store.read((reader) => jobView(reader, jobId))
-    if (now === undefined) throw new Error(`no job ${jobId}`)
-    if (!now.open) return now
-    const { promise, resolve, reject } = Promise.withResolvers<JobView>()
-    const abort = (): void => reject(ending.reason)
-    using _listening = kernel.onTransition(({ kind, id, open }) => {
-      if (kind !== 'job' || id !== jobId || open) return
-      const view = store.read((reader) => jobView(reader, jobId))
-      if (view) resolve(view)
-    })
-    ending.addEventListener('abort', abort, { once: true })
-    try {
-      return await promise
-    } finally {
-      ending.removeEventListener('abort', abort)
-    }
+  const requireStarted = (): void => {
+    if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
   }
 
   return {
@@ -384,7 +374,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     stop,
     [Symbol.asyncDispose]: stop,
     submit: async (spec) => {
-      if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
+      requireStarted()
       const known = specs.resolve(spec)
       checkSubmittable(known.spec, known.resolved, methods, knownNodes())
       requireSendable(known)
@@ -395,7 +385,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       return id
     },
     plan: async (spec, { signal } = {}) => {
-      if (outbox === undefined) throw new SubmitError('not-started', 'the node has not started')
+      requireStarted()
       const known = specs.resolve(spec)
       checkSubmittable(known.spec, known.resolved, methods, knownNodes())
       requireSendable(known)
@@ -421,7 +411,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     job: (jobId) => store.read((reader) => jobView(reader, jobId)),
     jobs: ({ after, limit }) =>
       store.read((reader) => reader.list('job', { ...(after !== undefined && { after }), limit }).flatMap(({ id }) => jobView(reader, id) ?? [])),
-    finished,
+    finished: (jobId, { signal } = {}) => ends.wait(jobId, signal),
     result: (jobId) => jobResult(store.read, jobId),
     history: histories.ofJob,
     executionHistory: histories.ofExecution,

@@ -190,7 +190,10 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
             const context = contextOf(entry)
             const { lease } = context.terms
             if (lease !== null && lease < shortestLease)
-              return { type: 'assessed', refusals: [{ code: 'policy', detail: `a lease of ${lease} ms is too short to hold: ${shortestLease} ms is the least` }] }
+              return {
+                type: 'assessed',
+                refusals: [{ code: 'policy', detail: `a lease of ${lease} ms is too short to hold: ${shortestLease} ms is the least` }],
+              }
             const files = await firstOf(context, signal)
             const refusals = await assessHere(context, files, { signal })
             return { type: 'assessed', refusals }
