@@ -1,5 +1,6 @@
 import { decodeHint, ProtocolError } from '@skrei/protocol'
 import { createHeartbeats, type HeartbeatsWorld } from './compute/heartbeats.ts'
+import { createPeerAllowance } from './directory/peer-allowance.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import { createOpenExecutions } from './open-executions.ts'
 import type { Logger } from './options.ts'
@@ -26,6 +27,9 @@ export interface Leases extends Disposable {
   unsure(): void
 }
 
+/** Of nodes with which nothing is open: a hint costs a few milliseconds to read. */
+const unknown = { each: { burst: 2, perSecond: 0.2 }, all: { burst: 64, perSecond: 16 } }
+
 /** While one of these is open, there is somebody to hear from, or to tell. */
 const beating = ['compute', 'execution', 'job']
 
@@ -34,6 +38,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
   const executions = createOpenExecutions(world)
   const heartbeats = createHeartbeats({ ...world, executions })
   const answers = createLeaseAnswers({ ...world, executions })
+  const mayBeRead = createPeerAllowance({ clock, ...unknown })
   let beat: { readonly at: number; readonly alarm: Disposable } | undefined
   let listening: Disposable | undefined
   /** Disposed: nothing sets an alarm any more. */
@@ -69,14 +74,13 @@ export const createLeases = (world: LeasesWorld): Leases => {
   })
 
   const onHint = (from: string, bytes: Uint8Array): void => {
-    // Whoever has no part in anything here is not even read.
-    const answered = answers.knows(from)
-    if (!answered && !executions.held().has(from)) return
+    // Whoever has no part in anything here may still have what is over, after a long absence: such are read now and then.
+    if (!answers.knows(from) && !executions.held().has(from) && !mayBeRead.take(from)) return
     try {
       const hint = decodeHint(bytes, { network: world.network })
       if (!world.peers.hint(from, hint.incarnation)) return
       if (hint.type === 'lease') heartbeats.granted(from, hint)
-      else if (answered) answers.heard(from, hint)
+      else answers.heard(from, hint)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       world.logger.debug('a hint was refused', { from, code: error.code })

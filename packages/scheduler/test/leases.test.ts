@@ -37,7 +37,7 @@ const incarnationOf = (node: SimulatedNode): Hint['incarnation'] => {
   return { counter, id }
 }
 
-test('a heartbeat costs what its sender runs here, not what is open here; a stranger costs no look into the store', async () => {
+test('a heartbeat costs what its sender runs here, not what is open here; a stranger costs a look now and then', async () => {
   const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 5 }, capacity: { cpu: 100_000, memory: 2 ** 40, disk: 2 ** 50 } })
   const requester = world.node(0)
   await requester.scheduler.submit(noopJob({ sharding: { count: 60 }, engine: { type: 'noop', duration: 60_000, files: {} } }))
@@ -53,8 +53,8 @@ test('a heartbeat costs what its sender runs here, not what is open here; a stra
   for (let beat = 1; beat <= 50; beat++)
     stranger.hint(requester.id, encodeHint({ type: 'alive', network: 'test', incarnation: { counter: 1, id: '1'.repeat(16) }, counter: beat, executions }))
   await world.clock.advance(50)
-  // The honest beat as well.
-  expect(counted.reads - before).toBeLessThan(10)
+  // Of fifty times a thousand, two are read, and a few of each looked up; the honest beat is among them.
+  expect(counted.reads - before).toBeLessThan(2 * 64 + 20)
   await world.stop()
 })
 

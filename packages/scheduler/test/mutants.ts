@@ -101,7 +101,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a node outlives its lease',
-    edits: [{ file: 'leases.ts', find: '.filter((one) => endOfLease(one) <= now)', replace: '.filter((one) => endOfLease(one) <= -1)' }],
+    edits: [{ file: 'compute/heartbeats.ts', find: 'if (over.length > 0) world.kernel', replace: 'if (over.length < 0) world.kernel' }],
     schedule: 'seeds',
     breaks: [11],
   },

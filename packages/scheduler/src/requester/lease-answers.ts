@@ -25,7 +25,7 @@ export interface LeaseAnswersWorld {
 /** A requester's half of a lease: it hears from the nodes that run something for it, and says for how long they may go on. */
 export interface LeaseAnswers {
   start(): void
-  /** Whether this node runs anything for us: what others say is not worth reading. */
+  /** Whether this node runs anything for us. */
   knows(node: string): boolean
   heard(from: string, hint: Alive): void
   /** When a compute node was last heard from; never before this node's own start (PROTOCOL.md rule 7). */
@@ -87,6 +87,11 @@ export const createLeaseAnswers = (world: LeaseAnswersWorld): LeaseAnswers => {
     return row.state !== 'failed' || phase === 'published'
   }
 
+  const answer = (from: string, { counter }: Alive, stop: string[]): void => {
+    const lease: Hint = { type: 'lease', network: world.network, incarnation: world.incarnation(), counter, lease: settings.lease, stop }
+    world.transport.hint(from, encodeHint(lease))
+  }
+
   return {
     start: () => {
       startedAt = clock.now()
@@ -94,21 +99,18 @@ export const createLeaseAnswers = (world: LeaseAnswersWorld): LeaseAnswers => {
     knows,
     heard: (from, hint) => {
       const mine = world.executions.awarded().get(from)
-      if (mine === undefined || !isNewest(from, hint)) return
+      if (mine === undefined) {
+        // It needs no lease, and nothing of it is kept: it may have to let go of something.
+        const stop = over(from, hint, new Map())
+        if (stop.length > 0) answer(from, hint, stop)
+        return
+      }
+      if (!isNewest(from, hint)) return
       heard.set(from, clock.now())
       const lost = gone(from, hint, mine)
       if (lost.length > 0)
         world.kernel.submit(lost.map((id) => ({ kind: 'execution', id, event: { type: 'missing', code: 'node-restarted' }, actor: from }))).catch(world.report)
-      const stop = over(from, hint, mine)
-      const answer: Hint = {
-        type: 'lease',
-        network: world.network,
-        incarnation: world.incarnation(),
-        counter: hint.counter,
-        lease: settings.lease,
-        stop,
-      }
-      world.transport.hint(from, encodeHint(answer))
+      answer(from, hint, over(from, hint, mine))
       for (const { id, phase, fraction } of hint.executions) {
         const one = mine.get(id)
         if (one) world.onProgress(from, one.shardId, phase, fraction)
