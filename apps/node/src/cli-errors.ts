@@ -27,8 +27,8 @@ export const cliErrors = {
   },
   'file-unreadable': {
     exit: 2,
-    cause: 'The job file cannot be read: a directory, no permission, or more than 1 MiB.',
-    remedy: 'Give a readable YAML or JSON file.',
+    cause: 'The job file cannot be read: a directory, no permission, more than 1 MiB, or not UTF-8.',
+    remedy: 'Give a readable YAML or JSON file, in UTF-8.',
   },
   'file-not-regular': {
     exit: 2,

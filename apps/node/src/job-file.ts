@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -62,7 +63,19 @@ const readText = async (file: string, name: string, signal: AbortSignal | undefi
     if (file === '-') process.stdin.destroy()
     await handle?.close()
   }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks))
+  return textOf(Buffer.concat(chunks), name)
+}
+
+/** Of other bytes something else would be read than its author wrote, and different files would become one job. */
+const textOf = (bytes: Buffer, name: string): string => {
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
+  if (isUtf8(bytes)) return text
+  const read = Buffer.from(text)
+  const bad = bytes.findIndex((byte, place) => byte !== read[place])
+  const line = bytes.subarray(0, bad).toString().split('\n').length
+  throw cliError('file-unreadable', `${name} is not UTF-8: byte ${bad + 1}, in line ${line}, is 0x${(bytes[bad] ?? 0).toString(16).padStart(2, '0')}`, {
+    place: { file: name },
+  })
 }
 
 /** What is no regular file may never end, or never begin: a pipe that nobody writes to would be waited for in `open` already. */

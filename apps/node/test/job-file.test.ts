@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync, truncateSync } from 'node:fs'
+import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -36,6 +36,11 @@ const cases: Readonly<Record<string, Case>> = {
     make: (here) => void here.write('job', `#${'x'.repeat(2 ** 20)}`),
     code: 'file-unreadable',
     message: /larger than a job file may be/,
+  },
+  'a file that is not UTF-8': {
+    make: (_, path) => writeFileSync(path, Buffer.from('apiVersion: skrei/v1\nname: "caf\xe9"\n', 'latin1')),
+    code: 'file-unreadable',
+    message: /is not UTF-8: byte 32, in line 2, is 0xe9/,
   },
   'no file at all': { make: () => {}, code: 'file-not-found', message: /there is no file/ },
 }
