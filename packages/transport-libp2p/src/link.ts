@@ -1,7 +1,7 @@
 import type { Rejection } from '@skrei/transport'
 import { askedQueries } from './asked-queries.ts'
 import type { Channel } from './channel.ts'
-import { FrameError, frameFields, frameReader, frameWriter, kinds } from './frame.ts'
+import { FrameError, type FrameFields, frameFields, frameReader, frameWriter, kinds } from './frame.ts'
 import { longestFrame } from './limits.ts'
 import { answerCode, failure, type LinkCore, type LinkHost, longest, sendBare } from './link-core.ts'
 import { linkSends } from './sends.ts'
@@ -132,71 +132,52 @@ export const openLink = (peer: string, host: LinkHost, events: LinkEvents): Link
     return bytes
   }
 
+  const onPong = (id: number): void => {
+    if (ping?.id !== id) throw new FrameError('an answer to no ping')
+    events.roundTrip(clock.elapsed() - ping.at)
+    ping = undefined
+  }
+
+  const onHint = (bytes: Uint8Array): void => {
+    try {
+      host.hearer?.(peer, bytes)
+    } catch (error) {
+      host.fault(error, peer, 'hint')
+    }
+  }
+
+  const onFail = (id: number, error: Error): void => {
+    if (!sends.onFail(id, error)) asked.onEnd(id, error)
+  }
+
+  const onPublish = (topic: string, bytes: Uint8Array): void => {
+    for (const subscriber of host.subscriptions.get(topic) ?? []) subscriber.push(new Uint8Array(bytes))
+  }
+
+  /** By kind. Each reads its fields in their order. */
+  const frameHandlers: Readonly<Record<number, (fields: FrameFields) => void>> = {
+    [kinds.send]: (fields) => sends.onSend(fresh(fields.number()), fields),
+    [kinds.ack]: (fields) => sends.onAck(mine(fields.number()), fields),
+    [kinds.fail]: (fields) => onFail(mine(fields.number()), failure(answerCode(fields.text(longest.code)), `${peer}: ${fields.text(longest.message)}`)),
+    [kinds.hint]: (fields) => onHint(new Uint8Array(withinSize(fields.rest()))),
+    [kinds.query]: (fields) => served.onQuery(fresh(fields.number()), fields.number(), fields.text(longest.name), withinSize(fields.rest())),
+    [kinds.data]: (fields) => asked.onData(mine(fields.number()), withinSize(fields.rest())),
+    [kinds.credit]: (fields) => served.onCredit(theirs(fields.number()), fields.number()),
+    [kinds.end]: (fields) => asked.onEnd(mine(fields.number())),
+    [kinds.cancel]: (fields) => served.onCancel(theirs(fields.number())),
+    [kinds.publish]: (fields) => onPublish(fields.text(longest.name), withinSize(fields.rest())),
+    [kinds.ping]: (fields) => sendBare(core, kinds.pong, fields.number()),
+    [kinds.pong]: (fields) => onPong(fields.number()),
+  }
+
   const onFrame = (frame: Uint8Array): void => {
     // What follows in the same bytes has begun now.
     partialSince = heard
+    const handler = frameHandlers[frame[0] as number]
+    if (!handler) throw new FrameError(`a frame of the unknown kind ${frame[0]}`)
     const fields = frameFields(frame)
-    const kind = frame[0]
-    switch (kind) {
-      case kinds.send:
-        return sends.onSend(fresh(fields.number()), fields)
-      case kinds.ack:
-        return sends.onAck(mine(fields.number()), fields)
-      case kinds.fail: {
-        const id = mine(fields.number())
-        const error = failure(answerCode(fields.text(longest.code)), `${peer}: ${fields.text(longest.message)}`)
-        fields.done()
-        if (!sends.onFail(id, error)) asked.onEnd(id, error)
-        return
-      }
-      case kinds.hint: {
-        const bytes = new Uint8Array(withinSize(fields.rest()))
-        try {
-          host.hearer?.(peer, bytes)
-        } catch (error) {
-          host.fault(error, peer, 'hint')
-        }
-        return
-      }
-      case kinds.query:
-        return served.onQuery(fresh(fields.number()), fields.number(), fields.text(longest.name), withinSize(fields.rest()))
-      case kinds.data:
-        return asked.onData(mine(fields.number()), withinSize(fields.rest()))
-      case kinds.credit: {
-        const id = theirs(fields.number())
-        served.onCredit(id, fields.number())
-        return fields.done()
-      }
-      case kinds.end: {
-        asked.onEnd(mine(fields.number()))
-        return fields.done()
-      }
-      case kinds.cancel: {
-        served.onCancel(theirs(fields.number()))
-        return fields.done()
-      }
-      case kinds.publish: {
-        const topic = fields.text(longest.name)
-        const bytes = withinSize(fields.rest())
-        for (const subscriber of host.subscriptions.get(topic) ?? []) subscriber.push(new Uint8Array(bytes))
-        return
-      }
-      case kinds.ping: {
-        const id = fields.number()
-        fields.done()
-        return sendBare(core, kinds.pong, id)
-      }
-      case kinds.pong: {
-        const id = fields.number()
-        fields.done()
-        if (ping?.id !== id) throw new FrameError('an answer to no ping')
-        events.roundTrip(clock.elapsed() - ping.at)
-        ping = undefined
-        return
-      }
-      default:
-        throw new FrameError(`a frame of the unknown kind ${kind}`)
-    }
+    handler(fields)
+    fields.done()
   }
 
   const reader = frameReader(longestFrame(limits), onFrame)

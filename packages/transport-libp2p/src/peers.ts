@@ -111,7 +111,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
 
   /** Of two links that work, both ends take that of the smaller id; of one that is silent and another, the other. */
   const linkOf = ({ id, inbound, outbound }: Peer): Link | undefined => {
-    if (!outbound || outbound.state !== 'open') return inbound ?? outbound
+    if (outbound?.state !== 'open') return inbound ?? outbound
     if (!inbound) return outbound
     if (Math.abs(outbound.heard - inbound.heard) > 2 * host.pingInterval) return outbound.heard > inbound.heard ? outbound : inbound
     return self < id ? outbound : inbound
@@ -121,7 +121,11 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
     if (peer.inbound === link) peer.inbound = undefined
     if (peer.outbound === link) peer.outbound = undefined
     if (linkOf(peer) || !running) return
-    if (peer.addresses.length === 0) return forget(peer)
+    if (peer.addresses.length > 0) redial(peer)
+    else forget(peer)
+  }
+
+  const redial = (peer: Peer): void => {
     if (clock.elapsed() - peer.openedAt > longest) peer.failures = 0
     const wait = Math.min(longest, first * 2 ** Math.min(peer.failures, 30)) * (1 - random() / 2)
     peer.failures += 1

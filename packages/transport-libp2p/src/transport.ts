@@ -99,8 +99,8 @@ export const libp2pTransport = async (options: Libp2pTransportOptions): Promise<
     for (const set of host.subscriptions.values()) for (const each of [...set]) each.close()
     peers.stop()
     // One that is starting stops by itself.
-    if (before === 'new' && starting) await starting.catch(() => {})
-    else if (before === 'started') await stop()
+    if (before === 'started') await stop()
+    else await starting?.catch(() => {})
   }
 
   const requireStarted = (): void => {

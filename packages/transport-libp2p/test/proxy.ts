@@ -47,23 +47,31 @@ export const proxyTo = async (target: () => number): Promise<Proxy> => {
   const cut = (): void => {
     for (const socket of sockets) socket.destroy()
   }
-  return Object.defineProperties(
-    {
-      port: (server.address() as AddressInfo).port,
-      cut,
-      silence() {
-        silent = true
-      },
-      async [Symbol.asyncDispose]() {
-        cut()
-        server.close()
-        await once(server, 'close')
-      },
+  return {
+    port: (server.address() as AddressInfo).port,
+    get connections() {
+      return state.connections
     },
-    {
-      delay: { get: () => state.delay, set: (value: number) => void (state.delay = value) },
-      open: { get: () => state.open, set: (value: boolean) => void (state.open = value) },
-      connections: { get: () => state.connections },
+    get delay() {
+      return state.delay
     },
-  ) as Proxy
+    set delay(value) {
+      state.delay = value
+    },
+    get open() {
+      return state.open
+    },
+    set open(value) {
+      state.open = value
+    },
+    cut,
+    silence() {
+      silent = true
+    },
+    async [Symbol.asyncDispose]() {
+      cut()
+      server.close()
+      await once(server, 'close')
+    },
+  }
 }
