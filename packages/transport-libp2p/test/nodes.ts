@@ -6,7 +6,7 @@ import { expect, vi } from 'vitest'
 import { type Libp2pTransport, type Libp2pTransportOptions, libp2pTransport } from '../src/index.ts'
 import { proxyTo } from './proxy.ts'
 
-type Own = Omit<Extract<Libp2pTransportOptions, { readonly privateKey: Uint8Array }>, 'privateKey' | 'clock'> & { readonly privateKey?: Uint8Array }
+export type Own = Omit<Extract<Libp2pTransportOptions, { readonly privateKey: Uint8Array }>, 'privateKey' | 'clock'> & { readonly privateKey?: Uint8Array }
 
 export const clock = systemClock()
 
