@@ -13,7 +13,12 @@ const nameOf = (error: unknown): string => (error instanceof Error ? error.name 
 
 /** What identify said of the peer; waits for it where it has not yet. */
 const protocolsOf = async (libp2p: Libp2p, peerId: PeerId, signal: AbortSignal): Promise<readonly string[]> => {
-  const known = async (): Promise<readonly string[]> => ((await libp2p.peerStore.has(peerId)) ? (await libp2p.peerStore.get(peerId)).protocols : [])
+  // Protocols alone do not say that identify is done: libp2p notes there each that it has opened a stream for.
+  const known = async (): Promise<{ readonly identified: boolean; readonly protocols: readonly string[] }> => {
+    if (!(await libp2p.peerStore.has(peerId))) return { identified: false, protocols: [] }
+    const { metadata, protocols } = await libp2p.peerStore.get(peerId)
+    return { identified: metadata.has('AgentVersion'), protocols }
+  }
   let heard = (): void => {}
   const identified = new Promise<void>((resolve) => {
     heard = resolve
@@ -24,10 +29,10 @@ const protocolsOf = async (libp2p: Libp2p, peerId: PeerId, signal: AbortSignal):
   libp2p.addEventListener('peer:identify', onIdentify)
   signal.addEventListener('abort', heard)
   try {
-    const protocols = await known()
-    if (protocols.length > 0) return protocols
+    const before = await known()
+    if (before.identified) return before.protocols
     if (!signal.aborted) await identified
-    return await known()
+    return (await known()).protocols
   } finally {
     libp2p.removeEventListener('peer:identify', onIdentify)
     signal.removeEventListener('abort', heard)

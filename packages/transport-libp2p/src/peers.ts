@@ -20,6 +20,8 @@ interface Peer {
   roundTrip: number | undefined
   /** How many dials have failed one after the other. */
   failures: number
+  /** How many dials were begun since it was reached last. */
+  dials: number
   openedAt: number
   retry: Disposable | undefined
 }
@@ -76,7 +78,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
   const peers = new Map<string, Peer>()
   /** Their ids, so that some can be shown without a look at the rest. */
   const ids: string[] = []
-  const dials = new Set<AbortController>()
+  const dialling = new Set<AbortController>()
   let own: readonly Link[] = []
   let running = false
   let cursor: number | undefined
@@ -91,6 +93,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
       inbound: undefined,
       roundTrip: undefined,
       failures: 0,
+      dials: 0,
       openedAt: 0,
       retry: undefined,
     }
@@ -145,20 +148,28 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
 
   const opened = (peer: Peer): void => {
     peer.openedAt = clock.elapsed()
+    peer.dials = 0
     peer.retry?.[Symbol.dispose]()
     peer.retry = undefined
+  }
+
+  /** All at first; then one at a time, in turn: libp2p tries them one after the other, and one that is silent can take all the time that there is. */
+  const addressesOf = (peer: Peer): readonly Multiaddr[] => {
+    const { addresses, dials } = peer
+    peer.dials += 1
+    return dials === 0 || addresses.length === 0 ? addresses : [addresses[dials % addresses.length] as Multiaddr]
   }
 
   const open = (peer: Peer): Link => {
     const link = openLink(peer.id, host, events(peer))
     peer.outbound = link
     const controller = new AbortController()
-    dials.add(controller)
+    dialling.add(controller)
     const deadline = clock.at(clock.now() + timeout, () => controller.abort(new Error(`it did not answer within ${timeout} ms`)))
-    dial(libp2p, peer.peerId, peer.addresses, controller.signal)
+    dial(libp2p, peer.peerId, addressesOf(peer), controller.signal)
       .finally(() => {
         deadline[Symbol.dispose]()
-        dials.delete(controller)
+        dialling.delete(controller)
       })
       .then(
         (channel) => {
@@ -252,7 +263,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
     stop() {
       running = false
       const error = failure('unreachable', 'this transport was disposed before the answer came')
-      for (const controller of dials) controller.abort(new Error('this transport was disposed'))
+      for (const controller of dialling) controller.abort(new Error('this transport was disposed'))
       for (const peer of [...peers.values()]) {
         peer.retry?.[Symbol.dispose]()
         peer.outbound?.close(error)
