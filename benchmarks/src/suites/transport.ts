@@ -7,7 +7,8 @@ import { spread } from '../spread.ts'
 import { type Suite, samplesOf } from '../suite.ts'
 
 const figures = {
-  roundTripRatio: 'the time of a send with its acknowledgement, one after the other, by that of as many bytes there and back on a raw stream of the same connection',
+  roundTripRatio:
+    'the time of a send with its acknowledgement, one after the other, by that of as many bytes there and back on a raw stream of the same connection',
   messagesPerSecond: 'messages of 200 bytes, one a send, with at most 256 sends unacknowledged',
 }
 

@@ -29,7 +29,7 @@ export const kinds = {
   pong: 12,
 } as const
 
-export const headerBytes = 4
+const headerBytes = 4
 
 /** What a peer says makes no sense: its stream is closed. */
 export class FrameError extends Error {

@@ -22,7 +22,8 @@ interface Peer {
   failures: number
   /** How many dials were begun since it was reached last. */
   dials: number
-  openedAt: number
+  /** Of the clock's `elapsed`; undefined: not reached since the last failure. */
+  openedAt: number | undefined
   retry: Disposable | undefined
 }
 
@@ -43,6 +44,9 @@ export interface Peers {
   count(): number
   stop(): void
 }
+
+/** A link that has lasted so long, in milliseconds, was no failure: the next dial waits as after the first. */
+const steady = 1000
 
 /** Configured addresses, by the peer that each of them ends in. */
 const configured = (addresses: readonly string[], self: string): Map<string, Multiaddr[]> => {
@@ -94,7 +98,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
       roundTrip: undefined,
       failures: 0,
       dials: 0,
-      openedAt: 0,
+      openedAt: undefined,
       retry: undefined,
     }
     peers.set(id, peer)
@@ -129,10 +133,12 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
   }
 
   const redial = (peer: Peer): void => {
-    if (clock.elapsed() - peer.openedAt > longest) peer.failures = 0
+    // A send that dialled in vain meanwhile puts nothing off.
+    if (peer.retry) return
+    if (peer.openedAt !== undefined && clock.elapsed() - peer.openedAt > steady) peer.failures = 0
+    peer.openedAt = undefined
     const wait = Math.min(longest, first * 2 ** Math.min(peer.failures, 30)) * (1 - random() / 2)
     peer.failures += 1
-    peer.retry?.[Symbol.dispose]()
     peer.retry = clock.at(clock.now() + wait, () => {
       peer.retry = undefined
       if (running && !linkOf(peer)) open(peer)
@@ -186,8 +192,8 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
   }
 
   const ownLink = (): Link => {
-    const [first] = own
-    if (first) return first
+    const [present] = own
+    if (present?.state === 'open') return present
     const [mine, theirs] = loopback(clock)
     const quiet = { closed: () => {}, roundTrip: () => {} }
     const answering = openLink(self, host, quiet)

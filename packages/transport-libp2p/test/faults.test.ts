@@ -41,7 +41,20 @@ test('a peer that is away is dialled for as long as it takes, with waits that gr
   await using proxy = await proxyTo(() => portOf(b))
   proxy.open = false
   const faults: string[] = []
-  await using a = await node({
+  const waits: number[] = []
+  await using a = await libp2pTransport({
+    privateKey: seed(),
+    timeout: 2000,
+    // All that this transport waits for so short a time is its next dial.
+    clock: {
+      ...clock,
+      at(time, run) {
+        const wait = Math.round(time - clock.now())
+        if (wait <= 20) waits.push(wait)
+        return clock.at(time, run)
+      },
+    },
+    random: () => 0,
     peers: [`/ip4/127.0.0.1/tcp/${proxy.port}/p2p/${b.self}`],
     backoff: { first: 1, longest: 20 },
     onFault: (error, _, place) => faults.push(`${place} ${(error as { code?: string }).code}`),
@@ -49,6 +62,7 @@ test('a peer that is away is dialled for as long as it takes, with waits that gr
   await a.start()
   await vi.waitFor(() => expect(proxy.connections).toBeGreaterThan(12), { timeout: 20_000 })
   expect(a.peer(b.self)).toEqual({ id: b.self, connected: false })
+  expect(waits.slice(0, 8)).toEqual([1, 2, 4, 8, 16, 20, 20, 20])
   expect(new Set(faults)).toEqual(new Set(['dial unreachable']))
   proxy.open = true
   await connected(a, b.self)
@@ -173,6 +187,18 @@ test('what waits when the transport is disposed fails as unreachable', async () 
   await arrived
   await a[Symbol.asyncDispose]()
   await Promise.all(waiting)
+})
+
+test('a start that fails leaves nothing behind, and may be tried again', async () => {
+  await using taken = await node()
+  await taken.start()
+  await using a = await node({ listen: [`/ip4/127.0.0.1/tcp/${portOf(taken)}`] })
+  await expect(a.start()).rejects.toThrow()
+  await expect(a.send(taken.self, [Uint8Array.of(1)], {})).rejects.toMatchObject({ code: 'not-started' })
+  await expect(a.start({ signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop')
+  await taken[Symbol.asyncDispose]()
+  await a.start()
+  await expect(a.send(taken.self, [Uint8Array.of(1)], {})).rejects.toMatchObject({ code: 'unknown-peer' })
 })
 
 test('options that make no sense are refused before anything starts', async () => {
