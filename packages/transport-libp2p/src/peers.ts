@@ -230,7 +230,8 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
       if (refusal !== undefined || !running) {
         const error = new Error(refusal ?? 'this transport is not running')
         if (refusal !== undefined) host.fault(error, id, 'stream')
-        return channel.abort(error)
+        // On a node of its own the connection serves nothing else, and would take the place of another.
+        return channel.abort(error, options.libp2p === undefined)
       }
       const peer = known ?? add(peerId, [])
       const before = peer.inbound

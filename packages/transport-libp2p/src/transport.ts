@@ -18,6 +18,9 @@ export interface Libp2pTransport extends Transport {
   addresses(): readonly string[]
 }
 
+/** For those that are turned away, and for two at once to one peer. */
+const spareConnections = 64
+
 const positive = (name: string, value: number): number => {
   if (!(value > 0)) throw new RangeError(`libp2pTransport: ${name} must be more than 0, not ${value}`)
   return value
@@ -40,7 +43,7 @@ export const libp2pTransport = async (options: Libp2pTransportOptions): Promise<
   positive('backoff.first', options.backoff?.first ?? 1)
   positive('backoff.longest', options.backoff?.longest ?? 1)
   const owned = options.libp2p === undefined
-  const libp2p = options.libp2p ?? (await libp2pNode(options, limits.peers + (options.peers?.length ?? 0)))
+  const libp2p = options.libp2p ?? (await libp2pNode(options, limits.peers + (options.peers?.length ?? 0) + spareConnections))
   const self = libp2p.peerId.toString()
   if (libp2p.peerId.type !== 'Ed25519') throw new RangeError(`libp2pTransport: the libp2p node must have an ed25519 key, not ${libp2p.peerId.type}`)
 

@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { protocolId } from '../src/dial.ts'
 import { type FrameWriter, frameWriter, kinds } from '../src/frame.ts'
 import type { Libp2pTransport } from '../src/index.ts'
-import { node, type Own } from './nodes.ts'
+import { connected, idOf, node, type Own, seed } from './nodes.ts'
 
 interface Attack extends AsyncDisposable {
   readonly victim: Libp2pTransport
@@ -231,4 +231,46 @@ test('a send that is never acknowledged fails in time, and other bytes of its pe
   })
   expect(victim.peer(evil.self)?.connected).toBe(true)
   await evil.libp2p.stop()
+})
+
+test('of what a peer claims to have refused, only what was sent is believed', async () => {
+  await using victim = await node()
+  const evil = await node()
+  await evil.libp2p.start()
+  await evil.libp2p.handle(protocolId, (stream) => {
+    const writer = frameWriter()
+    frame(kinds.ack, 1, 4, 5, 'no', 'none', 1, 'x'.repeat(200), 'y'.repeat(1000), 1, 'again', '', 0, 'bad', 'it is')(writer)
+    stream.addEventListener('message', ({ data }) => {
+      if (Buffer.from(data.subarray()).includes('message')) stream.send(writer.take())
+    })
+  })
+  await victim.start()
+  await victim.libp2p.dial(evil.libp2p.getMultiaddrs() as [ReturnType<typeof multiaddr>])
+  expect(await victim.send(evil.self, [Buffer.from('message'), Buffer.from('message')], {})).toEqual([
+    { index: 0, code: 'bad', reason: 'it is' },
+    { index: 1, code: 'x'.repeat(64), reason: 'y'.repeat(256) },
+  ])
+  await evil.libp2p.stop()
+})
+
+test('more peers than the limit are turned away, and configured ones are not', async () => {
+  const key = seed()
+  const faults: string[] = []
+  await using victim = await node({
+    limits: { peers: 1 },
+    peers: [`/ip4/127.0.0.1/tcp/1/p2p/${await idOf(key)}`],
+    onFault: (error, _, place) => faults.push(`${place}: ${(error as Error).message}`),
+  })
+  await victim.start()
+  const peers = victim.addresses()
+  await using first = await node({ peers })
+  await first.start()
+  await connected(victim, first.self)
+  await using second = await node({ peers })
+  await second.start()
+  await vi.waitFor(() => expect(faults).toContain('stream: too many peers'))
+  await using known = await node({ privateKey: key, peers })
+  await known.start()
+  await connected(victim, known.self)
+  expect(victim.peer(second.self)).toBeUndefined()
 })
