@@ -21,8 +21,17 @@ export interface Channel {
   abort(error: Error, dead?: boolean): void
 }
 
-/** How long what was written may take to leave, in milliseconds; then it is thrown away. */
+/** How long what was written may take to leave, and the other end to close, in milliseconds. */
 const closeTimeout = 2000
+
+/** Closes this end, and the stream as a whole once the other has closed its own, or has not in time. */
+const leave = (stream: Stream): void => {
+  const signal = AbortSignal.timeout(closeTimeout)
+  const cut = (): void => stream.abort(new Error('the other end did not close the stream'))
+  signal.addEventListener('abort', cut, { once: true })
+  stream.addEventListener('close', () => signal.removeEventListener('abort', cut), { once: true })
+  stream.close({ signal }).catch(cut)
+}
 
 export const streamChannel = (stream: Stream, connection: Connection | undefined): Channel => ({
   open(events) {
@@ -33,17 +42,13 @@ export const streamChannel = (stream: Stream, connection: Connection | undefined
         if (!stream.writableNeedsDrain) events.drained()
       }),
     )
-    stream.addEventListener('remoteCloseWrite', () => {
-      stream.close({ signal: AbortSignal.timeout(closeTimeout) }).catch((error: Error) => stream.abort(error))
-    })
+    stream.addEventListener('remoteCloseWrite', () => leave(stream))
     stream.addEventListener('close', ({ error }) => events.closed(error), { once: true })
     // Before the listener was there.
     if (stream.status !== 'open') events.closed()
   },
   write: (bytes) => stream.send(bytes),
-  close() {
-    stream.close({ signal: AbortSignal.timeout(closeTimeout) }).catch((error: Error) => stream.abort(error))
-  },
+  close: () => leave(stream),
   abort(error, dead = false) {
     if (dead) connection?.abort(error)
     stream.abort(error)

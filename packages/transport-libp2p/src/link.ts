@@ -20,8 +20,8 @@ export interface Link {
   publish(topic: string, bytes: Uint8Array): void
   /** Ends waits that are over, and finds out whether the peer is still there. Called now and then. */
   sweep(elapsed: number): void
-  /** Fails what waits; what was written may still leave. */
-  close(error: Error): void
+  /** Fails what waits; what was written may still leave, unless the link is to end `now`. */
+  close(error: Error, now?: boolean): void
 }
 
 export interface LinkEvents {
@@ -251,11 +251,12 @@ export const openLink = (peer: string, host: LinkHost, events: LinkEvents): Link
       if (counted > 0 && elapsed - partialSince > host.timeout) return breakOff(new Error(`a frame that is not whole after ${host.timeout} ms`))
       if (!ping && elapsed - pinged >= host.pingInterval) sendPing(elapsed)
     },
-    close(error) {
+    close(error, now = false) {
       blocked = false
-      flush()
+      if (!now) flush()
       end(error, (gone) => {
-        gone.close()
+        if (now) gone.abort(error)
+        else gone.close()
       })
     },
   }

@@ -239,7 +239,7 @@ export const libp2pPeers = (libp2p: Libp2p, host: LinkHost, options: Libp2pTrans
       peer.inbound = link
       opened(peer)
       // A peer opens a second one when it holds the first for lost.
-      before?.close(failure('unreachable', `${id} has opened another stream`))
+      before?.close(failure('unreachable', `${id} has opened another stream`), true)
       link.attach(channel)
     },
     *open() {

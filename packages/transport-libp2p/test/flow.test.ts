@@ -62,6 +62,22 @@ test('two thousand sends at once all arrive, in order, in few writes, over one s
   expect(counted.writes).toBeLessThanOrEqual(2)
 })
 
+test('what a handler or a reader keeps holds no other bytes in memory', async () => {
+  await using nodes = await pair()
+  const { a, b } = nodes
+  const kept: Uint8Array[] = []
+  b.receive(async (_, messages) => void kept.push(...messages))
+  b.onHint((_, hint) => void kept.push(hint))
+  b.serve('echo', async function* (_, body) {
+    kept.push(body)
+    yield body
+  })
+  a.hint(b.self, new Uint8Array(20))
+  await a.send(b.self, [new Uint8Array(30), new Uint8Array(40)], {})
+  for await (const chunk of a.query(b.self, 'echo', new Uint8Array(50), {})) kept.push(chunk)
+  expect(kept.map(({ length, buffer }) => [length, buffer.byteLength])).toEqual([20, 30, 40, 50, 50].map((size) => [size, size]))
+})
+
 test('one too many unacknowledged sends fails at once, and the others arrive', async () => {
   await using nodes = await pair({ limits: { sends: 10 } })
   const { a, b } = nodes

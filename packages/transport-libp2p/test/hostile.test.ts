@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { protocolId } from '../src/dial.ts'
 import { type FrameWriter, frameWriter, kinds } from '../src/frame.ts'
 import type { Libp2pTransport } from '../src/index.ts'
-import { connected, idOf, node, type Own, seed } from './nodes.ts'
+import { clock, connected, idOf, node, type Own, seed } from './nodes.ts'
 
 interface Attack extends AsyncDisposable {
   readonly victim: Libp2pTransport
@@ -140,6 +140,38 @@ test('a peer that answers no ping is found out', async () => {
   await using attacked = await attack({ timeout: 200 })
   await attacked.closed
   expect(attacked.faults).toEqual([expect.stringContaining('no answer to a ping')])
+  // The next dial must not take the dead connection again.
+  expect(attacked.victim.libp2p.getConnections()).toEqual([])
+})
+
+test('a peer that opens one stream after the other has the last one', async () => {
+  await using attacked = await attack()
+  const [connection] = attacked.evil.libp2p.getConnections()
+  const second = await connection?.newStream(protocolId)
+  await attacked.closed
+  const heard = new Promise<number>((resolve) => attacked.victim.onHint((_, [first]) => resolve(first as number)))
+  second?.send(Uint8Array.of(0, 0, 0, 2, kinds.hint, 5))
+  expect(await heard).toBe(5)
+  expect(attacked.victim.peers()).toHaveLength(1)
+})
+
+test('a stream on which some frame is never whole at the end of what arrives goes on, as long as each is whole in time', async () => {
+  const timeout = 200
+  await using attacked = await attack({ timeout, pingInterval: 10_000 })
+  attacked.write(frame(kinds.pong, 1))
+  let heard = (): void => {}
+  attacked.victim.onHint(() => heard())
+  attacked.stream.send(Uint8Array.of(0, 0))
+  for (const began = clock.elapsed(); clock.elapsed() - began < 3 * timeout; ) {
+    const hint = new Promise<void>((resolve) => {
+      heard = resolve
+    })
+    attacked.stream.send(Uint8Array.of(0, 2, kinds.hint, 5, 0, 0))
+    await hint
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  expect(attacked.stream.status).toBe('open')
+  expect(attacked.faults).toEqual([])
 })
 
 test('a flood of queries runs no more of them than the limit', async () => {
