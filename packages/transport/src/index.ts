@@ -63,7 +63,7 @@ export interface Transport extends AsyncDisposable {
   peer(id: string): PeerView | undefined
 }
 
-export type TransportErrorCode = 'unknown-peer' | 'unreachable' | 'not-started' | 'no-handler' | 'refused' | 'too-large'
+export type TransportErrorCode = 'unknown-peer' | 'unreachable' | 'not-started' | 'no-handler' | 'refused' | 'too-large' | 'unsupported-version'
 
 /** Callers branch on `code`. */
 export class TransportError extends Error {

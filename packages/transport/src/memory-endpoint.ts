@@ -60,6 +60,7 @@ const messageOf: Record<TransportErrorCode, (to: string) => string> = {
   'no-handler': (to) => `${to} has no handler for this`,
   refused: (to) => `the handler of ${to} failed`,
   'too-large': (to) => `too large to send to ${to}`,
+  'unsupported-version': (to) => `${to} speaks another version`,
 }
 
 const failure = (code: TransportErrorCode, to: string, detail?: string, cause?: unknown): TransportError =>

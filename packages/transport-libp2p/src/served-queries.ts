@@ -1,0 +1,95 @@
+import { FrameError, kinds } from './frame.ts'
+import { costOf } from './limits.ts'
+import { failure, type LinkCore, sendBare, sendFail } from './link-core.ts'
+
+interface Served {
+  readonly controller: AbortController
+  credit: number
+  wake: (() => void) | undefined
+}
+
+/** The queries that this node answers over one link. */
+export interface ServedQueries {
+  onQuery(id: number, window: number, protocol: string, body: Uint8Array): void
+  onCredit(id: number, bytes: number): void
+  onCancel(id: number): void
+  /** There is room on the link again. */
+  wake(): void
+  stop(): void
+}
+
+export const servedQueries = (core: LinkCore): ServedQueries => {
+  const { peer, host, out } = core
+  const { limits } = host
+  const running = new Map<number, Served>()
+
+  const wake = (served: Served): void => {
+    served.wake?.()
+    served.wake = undefined
+  }
+
+  const cancel = (served: Served): void => {
+    served.controller.abort()
+    wake(served)
+  }
+
+  const serve = async (id: number, served: Served, protocol: string, body: Uint8Array): Promise<void> => {
+    const { signal } = served.controller
+    try {
+      const handler = host.served.get(protocol)
+      if (!handler) return sendFail(core, id, 'no-handler', `this node serves no ${protocol}`)
+      for await (const chunk of handler(peer, body, { signal })) {
+        while (!signal.aborted && (served.credit <= 0 || !core.hasRoom())) {
+          await new Promise<void>((resolve) => {
+            served.wake = resolve
+          })
+        }
+        if (signal.aborted) return
+        if (chunk.length > limits.maxBytes) throw failure('too-large', `a chunk of ${chunk.length} bytes is more than the ${limits.maxBytes} that one may have`)
+        served.credit -= costOf(chunk.length, 1)
+        out.begin(kinds.data)
+        out.number(id)
+        out.bytes(chunk)
+        out.end()
+        core.flushSoon()
+      }
+      if (!signal.aborted) sendBare(core, kinds.end, id)
+    } catch (error) {
+      if (signal.aborted) return
+      host.fault(error, peer, 'serve')
+      sendFail(core, id, 'refused', 'the handler failed')
+    } finally {
+      running.delete(id)
+      core.working -= costOf(body.length, 1)
+    }
+  }
+
+  return {
+    onQuery(id, window, protocol, body) {
+      const cost = costOf(body.length, 1)
+      if (running.size >= limits.queries || (running.size > 0 && core.working + cost > limits.pendingBytes))
+        return sendFail(core, id, 'refused', 'too many queries at once')
+      core.working += cost
+      const served: Served = { controller: new AbortController(), credit: window, wake: undefined }
+      running.set(id, served)
+      void serve(id, served, protocol, new Uint8Array(body))
+    },
+    onCredit(id, bytes) {
+      const served = running.get(id)
+      if (!served) return
+      served.credit += bytes
+      if (!Number.isSafeInteger(served.credit)) throw new FrameError('more credit than can be counted')
+      if (served.credit > 0) wake(served)
+    },
+    onCancel(id) {
+      const served = running.get(id)
+      if (served) cancel(served)
+    },
+    wake() {
+      for (const served of running.values()) wake(served)
+    },
+    stop() {
+      for (const served of running.values()) cancel(served)
+    },
+  }
+}
