@@ -21,6 +21,8 @@ const knowledge = (node: SimulatedNode): ReadonlyMap<string, string> =>
 export const sayAgain = async (messages: Recorder, node: SimulatedNode, random: () => number): Promise<void> => {
   // It was told things about objects that it had forgotten and has made again since: to those they are news.
   if (node.setBacks > 0) return
+  // A turn does what is due besides: it would look as if it came of what is said again.
+  if ((node.store.read((reader) => reader.nextDeadline()) ?? Number.POSITIVE_INFINITY) <= node.clock.now()) return
   // Not what it told itself: the answer is given again at once, and may be news to it.
   const taken = messages.taken(node.id).filter(({ from }) => from !== node.id)
   const prefix = taken.slice(0, 1 + Math.floor(random() * taken.length))

@@ -25,6 +25,8 @@ interface Accept {
 export const watchWorld = (world: Simulation) => {
   const outcomes = new Map<string, string>()
   const completed = new Map<string, string>()
+  /** By execution: its requester. One that is set back has forgotten what came of it, and may be told something else. */
+  const heardBy = new Map<string, string>()
   /** By execution. */
   const accepts = new Map<string, Accept>()
   /** By requester and shard: the latest. */
@@ -54,6 +56,7 @@ export const watchWorld = (world: Simulation) => {
       const said = outcome && JSON.stringify(outcome)
       if ((outcomes.get(id) ?? said) !== said) broken(node, 5, `the accepted outcome of ${id} was ${outcomes.get(id)}, is ${said}`)
       if (said !== undefined) outcomes.set(id, said)
+      heardBy.set(id, node.id)
       if (to === 'completed') completed.set(id, JSON.stringify([outcome, reference]))
       if (from === 'accepted' && to !== 'accepted' && event.type === 'published' && event['epoch'] !== epoch)
         broken(node, 5, `${id}, accepted in epoch ${epoch}, took what was published in epoch ${String(event['epoch'])}`)
@@ -165,7 +168,7 @@ export const watchWorld = (world: Simulation) => {
     /** Its store was set back: what it did before, it does not know of. */
     forget: (node: SimulatedNode): void => {
       for (const known of [written, latest]) for (const key of known.keys()) if (key.startsWith(`${node.id} `)) known.delete(key)
-      for (const [id, { shard }] of accepts) if (shard.startsWith(`${node.id} `)) for (const known of [outcomes, completed]) known.delete(id)
+      for (const [id, requester] of heardBy) if (requester === node.id) for (const known of [outcomes, completed]) known.delete(id)
     },
     checkOverdue,
     onTransition: (node: SimulatedNode, transition: Transition): void => {
