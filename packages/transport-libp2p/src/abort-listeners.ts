@@ -1,15 +1,16 @@
 /** One listener a signal: to add one costs a look at all that it has, and a node sends with one signal to everybody. */
 export const abortListeners = (): ((signal: AbortSignal, run: () => void) => Disposable) => {
-  const known = new Map<AbortSignal, Set<() => void>>()
-  const onAbort = ({ currentTarget }: Event): void => {
-    for (const run of [...(known.get(currentTarget as AbortSignal) ?? [])]) run()
+  const known = new Map<AbortSignal, { readonly runs: Set<() => void>; readonly onAbort: () => void }>()
+  const listenTo = (signal: AbortSignal) => {
+    const runs = new Set<() => void>()
+    // Not by the event's `currentTarget`: in Node 24 it is null for all listeners but the first.
+    const listening = { runs, onAbort: () => [...runs].forEach((run) => void run()) }
+    known.set(signal, listening)
+    signal.addEventListener('abort', listening.onAbort)
+    return listening
   }
   return (signal, run) => {
-    const runs = known.get(signal) ?? new Set()
-    if (runs.size === 0) {
-      known.set(signal, runs)
-      signal.addEventListener('abort', onAbort)
-    }
+    const { runs, onAbort } = known.get(signal) ?? listenTo(signal)
     runs.add(run)
     return {
       [Symbol.dispose]: () => {
