@@ -281,7 +281,7 @@ const cases: readonly ConformanceCase[] = [
       sent.catch(() => {})
       await reached.opened
       controller.abort(new Error('stop'))
-      await sent
+      expect(await sent).toMatchObject({ message: 'stop' })
       release.open()
     },
   },
