@@ -44,13 +44,14 @@ export type Scratch = Awaited<ReturnType<typeof scratch>>
 
 /** All files below a directory, by path. */
 const filesOf = async (directory: string): Promise<Record<string, string>> => {
-  const found: Record<string, string> = {}
+  // Not by assignment: a file may be called `__proto__`.
+  const found: [string, string][] = []
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
-    found[path.slice(directory.length + 1)] = (await readFile(path)).toString('base64')
+    found.push([path.slice(directory.length + 1), (await readFile(path)).toString('base64')])
   }
-  return found
+  return Object.fromEntries(found)
 }
 
 export const asFound = (tree: Tree): Record<string, string> =>
