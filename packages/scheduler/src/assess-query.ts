@@ -3,6 +3,7 @@ import { maxMessageBytes, termsSchema } from '@skrei/protocol'
 import type { Clock, Transport } from '@skrei/transport'
 import * as z from 'zod'
 import type { ComputeRole } from './compute/role.ts'
+import { forgetOldest } from './forget-oldest.ts'
 
 const protocol = 'skrei/assess/1'
 /** As many as an ask of ours lists itself. */
@@ -76,8 +77,7 @@ export const serveAssessments = (transport: Transport, clock: Clock, compute: Co
     const refusals = await compute.assess({ ...wish, requester: from }, wish.files, { signal })
     kept.delete(key)
     kept.set(key, { at: clock.now(), refusals })
-    const oldest = kept.size > answersKept ? kept.keys().next().value : undefined
-    if (oldest !== undefined) kept.delete(oldest)
+    forgetOldest(kept, answersKept)
     return refusals
   }
 

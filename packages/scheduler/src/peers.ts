@@ -1,6 +1,7 @@
 import { admit, type Incarnation, ProtocolError } from '@skrei/protocol'
 import type { Data, Row, StateStore } from '@skrei/state-store'
 import type { Clock } from '@skrei/transport'
+import { forgetOldest } from './forget-oldest.ts'
 import type { Logger } from './options.ts'
 
 export interface PeersWorld {
@@ -45,8 +46,7 @@ export const createPeers = ({ store, clock, lease, logger }: PeersWorld): Peers 
   const remember = (from: string, known: Known): Known => {
     peers.delete(from)
     peers.set(from, known)
-    const [oldest] = peers.keys()
-    if (peers.size > mostPeers && oldest !== undefined) peers.delete(oldest)
+    forgetOldest(peers, mostPeers)
     return known
   }
 

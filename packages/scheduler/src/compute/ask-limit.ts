@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@skrei/transport'
 import { createAllowance } from '../directory/allowance.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Settings } from '../settings.ts'
 
 /** How many asks of one requester a node looks into: each is a row, an assessment and a decision, whoever sends it. */
@@ -29,8 +30,7 @@ export const createAskLimit = (world: {
     allowances.delete(requester)
     allowances.set(requester, allowance)
     latest = { requester, allowance }
-    const [oldest] = allowances.keys()
-    if (allowances.size > remembered && oldest !== undefined) allowances.delete(oldest)
+    forgetOldest(allowances, remembered)
     return allowance
   }
 

@@ -1,3 +1,5 @@
+import { forgetOldest } from '../forget-oldest.ts'
+
 /** One of those that compete. `tag`: the service it has had, by its weight. Ties are broken by who came first, so that equals take turns. */
 interface Entry<Member> {
   readonly key: string
@@ -55,8 +57,7 @@ export const createFairOrder = <Member>(): FairOrder<Member> => {
     excess.delete(key)
     if (tag <= raise()) return
     excess.set(key, tag)
-    const oldest = excess.size > remembered ? excess.keys().next().value : undefined
-    if (oldest !== undefined) excess.delete(oldest)
+    forgetOldest(excess, remembered)
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Reader } from '@skrei/state-store'
+import { forgetOldest } from '../forget-oldest.ts'
 import { type Ended, endedOf } from '../kernel/ended.ts'
 
 /** Which asks that came to nothing are remembered. */
@@ -38,8 +39,7 @@ export const createRemembered = (most: number): Remembered => {
       known?.push(row)
       rowsOf.delete(requester)
       rowsOf.set(requester, rows)
-      const [oldest] = rowsOf.keys()
-      if (rowsOf.size > requesters && oldest !== undefined) rowsOf.delete(oldest)
+      forgetOldest(rowsOf, requesters)
       return rows.splice(0, Math.max(0, rows.length - most)).map((id) => endedOf('compute', id))
     },
     undone: () => rowsOf.clear(),

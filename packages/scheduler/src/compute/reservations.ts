@@ -1,3 +1,4 @@
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Settings } from '../settings.ts'
 
 /** How a bid ended: awarded, let go by its requester, or never answered. */
@@ -54,8 +55,7 @@ export const createReservations = (world: {
     }
     conducts.delete(requester)
     if (conduct.lapsed > 0) conducts.set(requester, conduct)
-    const oldest = conducts.size > remembered ? conducts.keys().next().value : undefined
-    if (oldest !== undefined) conducts.delete(oldest)
+    forgetOldest(conducts, remembered)
   }
 
   return {

@@ -5,6 +5,7 @@ import type { Publisher, Source, Workspace } from '@skrei/storage'
 import { type Clock, TransportError } from '@skrei/transport'
 import type { NodeOffer } from '../directory/fit.ts'
 import { createFairPool } from '../fair-pool.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Ended } from '../kernel/ended.ts'
 import type { KernelEvent, ObjectEvent, Transition } from '../kernel/event.ts'
 import { lazy } from '../kernel/lazy.ts'
@@ -112,8 +113,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     if (known !== undefined) return known
     for await (const files of partsOf(context, signal)) {
       lists.set(context.id, files)
-      const oldest = lists.size > listsKept ? lists.keys().next().value : undefined
-      if (oldest !== undefined) lists.delete(oldest)
+      forgetOldest(lists, listsKept)
       return files
     }
     return []

@@ -1,4 +1,5 @@
 import type { Clock } from '@skrei/transport'
+import { forgetOldest } from '../forget-oldest.ts'
 
 /** Which nodes failed lately by their own fault: soft, bounded, fading. */
 export interface NodeFailures {
@@ -28,8 +29,7 @@ export const createNodeFailures = ({ clock }: { readonly clock: Clock }): NodeFa
       // The longest not renewed is the first to be forgotten.
       known.delete(node)
       known.set(node, { count, at: clock.now() })
-      const oldest = known.size > bound ? known.keys().next().value : undefined
-      if (oldest !== undefined) known.delete(oldest)
+      forgetOldest(known, bound)
     },
   }
 }

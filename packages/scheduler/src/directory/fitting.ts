@@ -1,4 +1,5 @@
 import type { Refusal } from '@skrei/job-spec'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Directory } from './directory.ts'
 import { misfits, type NodeOffer, type Wanted } from './fit.ts'
 import { createPool, type Pool } from './pool.ts'
@@ -58,8 +59,7 @@ export const createFittings = ({ directory, random }: { readonly directory: Dire
       }
       kept.delete(key)
       kept.set(key, { version: directory.version, fitting, refusals })
-      const oldest = kept.size > keptJobs ? kept.keys().next().value : undefined
-      if (oldest !== undefined) kept.delete(oldest)
+      forgetOldest(kept, keptJobs)
       return fitting
     },
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@skrei/transport'
+import { forgetOldest } from '../forget-oldest.ts'
 import { createAllowance } from './allowance.ts'
 
 interface Rate {
@@ -18,8 +19,7 @@ export const createPeerAllowance = ({ clock, each, all }: { readonly clock: Cloc
       const own = buckets.get(peer) ?? createAllowance({ clock, ...each })
       buckets.delete(peer)
       buckets.set(peer, own)
-      const [oldest] = buckets.keys()
-      if (buckets.size > mostPeers && oldest !== undefined) buckets.delete(oldest)
+      forgetOldest(buckets, mostPeers)
       return own.take() && common.take()
     },
   }

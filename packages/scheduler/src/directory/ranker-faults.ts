@@ -1,3 +1,4 @@
+import { forgetOldest } from '../forget-oldest.ts'
 import type { KernelEvent } from '../kernel/event.ts'
 import type { Logger } from '../options.ts'
 
@@ -15,8 +16,7 @@ export const createRankerFaults = (world: {
     const key = `${job} ${ranker}`
     if (said.has(key)) return
     said.add(key)
-    const [oldest] = said
-    if (said.size > remembered && oldest !== undefined) said.delete(oldest)
+    forgetOldest(said, remembered)
     world.logger.warn('a ranker failed: where it does, it counts as 0', { job, ranker, why })
     world.submit([{ kind: 'job', id: job, actor: `ranker ${ranker}`, event: { type: 'fault', fault: why } }]).catch(world.report)
   }

@@ -1,5 +1,6 @@
 import { checkSpec, formatPath, type JobSpec, notBuilt, type Path, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
 import type { Data, Reader, Row } from '@skrei/state-store'
+import { forgetOldest } from '../forget-oldest.ts'
 import { SubmitError } from '../submit-error.ts'
 
 export interface KnownJob {
@@ -45,8 +46,7 @@ export const createSpecs = (): Specs => {
       if (row === undefined) throw new Error(`no spec of job ${jobId}`)
       const job = know(row.data as unknown as JobSpec)
       known.set(jobId, job)
-      const oldest = known.size > kept ? known.keys().next().value : undefined
-      if (oldest !== undefined) known.delete(oldest)
+      forgetOldest(known, kept)
       return job
     },
   }
