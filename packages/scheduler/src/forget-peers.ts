@@ -1,4 +1,5 @@
 import type { Data, Row, Transaction } from '@skrei/state-store'
+import { allRows } from './kernel/all-rows.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 
 const rowsPerPage = 500
@@ -30,12 +31,8 @@ export const createPeerForgetter = ({
   /** Nodes that run something for this one, found out once for a round over all peers: there is no index by node. */
   const busyNodes = (transaction: Transaction): ReadonlySet<string> => {
     const nodes = new Set<string>()
-    for (let last: string | undefined; ; ) {
-      const rows = transaction.list('execution', { open: true, ...(last !== undefined && { after: last }), limit: rowsPerPage })
-      for (const { data } of rows) nodes.add((data as unknown as ExecutionContext).node)
-      last = rows.at(-1)?.id
-      if (last === undefined || rows.length < rowsPerPage) return nodes
-    }
+    for (const { data } of allRows(transaction, 'execution', { open: true }, rowsPerPage)) nodes.add((data as unknown as ExecutionContext).node)
+    return nodes
   }
   const isBusy = (transaction: Transaction, peer: string): boolean => {
     busy ??= busyNodes(transaction)

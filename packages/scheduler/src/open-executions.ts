@@ -1,4 +1,5 @@
-import type { Reader, StateStore } from '@skrei/state-store'
+import type { StateStore } from '@skrei/state-store'
+import { allRows } from './kernel/all-rows.ts'
 import type { Transition } from './kernel/event.ts'
 import type { Kernel } from './kernel/kernel.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
@@ -46,11 +47,11 @@ export const createOpenExecutions = ({ store, kernel }: { readonly store: StateS
     if (known !== undefined) return known
     const all = { held: new Map<string, Map<string, Held>>(), awarded: new Map<string, Map<string, Awarded>>() }
     store.read((reader) => {
-      for (const { id, state, data } of openRows(reader, 'compute')) {
+      for (const { id, state, data } of allRows(reader, 'compute', { open: true }, pageSize)) {
         const { requester, terms } = data as unknown as ComputeContext
         if (!waiting.has(state)) note(all.held, requester, id, { state, lease: terms.lease })
       }
-      for (const { id, state, data } of openRows(reader, 'execution')) {
+      for (const { id, state, data } of allRows(reader, 'execution', { open: true }, pageSize)) {
         const { node, shardId } = data as unknown as ExecutionContext
         note(all.awarded, node, id, { state, shardId })
       }
@@ -88,14 +89,4 @@ const note = <T>(all: Map<string, Map<string, T>>, node: string, id: string, wha
   if (what !== undefined && those) those.set(id, what)
   else if (what !== undefined) all.set(node, new Map([[id, what]]))
   else if (those?.delete(id) && those.size === 0) all.delete(node)
-}
-
-/** A page at a time. */
-const openRows = function* (reader: Reader, kind: string) {
-  for (let after: string | undefined; ; ) {
-    const page = reader.list(kind, { open: true, ...(after !== undefined && { after }), limit: pageSize })
-    yield* page
-    after = page.at(-1)?.id
-    if (page.length < pageSize) return
-  }
 }

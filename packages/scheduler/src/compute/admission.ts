@@ -1,6 +1,7 @@
 import type { Device, Task } from '@skrei/job-spec'
 import { maxHintedExecutions } from '@skrei/protocol'
-import type { Data, Reader, Row } from '@skrei/state-store'
+import type { Data, Reader } from '@skrei/state-store'
+import { allRows } from '../kernel/all-rows.ts'
 import type { Transition } from '../kernel/event.ts'
 import { type Ledger, readLedger } from '../kernel/ledger.ts'
 import type { ComputeContext } from '../machines/compute-execution.ts'
@@ -190,11 +191,6 @@ export const createAdmission = (world: AdmissionWorld): Admission => {
 // A row's data is its machine's context: only the kernel writes it.
 const contextOf = (data: Data): ComputeContext => data as unknown as ComputeContext
 
-function* contextsIn(reader: Reader, state: 'assessing' | 'queued' | 'reserved', limit = pageSize): Generator<ComputeContext> {
-  for (let after: string | undefined; ; ) {
-    const rows: readonly Row[] = reader.list('compute', { state, open: true, ...(after !== undefined && { after }), limit })
-    for (const { data } of rows) yield contextOf(data)
-    after = rows.at(-1)?.id
-    if (after === undefined || rows.length < limit) return
-  }
+const contextsIn = function* (reader: Reader, state: 'assessing' | 'queued' | 'reserved', page = pageSize): Generator<ComputeContext> {
+  for (const { data } of allRows(reader, 'compute', { state, open: true }, page)) yield contextOf(data)
 }

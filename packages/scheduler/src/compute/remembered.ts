@@ -1,5 +1,6 @@
 import type { Reader } from '@skrei/state-store'
 import { forgetOldest } from '../forget-oldest.ts'
+import { allRows } from '../kernel/all-rows.ts'
 import { type Ended, endedOf } from '../kernel/ended.ts'
 
 /** Which asks that came to nothing are remembered. */
@@ -21,15 +22,8 @@ const rowsPerPage = 500
 export const createRemembered = (most: number): Remembered => {
   const rowsOf = new Map<string, string[]>()
 
-  const read = (reader: Reader, requester: string): string[] => {
-    const rows: string[] = []
-    for (let after: string | undefined; ; ) {
-      const page = reader.list('ended', { parent: requester, state: 'compute', ...(after !== undefined && { after }), limit: rowsPerPage })
-      rows.push(...page.map(({ id }) => id))
-      after = page.at(-1)?.id
-      if (after === undefined || page.length < rowsPerPage) return rows
-    }
-  }
+  const read = (reader: Reader, requester: string): string[] =>
+    [...allRows(reader, 'ended', { parent: requester, state: 'compute' }, rowsPerPage)].map(({ id }) => id)
 
   return {
     ended: (reader, requester, row) => {
