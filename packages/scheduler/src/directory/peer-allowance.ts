@@ -7,20 +7,31 @@ interface Rate {
   readonly perSecond: number
 }
 
-/** So many peers have a bucket of their own; the one that took longest ago loses it, and begins with a full one. */
-const mostPeers = 4096
-
-/** A small bucket for each peer, and a large one for all: one that floods empties its own, and the others are served as before. */
-export const createPeerAllowance = ({ clock, each, all }: { readonly clock: Clock; readonly each: Rate; readonly all: Rate }) => {
+/**
+ * A small bucket for each peer, and a large one for all: one that floods empties its own, and the others are served as before. `mostPeers` have a bucket of their own; the one that
+ * took longest ago loses it, and begins with a full one.
+ */
+export const createPeerAllowance = ({
+  clock,
+  each,
+  all,
+  mostPeers = 4096,
+}: {
+  readonly clock: Clock
+  readonly each: Rate
+  /** Absent: only each peer by itself is bounded. */
+  readonly all?: Rate
+  readonly mostPeers?: number
+}) => {
   const buckets = new Map<string, ReturnType<typeof createAllowance>>()
-  const common = createAllowance({ clock, ...all })
+  const common = all && createAllowance({ clock, ...all })
   return {
     take: (peer: string): boolean => {
       const own = buckets.get(peer) ?? createAllowance({ clock, ...each })
       buckets.delete(peer)
       buckets.set(peer, own)
       forgetOldest(buckets, mostPeers)
-      return own.take() && common.take()
+      return own.take() && (common === undefined || common.take())
     },
   }
 }
