@@ -1,53 +1,19 @@
-import { cidOf } from '@skrei/job-spec'
-import { type AnyMessage, decodeMessage, encodeMessage } from '@skrei/protocol'
 import { virtualClock } from '@skrei/transport/memory'
 import { expect, test } from 'vitest'
 import { createAskLimit } from '../src/compute/ask-limit.ts'
-import { createSimulation, type Simulation } from '../src/simulation/index.ts'
+import { createSimulation } from '../src/simulation/index.ts'
+import { asker } from './asker.ts'
 import { noopJob } from './noop-job.ts'
 
 const limits = { asksAtOnce: 5, asksPerSecond: 1, retryAfter: 1000, longestRetryAfter: 60_000 }
-
-const task = {
-  specCid: 'b',
-  engine: { type: 'noop', duration: 1, files: {} },
-  env: {},
-  outputs: [],
-  resources: { cpu: 1, memory: 1, disk: 1, gpu: { count: 0 } },
-  limits: { stdout: 1, stderr: 1, files: 1 },
-  network: { mode: 'none' },
-  timeout: 1000,
-}
-const terms = { queue: 1000, lease: null, publishers: [{ type: 'none' }], verification: 'none', constraints: [], publish: 1000, retention: 1000 }
-
-/** A requester that says what it is told to, and keeps what it hears. */
-const asker = async (world: Simulation, id: string) => {
-  const transport = world.network.join(id)
-  await transport.start()
-  const got: AnyMessage[] = []
-  transport.receive((from, frame) => {
-    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true }))
-    return Promise.resolve([])
-  })
-  return {
-    got,
-    ask: async (to: string, index: number): Promise<void> => {
-      const body = { askId: `a/${index}`, job: 'a', task, shard: { index: 0, count: 1, manifest: cidOf([]), files: [] }, terms }
-      const message = { network: 'test', from: id, to, incarnation: { counter: 1, id: '1'.repeat(16) }, type: 'ask', body }
-      const sending = transport.send(to, [encodeMessage(message as never, () => new Uint8Array(64))], {})
-      await world.clock.advance(10)
-      await sending
-    },
-  }
-}
 
 test('of a requester that asks too often only so many asks are looked into: the rest is declined, leaves nothing, and holds up nobody else', async () => {
   const world = await createSimulation({ nodes: 2, requesterOnly: true, settings: limits })
   const node = world.node(1)
   const greedy = await asker(world, 'greedy')
-  for (let index = 0; index < 50; index++) await greedy.ask(node.id, index)
+  for (let index = 0; index < 50; index++) await greedy.ask(node.id, [index])
   await world.clock.advance(100)
-  const declines = greedy.got.flatMap((message) => (message.type === 'decline' ? [message.body] : []))
+  const declines = greedy.declines()
   expect(declines).toHaveLength(45)
   for (const { refusals, retryAfter = 0 } of declines) {
     expect(refusals).toEqual([{ code: 'busy', detail: 'you ask more often than this node looks into' }])
@@ -58,8 +24,8 @@ test('of a requester that asks too often only so many asks are looked into: the 
   expect(new Set(declines.map(({ retryAfter }) => retryAfter)).size).toBeGreaterThan(20)
   expect(node.store.read((reader) => reader.list('compute', { limit: 1000 }))).toHaveLength(5)
   // What is said again is the same, and one that was looked into is answered whatever the pace.
-  await greedy.ask(node.id, 49)
-  await greedy.ask(node.id, 0)
+  await greedy.ask(node.id, [49])
+  await greedy.ask(node.id, [0])
   await world.clock.advance(100)
   expect(new Set(greedy.got.flatMap(({ type, body }) => ('askId' in body && body.askId === 'a/49' ? [JSON.stringify([type, body])] : []))).size).toBe(1)
   expect(greedy.got.filter(({ type, body }) => type === 'bid' && 'askId' in body && body.askId === 'a/0')).toHaveLength(2)
