@@ -1,20 +1,16 @@
 import type { Reference } from '@skrei/job-spec'
 import type { Publisher, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
+import { type WrittenStream, writtenStreams } from '../written-streams.ts'
 
 /** Logs are worth a moment, not the result: for one execution's, and for all of a job; milliseconds. */
 const within = 5000
 const altogether = 60_000
 
-export interface FetchedFile {
-  readonly path: string
-  readonly content: AsyncIterable<Uint8Array>
-}
-
 /** The logs of executions that left no result, fetched here for the composition. */
 export interface LogFetcher {
   /** Each stream that there is; none where they cannot be had in time, or are larger than the job allows. Never throws but for the signal. */
-  fetch(shard: string, logs: Reference): Promise<readonly FetchedFile[]>
+  fetch(shard: string, logs: Reference): Promise<readonly WrittenStream[]>
   /** Removes what was fetched. */
   close(): Promise<void>
 }
@@ -39,11 +35,6 @@ export const createLogFetcher = (
 ): LogFetcher => {
   const until = clock.now() + altogether
   const fetched: string[] = []
-
-  async function* stream(id: string, name: 'stdout' | 'stderr'): AsyncGenerator<Uint8Array> {
-    yield* workspace.tail(id, name, 0, { signal })
-    signal.throwIfAborted()
-  }
 
   const bring = async (id: string, logs: Reference, ending: AbortSignal): Promise<void> => {
     const into = await workspace.receive(id)
@@ -75,14 +66,7 @@ export const createLogFetcher = (
         signal.throwIfAborted()
         return []
       }
-      const files: FetchedFile[] = []
-      for (const name of ['stdout', 'stderr'] as const) {
-        for await (const { length } of stream(id, name)) {
-          if (length > 0) files.push({ path: name, content: stream(id, name) })
-          break
-        }
-      }
-      return files
+      return await writtenStreams(workspace, id, { signal })
     },
     close: async () => {
       for (const id of fetched) await workspace.remove(id)
