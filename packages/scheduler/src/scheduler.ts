@@ -1,4 +1,4 @@
-import { failures as failureTable } from '@skrei/job-spec'
+import { failures as failureTable, type JobSpec } from '@skrei/job-spec'
 import { type AnyDraft, encodeMessage, type Incarnation } from '@skrei/protocol'
 import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
@@ -30,13 +30,13 @@ import type { ShardContext } from './machines/shard.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
-import { requireSendable } from './requester/check-job.ts'
+import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
-import { checkSubmittable, newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, specRow } from './requester/specs.ts'
+import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
+import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
@@ -364,9 +364,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     outbox = undefined
   }
 
-  const requireStarted = (): void => {
+  /** What both `submit` and `plan` refuse at once. */
+  const accepted = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
+    const known = specs.resolve(spec)
+    requireSubmittable(known, methods, knownNodes())
+    return known
   }
+
+  const endingWith = (signal: AbortSignal | undefined): AbortSignal => (signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal)
 
   return {
     nodeId: self,
@@ -374,10 +380,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     stop,
     [Symbol.asyncDispose]: stop,
     submit: async (spec) => {
-      requireStarted()
-      const known = specs.resolve(spec)
-      checkSubmittable(known.spec, known.resolved, methods, knownNodes())
-      requireSendable(known)
+      const known = accepted(spec)
       const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
       await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
@@ -385,11 +388,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       return id
     },
     plan: async (spec, { signal } = {}) => {
-      requireStarted()
-      const known = specs.resolve(spec)
-      checkSubmittable(known.spec, known.resolved, methods, knownNodes())
-      requireSendable(known)
-      const ending = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal
+      const known = accepted(spec)
+      const ending = endingWith(signal)
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
       const world = {
@@ -422,9 +422,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
     nodes: () => directory.all(),
     partitions: ({ signal } = {}) =>
-      survey(
-        { network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen },
-        { signal: signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal },
-      ),
+      survey({ network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen }, { signal: endingWith(signal) }),
   }
 }

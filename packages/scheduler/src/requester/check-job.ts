@@ -11,7 +11,7 @@ import { createSpecs, type KnownJob } from './specs.ts'
 const roomForTheRest = 65_536
 
 /** The ask of such a job must fit into a message: found out when it is submitted, not when the first shard is opened. */
-export const requireSendable = ({ task }: KnownJob): void => {
+const requireSendable = ({ task }: KnownJob): void => {
   const problem = taskSchema.safeParse(task).error?.issues[0]
   if (problem)
     throw new SubmitError(
@@ -22,6 +22,12 @@ export const requireSendable = ({ task }: KnownJob): void => {
   const bytes = canonicalBytes(task).length
   if (bytes > maxMessageBytes - roomForTheRest)
     throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
+}
+
+/** Throws the SubmitError of a job that no network of this kind could do. */
+export const requireSubmittable = (job: KnownJob, methods: ReadonlyMap<string, Method>, knownNodes: number): void => {
+  checkSubmittable(job.spec, job.resolved, methods, knownNodes)
+  requireSendable(job)
 }
 
 /** What a node says to a job before anything of it runs. */
@@ -44,8 +50,7 @@ export const checkJob = (spec: JobSpec, node: NodeOffer, options: { readonly nod
   try {
     const known = createSpecs().resolve(spec)
     found = { misfits: misfits(node, wantedBy(known)) }
-    checkSubmittable(known.spec, known.resolved, methods, options.nodes ?? 1)
-    requireSendable(known)
+    requireSubmittable(known, methods, options.nodes ?? 1)
     return found
   } catch (error) {
     if (!(error instanceof SubmitError)) throw error
