@@ -1,4 +1,6 @@
 import { suggestion } from '@skrei/job-spec'
+import type { Workspace } from '@skrei/storage'
+import type { Transport } from '@skrei/transport'
 import { OptionError } from './option-error.ts'
 import type { SchedulerOptions } from './options.ts'
 import { defaultSettings, type Settings } from './settings.ts'
@@ -33,23 +35,73 @@ const knownOfCompute = {
   secret: 0,
 } as const satisfies Record<keyof NonNullable<SchedulerOptions['compute']>, 0>
 
-/** Whole numbers: how many. Everything else in settings is a duration, or a share. */
-const counts: ReadonlySet<string> = new Set<keyof Settings>([
-  'asks',
-  'maxAsks',
-  'window',
-  'queue',
-  'reservations',
-  'lapses',
-  'asksAtOnce',
-  'bypasses',
-  'refusals',
-  'gossipBelow',
-  'directoryTarget',
-])
+/** What a contract's object must be able to do: all of it, so that what it lacks is found out here and not by a job. */
+const functionsOfTransport = {
+  start: 0,
+  send: 0,
+  receive: 0,
+  hint: 0,
+  onHint: 0,
+  query: 0,
+  serve: 0,
+  publish: 0,
+  subscribe: 0,
+  peers: 0,
+  peer: 0,
+  peerCount: 0,
+} as const satisfies Record<Exclude<keyof Transport, 'self' | symbol>, 0>
+const functionsOfWorkspace = {
+  open: 0,
+  place: 0,
+  locate: 0,
+  receive: 0,
+  append: 0,
+  tail: 0,
+  seal: 0,
+  toPublish: 0,
+  entries: 0,
+  remove: 0,
+  leftovers: 0,
+} as const satisfies Record<keyof Workspace, 0>
+
+/** Milliseconds; a share of one, which may be none or may be all; a whole number; so many a second. */
+const settingKinds: Readonly<Record<keyof Settings, 'time' | 'share below one' | 'share above none' | 'count' | 'rate'>> = {
+  lease: 'time',
+  heartbeat: 'time',
+  drift: 'share below one',
+  asks: 'count',
+  maxAsks: 'count',
+  widen: 'time',
+  bidWindow: 'time',
+  bidTtl: 'time',
+  assess: 'time',
+  stage: 'time',
+  publish: 'time',
+  match: 'time',
+  stop: 'time',
+  retention: 'time',
+  retryAfter: 'time',
+  longestRetryAfter: 'time',
+  window: 'count',
+  queue: 'count',
+  reservations: 'count',
+  reservedShare: 'share above none',
+  lapses: 'count',
+  asksAtOnce: 'count',
+  asksPerSecond: 'rate',
+  assessing: 'count',
+  longestQueue: 'time',
+  bypasses: 'count',
+  announcementTtl: 'time',
+  keepJobs: 'time',
+  keepExecutions: 'time',
+  keepDeclined: 'count',
+  refusals: 'count',
+  gossipBelow: 'count',
+  directoryTarget: 'count',
+}
 /** With these, 0 means none. */
 const mayBeZero: ReadonlySet<string> = new Set<keyof Settings>([
-  'drift',
   'queue',
   'bypasses',
   'lapses',
@@ -123,10 +175,19 @@ const checkSettings = (given: unknown): void => {
     const path = join('settings', name)
     const least = mayBeZero.has(name) ? '0 or more' : 'more than 0'
     const isEnough = (number: number): boolean => (mayBeZero.has(name) ? number >= 0 : number > 0)
-    if (name === 'drift') requireNumber(path, value, (number) => number >= 0 && number < 1, 'a share from 0 to below 1')
-    else if (name === 'reservedShare') requireNumber(path, value, (number) => number > 0 && number <= 1, 'a share above 0, 1 at most')
-    else if (counts.has(name)) requireNumber(path, value, (number) => Number.isSafeInteger(number) && isEnough(number), `a whole number, ${least}`)
-    else requireNumber(path, value, (number) => isEnough(number) && number <= longest, `a number, ${least} and at most ${longest}`)
+    switch (settingKinds[name as keyof Settings]) {
+      case 'share below one':
+        requireNumber(path, value, (number) => number >= 0 && number < 1, 'a share from 0 to below 1')
+        break
+      case 'share above none':
+        requireNumber(path, value, (number) => number > 0 && number <= 1, 'a share above 0, 1 at most')
+        break
+      case 'count':
+        requireNumber(path, value, (number) => Number.isSafeInteger(number) && isEnough(number), `a whole number, ${least}`)
+        break
+      default:
+        requireNumber(path, value, (number) => isEnough(number) && number <= longest, `a number, ${least} and at most ${longest}`)
+    }
   }
   const { lease, heartbeat } = { ...defaultSettings, ...(fields as Partial<Settings>) }
   if (heartbeat >= lease)
@@ -162,8 +223,8 @@ export const checkOptions = (options: SchedulerOptions): void => {
   for (const name of ['check', 'random', 'jobId']) requireFunction(name, fields[name])
   requireFunctions('clock', fields['clock'], ['now', 'elapsed', 'at', 'soon'])
   requireFunctions('store', fields['store'], ['read', 'transact'])
-  requireFunctions('transport', fields['transport'], ['start', 'send', 'receive', 'hint', 'onHint', 'query', 'serve', 'publish', 'subscribe', 'peers'])
-  requireFunctions('workspace', fields['workspace'], ['open', 'place', 'receive', 'remove', 'leftovers'])
+  requireFunctions('transport', fields['transport'], Object.keys(functionsOfTransport))
+  requireFunctions('workspace', fields['workspace'], Object.keys(functionsOfWorkspace))
   each('sources', fields['sources'], driver('type', ['list', 'assess', 'stage']))
   each('publishers', fields['publishers'], driver('type', ['publish', 'compose', 'fetch', 'unpublish']))
   if (fields['methods'] !== undefined) each('methods', fields['methods'], driver('name', ['plan']))
