@@ -1,7 +1,7 @@
 import { type Clock, type Rejection, type Transport, TransportError, type TransportErrorCode } from '@skrei/transport'
+import type { Subscription } from '@skrei/transport/driver'
 import { type FrameWriter, kinds } from './frame.ts'
 import type { Limits } from './limits.ts'
-import type { Subscription } from './subscription.ts'
 
 export type FaultPlace = 'receive' | 'hint' | 'serve' | 'stream' | 'dial'
 

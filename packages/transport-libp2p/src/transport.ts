@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type Transport, TransportError } from '@skrei/transport'
+import { abortListeners, type Subscription, subscription } from '@skrei/transport/driver'
 import type { Libp2p } from 'libp2p'
-import { abortListeners } from './abort-listeners.ts'
 import { streamChannel } from './channel.ts'
 import { protocolId } from './dial.ts'
 import { libp2pNode } from './libp2p-node.ts'
@@ -9,7 +9,6 @@ import { resolveLimits } from './limits.ts'
 import { failure, type LinkHost, longest } from './link-core.ts'
 import type { Libp2pTransportOptions } from './options.ts'
 import { libp2pPeers } from './peers.ts'
-import { type Subscription, subscription } from './subscription.ts'
 
 export interface Libp2pTransport extends Transport {
   /** The node below: the one that was given, or the transport's own. Others may use it too; who made it stops it. */

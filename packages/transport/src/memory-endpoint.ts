@@ -1,8 +1,9 @@
+import { abortListeners } from './abort-listeners.ts'
 import { boundedRejections, type Clock, type PeerView, type Rejection, type Transport, TransportError, type TransportErrorCode } from './index.ts'
 import type { Faults } from './memory-link.ts'
 import type { NetworkCounters, PacketType } from './memory-packet.ts'
 import { type ChunkStream, chunkStream } from './memory-stream.ts'
-import { type Subscription, subscription } from './memory-subscription.ts'
+import { type Subscription, subscription } from './subscription.ts'
 
 /** What an endpoint needs from the network that it is on. */
 export interface Wire {
@@ -65,30 +66,6 @@ const messageOf: Record<TransportErrorCode, (to: string) => string> = {
 
 const failure = (code: TransportErrorCode, to: string, detail?: string, cause?: unknown): TransportError =>
   new TransportError(code, detail ?? messageOf[code](to), cause === undefined ? undefined : { cause })
-
-/** One listener a signal: to add one costs a look at all that it has, and a node sends with one signal to everybody. */
-const abortListeners = (): ((signal: AbortSignal, run: () => void) => Disposable) => {
-  const known = new Map<AbortSignal, { readonly runs: Set<() => void>; readonly onAbort: () => void }>()
-  const listenTo = (signal: AbortSignal) => {
-    const runs = new Set<() => void>()
-    // Not by the event's `currentTarget`: in Node 24 it is null for all listeners but the first.
-    const listening = { runs, onAbort: () => [...runs].forEach((run) => void run()) }
-    known.set(signal, listening)
-    signal.addEventListener('abort', listening.onAbort)
-    return listening
-  }
-  return (signal, run) => {
-    const { runs, onAbort } = known.get(signal) ?? listenTo(signal)
-    runs.add(run)
-    return {
-      [Symbol.dispose]: () => {
-        if (!runs.delete(run) || runs.size > 0) return
-        signal.removeEventListener('abort', onAbort)
-        known.delete(signal)
-      },
-    }
-  }
-}
 
 export const memoryEndpoint = (self: string, wire: Wire): Endpoint => {
   let state: Endpoint['state'] = 'new'
