@@ -30,7 +30,8 @@ const undecided = (begun: string[], ended: string[]): Executor => ({
   remove: () => Promise.resolve(),
 })
 
-test('an assessment ends with the time for it: its effect is aborted, off the outbox, and not begun again by a restart', async () => {
+/** A node that looks into a job and comes to no end of it. */
+const looking = async () => {
   const [begun, ended]: [string[], string[]] = [[], []]
   const world = await createSimulation({
     nodes: 2,
@@ -40,6 +41,11 @@ test('an assessment ends with the time for it: its effect is aborted, off the ou
   })
   const [requester, node] = [world.node(0), world.node(1)]
   await requester.scheduler.submit(noopJob())
+  return { world, requester, node, begun, ended }
+}
+
+test('an assessment ends with the time for it: its effect is aborted, off the outbox, and not begun again by a restart', async () => {
+  const { world, requester, node, begun, ended } = await looking()
   await world.clock.advance(3000)
   expect([begun.length, ended.length, effects(node)]).toEqual([1, 0, ['assess']])
   await world.clock.advance(3000)
@@ -58,15 +64,7 @@ test('an assessment ends with the time for it: its effect is aborted, off the ou
 })
 
 test('an effect that an earlier release left for an object that is over is dropped at start', async () => {
-  const [begun, ended]: [string[], string[]] = [[], []]
-  const world = await createSimulation({
-    nodes: 2,
-    requesterOnly: true,
-    settings: { assess: 5000 },
-    compute: { executors: [undecided(begun, ended)] },
-  })
-  const [requester, node] = [world.node(0), world.node(1)]
-  await requester.scheduler.submit(noopJob())
+  const { world, requester, node, begun } = await looking()
   await world.clock.advance(6000)
   requester.crash()
   await world.clock.advance(6000)
