@@ -5,6 +5,7 @@ import type { Source } from '@skrei/storage'
 import { CliError } from './cli-errors.ts'
 import { internal } from './commands/fail.ts'
 import { type EmbeddedNode, reapEngines, startEmbeddedNode } from './embedded-node.ts'
+import { embeddedSignals } from './embedded-signals.ts'
 import { fetchResult } from './fetch-result.ts'
 import { type Home, openHome, type RunFolder, takeRunFolder } from './home.ts'
 import { homePath } from './home-path.ts'
@@ -76,12 +77,12 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
     display.show(event)
   }
-  using events = jobEvents(scheduler, emit)
+  using signals = embeddedSignals(scheduler)
   interrupt.first.throwIfAborted()
   const jobId = await orRefused(job, scheduler.submit(job.spec))
   onSubmit(jobId)
   emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
-  events.submitted(jobId)
+  signals.submitted(jobId, jobEvents(jobId, emit))
   const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
   interrupt.first.addEventListener('abort', cancel)
   if (interrupt.first.aborted) cancel()
