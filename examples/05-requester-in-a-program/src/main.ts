@@ -101,7 +101,7 @@ try {
   let jobId: string
   {
     await using requester = await startRequester(peers)
-    while (requester.scheduler.nodes().length < 3) await new Promise((resolve) => clock.at(clock.now() + 10, () => resolve(undefined)))
+    while (requester.scheduler.nodes().length < 3) { console.error(requester.scheduler.nodes().length, requester.transport.peers?.()); await new Promise((resolve) => clock.at(clock.now() + 10, () => resolve(undefined))) }
     jobId = await requester.scheduler.submit(job.spec)
     await firstCompleted(requester.scheduler, jobId)
     console.log('submitted, one shard is done: the requester stops')
