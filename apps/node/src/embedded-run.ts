@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { specCid } from '@skrei/job-spec'
+import { failures, specCid } from '@skrei/job-spec'
 import { type JobView, SubmitError } from '@skrei/scheduler'
 import type { Source } from '@skrei/storage'
 import { CliError } from './cli-errors.ts'
@@ -12,8 +12,8 @@ import { homePath } from './home-path.ts'
 import { openIdentity } from './identity.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refusedSubmission } from './job-check.ts'
-import { jobError } from './job-error.ts'
-import { type CliEvent, jobEvents, type ResultEvent } from './job-events.ts'
+import { culpritOf, jobError, remedyOf, stderrIn } from './job-error.ts'
+import { type CliEvent, jobEvents, type ResultEvent, resultEvent } from './job-events.ts'
 import type { JobFile } from './job-file.ts'
 import { progress } from './progress.ts'
 import { type ResultDirectory, takeResultDirectory } from './result-directory.ts'
@@ -95,13 +95,14 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
     directory.undo()
     throw error
   }
-  const result: ResultEvent = {
-    type: 'result',
-    jobId,
-    state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
-    results: { cid: view.reference?.cid ?? null, path: directory.path },
-    error: await jobError(view, scheduler.result(jobId), directory.path, () => log.keep()),
-  }
+  const shard = culpritOf(view, scheduler.result(jobId)?.shards ?? [])
+  const error = jobError(view, {
+    shard,
+    stderr: shard === undefined ? '' : await stderrIn(directory.path, shard.index),
+    log: view.failure !== undefined && failures[view.failure.code].by === 'node' ? log.keep() : undefined,
+    remedyOf,
+  })
+  const result = resultEvent(view, directory.path, error)
   return { view, result }
 }
 

@@ -1,5 +1,5 @@
 import type { Failure } from '@skrei/job-spec'
-import type { JobState } from '@skrei/scheduler'
+import type { JobState, JobView } from '@skrei/scheduler'
 import type { Problem } from './cli-errors.ts'
 
 /** What a shard is doing, for people and scripts: fewer words than the machines have. */
@@ -7,6 +7,8 @@ export type ShardState = 'waiting' | 'staging' | 'running' | 'publishing' | 'ret
 
 /** The JSON events of `skrei run --json`, one a line; documented in the README, and what the progress display is made from. */
 export type CliEvent =
+  /** Files of this machine on their way to the node, in bytes so far; before `submitted`. */
+  | { readonly type: 'uploading'; readonly bytes: number }
   | { readonly type: 'submitted'; readonly jobId: string; readonly name: string; readonly specCid: string; readonly node: string }
   | { readonly type: 'job'; readonly jobId: string; readonly state: JobState }
   | { readonly type: 'planned'; readonly jobId: string; readonly shards: number }
@@ -48,6 +50,15 @@ export type JobSignal =
       readonly failure?: Failure
     }
   | { readonly type: 'progress'; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
+
+/** How a job ended, as the last line tells it. `path`: where its result was fetched to. */
+export const resultEvent = (job: JobView, path: string | null, error: ResultError | null): ResultEvent => ({
+  type: 'result',
+  jobId: job.id,
+  state: job.state === 'completed' || job.state === 'cancelled' ? job.state : 'failed',
+  results: { cid: job.reference?.cid ?? null, path },
+  error,
+})
 
 // States of the machines and phases of hints, in the words of ShardState. What is not here changes nothing that is shown.
 const shardStates: Readonly<Record<string, Readonly<Record<string, ShardState>>>> = {
