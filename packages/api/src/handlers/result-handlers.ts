@@ -1,6 +1,7 @@
 import { ApiError } from '../api-error.ts'
 import { begun } from '../begun.ts'
 import type { Call } from '../call.ts'
+import { errorBody } from '../error-body.ts'
 import { type ApiAnswer, jsonAnswer } from '../exchange.ts'
 import { findJob } from '../find-job.ts'
 import type { ResultFile } from '../node-service.ts'
@@ -20,16 +21,15 @@ interface Range {
   readonly to: number
 }
 
-/** The one range that was asked for, if it is one that we serve: others are passed over, as HTTP has it. @throws ApiError `range-not-satisfiable` */
-const readRange = (text: string | undefined, size: number): Range | undefined => {
+/** The one range that was asked for, if it is one that we serve: others are passed over, as HTTP has it. */
+const readRange = (text: string | undefined, size: number): Range | 'beyond' | undefined => {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(text?.trim() ?? '')
   if (match === null || (match[1] === '' && match[2] === '')) return undefined
   const [, first = '', last = ''] = match
   const from = first === '' ? Math.max(0, size - Number(last)) : Number(first)
   const to = first === '' || last === '' ? size : Math.min(size, Number(last) + 1)
   if (first !== '' && last !== '' && Number(last) < from) return undefined
-  if (from >= size) throw new ApiError('range-not-satisfiable', `the file has ${size} bytes`)
-  return { from, to }
+  return from >= size ? 'beyond' : { from, to }
 }
 
 const cut = async function* (content: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -65,6 +65,10 @@ export const resultHandlers = {
       const { signal } = request
       const file = await findFile(service, job.id, path, signal)
       const range = readRange(asked, file.size)
+      if (range === 'beyond') {
+        ended()
+        return jsonAnswer(416, errorBody(new ApiError('range-not-satisfiable', `the file has ${file.size} bytes`)), { 'content-range': `bytes */${file.size}` })
+      }
       const { from, to } = range ?? { from: 0, to: file.size }
       return {
         status: range === undefined ? 200 : 206,
