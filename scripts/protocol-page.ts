@@ -27,6 +27,7 @@ import {
   maxMessageItems,
   protocolErrors,
   signedTypes,
+  signedWhereVerified,
   termsSchema,
 } from '../packages/protocol/src/index.ts'
 import { defaultSettings, type Settings } from '../packages/scheduler/src/settings.ts'
@@ -294,7 +295,7 @@ const messagesTable = (): string =>
     Object.entries(said).map(([type, one]) => [
       `[${type}](#${type})`,
       one.by,
-      signedTypes.has(type as MessageType) ? 'yes' : 'no',
+      signedWhereVerified.has(type as MessageType) ? 'where verified' : signedTypes.has(type as MessageType) ? 'yes' : 'no',
       one.answer,
       acceptedIn(type as MessageType, one),
     ]),
@@ -307,7 +308,7 @@ const messages = (): string =>
     .map(([type, { by, when }]) =>
       [
         `### ${type}`,
-        `From the ${by}${signedTypes.has(type as MessageType) ? ', signed' : ''}. ${when}`,
+        `From the ${by}${signedWhereVerified.has(type as MessageType) ? ', signed where verified' : signedTypes.has(type as MessageType) ? ', signed' : ''}. ${when}`,
         fields(jsonSchema(bodies[type as MessageType], named), (path) => messageMeaning(type, path)),
       ].join('\n\n'),
     )

@@ -274,6 +274,9 @@ export const executionMachine = setup({
   },
 })
 
+/** Its messages are signed then: others than its two parties must be able to check them. */
+export const isVerified = ({ assurance }: ExecutionContext): boolean => assurance !== 'none'
+
 /** Only what is an outcome's, with nothing undefined. */
 export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Outcome => ({
   ...(digest !== undefined && { digest }),
