@@ -35,7 +35,7 @@ import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult, jobView } from './requester/result.ts'
-import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
+import { newJob, planWithoutInputs, requesterFailed, requesterPerformers } from './requester/role.ts'
 import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
@@ -385,7 +385,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       const known = accepted(spec)
       const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
       const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
+      const { planned, records = [] } = (await planWithoutInputs(id, known.resolved)) ?? {}
+      await kernel.submit([
+        { kind: 'job', id, event: { type: 'submit', context, ...(planned && { planned }) }, actor: 'user', records: [specRow(id, known.spec), ...records] },
+      ])
       if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
       return id
     },

@@ -142,6 +142,12 @@ export const executionMachine = setup({
       meta: by('compute', (context, now) => Math.min(lease(context), (context.endBy ?? now) - now)),
       on: {
         finished: [
+          // There is nothing to publish, so nothing to permit, to fetch or to match: the outcome is the result.
+          {
+            target: 'judged',
+            guard: ({ context, event }) => context.publisher === 'none' && !isVerified(context) && acceptable(event),
+            actions: [{ type: 'keep', params: ({ event }) => event }, assign({ reference: { type: 'none' } })],
+          },
           { target: 'accepted', guard: ({ event }) => acceptable(event), actions: { type: 'keep', params: ({ event }) => event } },
           {
             target: 'failed',
