@@ -178,7 +178,7 @@ export const checkOptions = (options: SchedulerOptions): void => {
   requireFunctions('transport', fields['transport'], Object.keys(functionsOfTransport))
   requireFunctions('workspace', fields['workspace'], Object.keys(functionsOfWorkspace))
   each('sources', fields['sources'], driver('type', ['list', 'assess', 'stage']))
-  each('publishers', fields['publishers'], driver('type', ['publish', 'compose', 'fetch', 'unpublish']))
+  each('publishers', fields['publishers'], driver('type', ['publish', 'compose', 'fetch', 'read', 'unpublish']))
   if (fields['methods'] !== undefined) each('methods', fields['methods'], driver('name', ['plan']))
   if (fields['compute'] !== undefined) checkCompute(fields['compute'])
   if (fields['rankers'] !== undefined)

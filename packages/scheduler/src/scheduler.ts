@@ -7,6 +7,7 @@ import { serveAssessments } from './assess-query.ts'
 import { checkOptions, requireJobId } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
+import { computeViews } from './compute/views.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
@@ -27,14 +28,16 @@ import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
+import { createOpenJobs } from './open-jobs.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
 import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
+import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
-import { jobResult, jobView } from './requester/result.ts'
+import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
 import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
 import { createRetention } from './retention.ts'
@@ -134,7 +137,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store,
     clock,
     beforeTurn: patience.check,
-    failed: () => leases.unsure(),
+    failed: () => {
+      leases.unsure()
+      openJobs.unsure()
+    },
     context: {
       kinds: createKinds({
         network,
@@ -195,6 +201,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       tell({ type: 'progress', job: jobOf(shardId), shard: shardIndexOf(shardId), node, phase, ...(fraction !== undefined && { fraction }) }),
   })
 
+  const openJobs = createOpenJobs({ store, kernel })
   const inbox = createInbox({
     network,
     self,
@@ -358,6 +365,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer[Symbol.dispose]()
     sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
+    openJobs[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
     kernel.flush()
@@ -409,8 +417,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         await kernel.submit([{ kind: 'job', id: jobId, event: { type: 'cancel' }, actor: 'user' }])
     },
     job: (jobId) => store.read((reader) => jobView(reader, jobId)),
-    jobs: ({ after, limit }) =>
-      store.read((reader) => reader.list('job', { ...(after !== undefined && { after }), limit }).flatMap(({ id }) => jobView(reader, id) ?? [])),
+    jobs: (where) => store.read((reader) => jobViews(reader, where)),
+    spec: (jobId) => store.read((reader) => jobSpecOf(reader, jobId)),
+    shards: (jobId, page) => store.read((reader) => shardViews(reader, jobId, page)),
     finished: (jobId, { signal } = {}) => ends.wait(jobId, signal),
     result: (jobId) => jobResult(store.read, jobId),
     history: histories.ofJob,
@@ -420,6 +429,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
+    standing: () => ({
+      incarnation,
+      ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      jobs: { open: openJobs.count() },
+    }),
+    executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),
     nodes: () => directory.all(),
     partitions: ({ signal } = {}) =>
       survey({ network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen }, { signal: endingWith(signal) }),
