@@ -247,8 +247,13 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
-  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run. */
-  submit(spec: JobSpec): Promise<string>
+  /**
+   * Accepts a job, and gives its id; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run.
+   *
+   * @param options `key`: the submitter's own name for this submission, 1 to 256 characters. The same spec with the same key again is the same job, also after a restart, as long
+   * as the job is kept; another spec is refused (`key-reused`).
+   */
+  submit(spec: JobSpec, options?: { readonly key?: string }): Promise<string>
   /**
    * What the job would come to now: lists its inputs and asks nodes what they would say. Nothing is submitted, written or reserved, on any node. Rejects with a `SubmitError`
    * like `submit`.

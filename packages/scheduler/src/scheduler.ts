@@ -4,7 +4,7 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
-import { checkOptions, requireJobId } from './check-options.ts'
+import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { computeViews } from './compute/views.ts'
@@ -26,7 +26,6 @@ import { createOutbox, type Outbox } from './kernel/outbox.ts'
 import { createKinds } from './kinds.ts'
 import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
-import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import { createOpenJobs } from './open-jobs.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
@@ -39,7 +38,8 @@ import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createSpecs, type KnownJob } from './requester/specs.ts'
+import { createSubmissions } from './requester/submissions.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
@@ -372,13 +372,21 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     outbox = undefined
   }
 
-  /** What both `submit` and `plan` refuse at once. */
-  const accepted = (spec: JobSpec): KnownJob => {
+  const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
+
+  const resolved = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
-    const known = specs.resolve(spec)
-    requireSubmittable(known, methods, knownNodes())
-    return known
+    return specs.resolve(spec)
   }
+
+  const submissions = createSubmissions({
+    store,
+    submit: kernel.submit,
+    jobId: options.jobId,
+    newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
+    requireAcceptable,
+    wasBroken: (id) => unaccepted.delete(id),
+  })
 
   const endingWith = (signal: AbortSignal | undefined): AbortSignal => (signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal)
 
@@ -387,16 +395,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     start,
     stop,
     [Symbol.asyncDispose]: stop,
-    submit: async (spec) => {
-      const known = accepted(spec)
-      const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
-      const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
-      if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
-      return id
-    },
+    submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
     plan: async (spec, { signal } = {}) => {
-      const known = accepted(spec)
+      const known = resolved(spec)
+      requireAcceptable(known)
       const ending = endingWith(signal)
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
