@@ -15,7 +15,12 @@ export interface Culprit {
 /** Why a job did not complete: with the shard that it failed by, and what that shard wrote to stderr at its end. `log`: where the log of the node lies, where that is at fault. */
 export const jobError = (
   job: Pick<JobView, 'state' | 'failure'>,
-  facts: { readonly shard?: Culprit | undefined; readonly stderr?: string; readonly log?: string | undefined; readonly remedyOf?: (code: FailureCode) => string },
+  facts: {
+    readonly shard?: Culprit | undefined
+    readonly stderr?: string
+    readonly log?: string | undefined
+    readonly remedyOf?: (code: FailureCode) => string
+  },
 ): ResultError | null => {
   if (job.state === 'completed') return null
   const failure = job.failure ?? { code: 'cancelled', detail: '' }

@@ -1,4 +1,4 @@
-import { styleText, stripVTControlCharacters } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 import { oneLine } from './printable.ts'
 
 export type Style = (format: Parameters<typeof styleText>[0], text: string) => string

@@ -20,12 +20,24 @@ export const jobList = (options: ListOptions): Promise<ExitCode> =>
     const { jobs, next } = await client.jobs({ signal, limit, ...(state !== undefined && { state }) })
     event({ type: 'jobs', jobs, ...(next !== undefined && { next }) } as { readonly type: string })
     if (jobs.length === 0) say(style('dim', state === undefined ? 'no jobs' : `no jobs that are ${state}`))
-    else say(titledTable(['job', 'name', 'state', 'shards', 'submitted'], jobs.map((job) => row(job, style)), style))
+    else
+      say(
+        titledTable(
+          ['job', 'name', 'state', 'shards', 'submitted'],
+          jobs.map((job) => row(job, style)),
+          style,
+        ),
+      )
     if (next !== undefined) say(style('dim', `… and older ones: --limit ${Math.min(mostJobs, limit * 10)}`))
     return exitCodes.completed
   })
 
-const colours: Readonly<Partial<Record<JobState, 'green' | 'red' | 'yellow' | 'cyan'>>> = { completed: 'green', failed: 'red', cancelled: 'yellow', running: 'cyan' }
+const colours: Readonly<Partial<Record<JobState, 'green' | 'red' | 'yellow' | 'cyan'>>> = {
+  completed: 'green',
+  failed: 'red',
+  cancelled: 'yellow',
+  running: 'cyan',
+}
 
 const row = ({ id, name, state, shards, failure, submittedAt }: Job, style: Style): readonly string[] => [
   id,

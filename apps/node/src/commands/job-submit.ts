@@ -30,7 +30,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
     })()
     const { id, name, specCid } = accepted
     const { nodeId } = await client.health({ signal })
-    event({ type: 'submitted', jobId: id, name, specCid, node: nodeId, created } as const)
+    event({ type: 'submitted', jobId: id, name, specCid, node: nodeId, created } as { readonly type: string })
     if (options.wait) return await tellEnd(asking, await client.finished(id, { signal }))
     say([
       `job ${id}${created ? '' : `  ${style('yellow', `was submitted before with this key: ${accepted.state}`)}`}`,

@@ -26,7 +26,13 @@ export const nodeDescribe = (which: string | undefined, options: AskOptions): Pr
 const pairs = (rows: readonly (readonly [string, string])[], style: Style): readonly string[] =>
   columns(rows.filter(([, value]) => value !== '').map(([label, value]) => [`  ${style('dim', label)}`, value]))
 
-const labelText = (labels: Readonly<Record<string, string>>): string => named(Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(' '), 200)
+const labelText = (labels: Readonly<Record<string, string>>): string =>
+  named(
+    Object.entries(labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' '),
+    200,
+  )
 
 const ownLines = (node: NodeView, style: Style): readonly string[] => {
   const { capacity, free, devices = [], queued = 0, executions = 0, jobs } = node.standing

@@ -10,7 +10,14 @@ export const nodeList = (options: AskOptions): Promise<ExitCode> =>
     const [nodes, { nodeId }] = await Promise.all([client.nodes({ signal }), client.health({ signal })])
     event({ type: 'nodes', nodes } as { readonly type: string })
     if (nodes.length === 0) say(style('dim', 'no compute nodes are known'))
-    else say(titledTable(['node', 'engines', 'CPU', 'memory', 'disk', 'heard'], nodes.map((node) => row(node, nodeId, style)), style))
+    else
+      say(
+        titledTable(
+          ['node', 'engines', 'CPU', 'memory', 'disk', 'heard'],
+          nodes.map((node) => row(node, nodeId, style)),
+          style,
+        ),
+      )
     return exitCodes.completed
   })
 

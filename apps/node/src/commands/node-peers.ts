@@ -10,7 +10,14 @@ export const nodePeers = (options: AskOptions): Promise<ExitCode> =>
     const peers = await client.peers({ signal })
     event({ type: 'peers', peers } as { readonly type: string })
     if (peers.length === 0) say(style('dim', 'no peers: none is configured, and none has dialled this node'))
-    else say(titledTable(['peer', 'connected', 'round trip', 'address'], peers.map((peer) => row(peer, style)), style))
+    else
+      say(
+        titledTable(
+          ['peer', 'connected', 'round trip', 'address'],
+          peers.map((peer) => row(peer, style)),
+          style,
+        ),
+      )
     return exitCodes.completed
   })
 

@@ -16,7 +16,12 @@ export async function* allShards(client: ApiClient, jobId: string, options: { re
 const mostSearched = 10_000
 
 /** The first shard that failed as the job did, else the first that failed. */
-export const failedShard = async (client: ApiClient, jobId: string, code: string, options: { readonly signal?: AbortSignal } = {}): Promise<Shard | undefined> => {
+export const failedShard = async (
+  client: ApiClient,
+  jobId: string,
+  code: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Shard | undefined> => {
   let failed: Shard | undefined
   let seen = 0
   for await (const shard of allShards(client, jobId, options)) {

@@ -1,6 +1,8 @@
-import type { ApiClient } from '@skrei/api/client'
+import type { ApiClient, HistoryItem } from '@skrei/api/client'
 import type { Failure } from '@skrei/job-spec'
 import type { JobSignal } from '../job-events.ts'
+
+type Change = Extract<HistoryItem, { readonly to: string }>
 
 /** What a node tells of a job, from the beginning to its end, over connections that may break. What a history does not hold is asked for. */
 export async function* remoteSignals(client: ApiClient, jobId: string, options: { readonly signal?: AbortSignal }): AsyncGenerator<JobSignal> {
@@ -12,8 +14,8 @@ export async function* remoteSignals(client: ApiClient, jobId: string, options: 
     }
     const { item } = event
     if (!('to' in item)) continue
-    const { kind, shard, node, from, to } = item
-    const isPlanned = kind === 'job' && to === 'running' && !planned
+    const { kind, shard, node, from, to }: Change = item
+    const isPlanned: boolean = kind === 'job' && to === 'running' && !planned
     const total = isPlanned ? (await client.job(jobId, options)).shards?.total : undefined
     planned ||= isPlanned
     const failure = kind === 'shard' && to === 'failed' && shard !== undefined ? await failureOfShard(client, jobId, shard, options) : undefined
