@@ -107,6 +107,7 @@ export const cliErrors = {
     cause: 'Another node lives with this key: one with the same SKREI_HOME, or with a copy of it.',
     remedy: 'Stop the other node; a second node needs a SKREI_HOME of its own, not a copy.',
   },
+  'devnet-ended': { exit: 1, cause: 'Every process of the devnet has ended by itself.', remedy: 'Start it again with --home DIR, and read DIR/node-0/log.' },
   'cid-invalid': { exit: 2, cause: 'What was given is not a CID.', remedy: 'Give the CID that `skrei run` printed, such as bafy….' },
   'result-not-found': {
     exit: 1,

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
 import type { AskOptions } from './commands/ask-node.ts'
+import type { DevnetOptions } from './commands/devnet.ts'
+import type { DevnetProcessOptions } from './commands/devnet-process.ts'
 import type { ListOptions } from './commands/job-list.ts'
 import type { LogsOptions } from './commands/job-logs.ts'
 import type { ResultsOptions } from './commands/job-results.ts'
@@ -238,6 +240,30 @@ job
   .action(async (id: string, options: ResultsOptions) => {
     const { jobResults } = await import('./commands/job-results.ts')
     process.exitCode = await jobResults(id, options)
+  })
+
+program
+  .command('devnet')
+  .description('a whole network on this machine, to try things with; gone when it ends')
+  .option('--nodes <count>', 'how many nodes', '3')
+  .option('--per-process <count>', 'how many of them share a process (default: 1)')
+  .option('--home <dir>', 'keep the homes of the nodes in this directory')
+  .option('--cpu <quantity>', 'of each node, such as 500m (default: its share of the machine)')
+  .option('--memory <quantity>', 'of each node, such as 1Gi (default: its share)')
+  .option('--disk <quantity>', 'of each node (default: its share)')
+  .option('--no-ipfs', 'keep and fetch no blocks')
+  .addOption(json())
+  .action(async (options: DevnetOptions) => {
+    const { devnet } = await import('./commands/devnet.ts')
+    process.exitCode = await devnet(options)
+  })
+program
+  .command('devnet-process', { hidden: true })
+  .argument('HOME...')
+  .option('--temporary')
+  .action(async (homes: readonly string[], options: DevnetProcessOptions) => {
+    const { devnetProcess } = await import('./commands/devnet-process.ts')
+    process.exitCode = await devnetProcess(homes, options, manifest.version)
   })
 
 const spec = program.command('spec').description('the job file format')
