@@ -13,6 +13,8 @@ import { writeAll } from './write-whole.ts'
 // A corrupt block is not here: the node's own disk is at fault, and another node can still do the job.
 const failureCodes: Partial<Record<IpfsErrorCode, FailureCode>> = {
   'block-missing': 'source-not-found',
+  // Others may be connected to a node that has it: the job may be tried there.
+  'block-unreachable': 'source-unreachable',
   'cid-unsupported': 'source-invalid',
   'dag-invalid': 'source-invalid',
   'limit-exceeded': 'source-too-large',
@@ -135,11 +137,11 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
 
   assess: async (source, options) => {
     const { signal, node } = openOperation(options)
-    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const cid = parseCid(text)
-      // Only what is held is read: assessing must not start a download.
+      // Only what is held is read: assessing starts no download, since a bid waits for it.
+      const blockstore = node.held
       if (!(await holdsBlock(blockstore, cid, signal))) return { held: false, refusals: [] }
       return { ...(await assessNode(blockstore, await loadNode(blockstore, cid, signal), maxEntries, signal)), refusals: [] }
     } catch (error) {
