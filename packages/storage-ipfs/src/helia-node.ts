@@ -11,6 +11,8 @@ import type { Stored } from './stored.ts'
 
 export interface EmbeddedHelia {
   readonly helia: Helia
+  /** Blocks of one file, of up to 1 MiB mostly, that are worth reading at the same time. */
+  readonly blocksAhead: number
   /** What is held, checked on reading; a block that is not is `block-missing`, whatever brokers helia has. */
   readonly held: Blockstore
   /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
@@ -19,7 +21,7 @@ export interface EmbeddedHelia {
 }
 
 /** A helia over these blocks: no block brokers, no routers, no libp2p. Whoever wants a network adds them to `helia`. */
-export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
+export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHelia => {
   const held = checkedBlockstore(blocks)
   const helia: Helia = new HeliaNode({ name, version, blockstore: held, hashers: [sha512] })
 
@@ -39,6 +41,7 @@ export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
 
   return {
     helia,
+    blocksAhead,
     held,
     addBlock,
     addFile: async (content, signal) => {

@@ -4,7 +4,7 @@ import { type FailureCode, FailureError, type FileEntry, type SourceSpec } from 
 import type { Source } from '@skrei/storage'
 import type { Blockstore } from './blockstore.ts'
 import { type DagFile, type DagNode, holdsBlock, loadNode, parseCid, rawCode } from './dag-node.ts'
-import { fileContent } from './file-content.ts'
+import { type ContentOptions, fileContent } from './file-content.ts'
 import { IpfsError, type IpfsErrorCode } from './ipfs-error.ts'
 import type { OpenOperation } from './open-operation.ts'
 import { walkTree } from './tree-walk.ts'
@@ -89,16 +89,10 @@ const checkHash = (hash: Hash | undefined, { sha256 }: Expected, cid: string): v
   for (const wanted of sha256) if (wanted !== found) throw new FailureError('source-mismatch', `ipfs ${cid}: SHA-256 is ${found}, ${wanted} was asked for`)
 }
 
-async function* writeChecked(
-  target: FileHandle,
-  blockstore: Blockstore,
-  file: DagFile,
-  expected: Expected,
-  signal: AbortSignal,
-): AsyncGenerator<number, void, undefined> {
+async function* writeChecked(target: FileHandle, file: DagFile, expected: Expected, options: ContentOptions): AsyncGenerator<number, void, undefined> {
   const hash = expected.sha256.length > 0 ? createHash('sha256') : undefined
   let bytes = 0
-  for await (const block of fileContent(blockstore, file, signal)) {
+  for await (const block of fileContent(file, options)) {
     hash?.update(block)
     await writeAll(target, block)
     bytes += block.byteLength
@@ -162,7 +156,7 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
       if (root.kind !== 'file') throw new FailureError('source-invalid', `ipfs ${text} is a directory, not a file`)
       checkSize(root, expected)
       target = await open(into, 'wx', 0o644)
-      yield* writeChecked(target, blockstore, root, expected, signal)
+      yield* writeChecked(target, root, expected, { blockstore, signal, blocksAhead: node.blocksAhead })
       done = true
     } catch (error) {
       throw failureFrom(error, text)

@@ -90,7 +90,7 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
       await published.start()
       // Loaded here: helia and what it needs are some 300 modules, and a node may never use IPFS.
       const { embedHelia } = await import('./helia-node.ts')
-      node ??= embedHelia(blockstore)
+      node ??= embedHelia(blockstore, libp2p === undefined ? 4 : 16)
       if (node.helia.status === 'stopped') await node.helia.start()
       if (libp2p !== undefined && exchange === undefined) {
         const { blockExchange } = await import('./exchange/block-exchange.ts')
