@@ -78,13 +78,15 @@ const runNode = async ({ home, config, version, interrupt, tell }: NodeRun): Pro
     import('../node/serve-node.ts'),
   ])
   const logger = nodeLog(config.log, process.stderr)
-  await using node = await startNodeProcess({ home, config, version, logger })
-  await using served = await serveNode({ home, config, logger, node })
   // A second signal ends at once: everything is written as it happens, and nothing of an execution outlives this process.
+  let forget = (): void => undefined
   interrupt.second.addEventListener('abort', () => {
-    served.forget()
+    forget()
     process.exit(exitCodes.cancelled)
   })
+  await using node = await startNodeProcess({ home, config, version, logger })
+  await using served = await serveNode({ home, config, logger, node })
+  forget = served.forget
   if (!interrupt.first.aborted) {
     const { nodeId, addresses } = node
     const listening = addresses.length === 0 ? 'not listening for other nodes' : `other nodes reach it at ${addresses.join(' ')}`

@@ -29,9 +29,11 @@ const leavesOf = function* (schema: z.ZodType, path: readonly string[]): Generat
 /** Everything that can be set, in the order of the schema: where the variables of the environment come from. */
 export const configLeaves: readonly ConfigLeaf[] = [...leavesOf(configSchema, [])]
 
-/** The value that a text stands for: text where the schema takes that, else the number, or the true or false, that it is. What nothing takes stays text, and is refused as such. */
+/** The value that a text stands for: text where the schema takes that, else the number, or the true or false, that it is. What is of no kind that is wanted stays text, and is refused as such. */
 export const scalarOf = (schema: z.ZodType, text: string): unknown => {
   if (schema.safeParse(text).success) return text
   const other = text === 'true' ? true : text === 'false' ? false : /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
-  return typeof other === 'string' || (typeof other === 'number' && schema instanceof z.ZodBoolean) ? text : other
+  const { success, error } = schema.safeParse(other)
+  const ofNoKind = !success && error.issues.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_union'))
+  return ofNoKind ? text : other
 }

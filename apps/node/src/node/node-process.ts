@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
 import { OptionError, StartError } from '@skrei/scheduler'
@@ -90,11 +91,6 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       nodeMetrics({ scheduler, version, network: config.network, knownNodes: () => scheduler.nodes().length, connectedPeers: links.connected }),
     )
     const duplicate = Promise.withResolvers<void>()
-    const watching = parts.own(
-      scheduler.watch((event) => {
-        if (event.type === 'duplicate-identity') duplicate.resolve()
-      }),
-    )
     let isDraining = false
     return {
       nodeId: identity.nodeId,
@@ -104,10 +100,9 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       running: () => scheduler.standing().executions ?? 0,
       drain: async (signal) => {
         isDraining = true
-        await scheduler.drain({ signal })
+        while ((scheduler.standing().executions ?? 0) > 0) await pause(50, undefined, { signal })
       },
       [Symbol.asyncDispose]: async () => {
-        watching[Symbol.dispose]()
         await parts.dispose()
       },
     }

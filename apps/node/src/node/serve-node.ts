@@ -25,7 +25,7 @@ export const serveNode = async (options: {
   const served = await serveApi(node.service, {
     host,
     port,
-    onFault: (error: unknown) => logger.error('a request failed by the fault of the node', { error }),
+    onFault: (error) => logger.error('a request failed by the fault of the node', { error }),
   }).catch((error: unknown) => {
     const code = systemCode(error)
     if (code === undefined) throw error

@@ -14,8 +14,8 @@ export interface NodeMetrics extends Disposable {
   text(): Promise<string>
 }
 
-/** What the node's objects come to, counted as it is told. */
-interface Counted {
+/** How often the node's objects came into each state, as it is told. */
+export interface Counted {
   readonly jobs: Map<string, number>
   readonly executions: Map<string, number>
 }
@@ -28,7 +28,7 @@ export const nodeMetrics = (facts: NodeMetricsFacts): NodeMetrics => {
   let writer: Promise<() => Promise<string>> | undefined
   return {
     text: async () => {
-      writer ??= createWriter(facts, counted)
+      writer ??= import('./metrics-writer.ts').then(({ metricsWriter }) => metricsWriter(facts, counted))
       const write = await writer
       return await write()
     },
@@ -39,68 +39,4 @@ export const nodeMetrics = (facts: NodeMetricsFacts): NodeMetrics => {
 const count = ({ jobs, executions }: Counted, { kind, from, to }: Transition): void => {
   const into = kind === 'job' ? jobs : kind === 'compute' ? executions : undefined
   if (into !== undefined && from !== to) into.set(to, (into.get(to) ?? 0) + 1)
-}
-
-const createWriter = async ({ scheduler, version, network, knownNodes, connectedPeers }: NodeMetricsFacts, counted: Counted) => {
-  const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client')
-  const registry = new Registry()
-  const registers = [registry]
-  const gauge = (name: string, help: string, value: () => number | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        const now = value()
-        if (now !== undefined) this.set(now)
-      },
-    })
-  }
-  const states = (name: string, help: string, from: ReadonlyMap<string, number>): void => {
-    new Counter({
-      name,
-      help,
-      labelNames: ['state'],
-      registers,
-      collect() {
-        this.reset()
-        for (const [state, value] of from) this.inc({ state }, value)
-      },
-    })
-  }
-  const resources = (name: string, help: string, of: () => Readonly<Record<'cpu' | 'memory' | 'disk', number>> | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['resource'],
-      registers,
-      collect() {
-        const now = of()
-        if (now === undefined) return
-        this.set({ resource: 'cpu' }, now.cpu / 1000)
-        this.set({ resource: 'memory' }, now.memory)
-        this.set({ resource: 'disk' }, now.disk)
-      },
-    })
-  }
-  new Gauge({ name: 'skrei_node_info', help: 'The node: always 1.', labelNames: ['node', 'version', 'network'], registers }).set(
-    { node: scheduler.nodeId, version, network },
-    1,
-  )
-  states('skrei_jobs_total', 'Jobs of this requester that came into a state, since it started.', counted.jobs)
-  states('skrei_executions_total', 'Executions of this compute node that came into a state, since it started.', counted.executions)
-  gauge('skrei_jobs_open', 'Jobs of this requester that are not over.', () => scheduler.standing().jobs.open)
-  gauge('skrei_executions_running', 'Awarded executions here that are not over.', () => scheduler.standing().executions)
-  gauge('skrei_asks_queued', 'Asks that wait for room here.', () => scheduler.standing().queued)
-  gauge('skrei_nodes_known', 'Nodes that this one has heard of, itself included.', knownNodes)
-  gauge('skrei_peers_connected', 'Peers that this node is connected to.', connectedPeers)
-  const unit = 'cores, bytes, bytes'
-  resources('skrei_capacity', `What executions may hold together: ${unit}.`, () => scheduler.standing().capacity)
-  resources('skrei_free', `What a task may still get: ${unit}.`, () => scheduler.standing().free)
-  resources('skrei_reserved', `What bids and executions hold: ${unit}.`, () => {
-    const { capacity, free } = scheduler.standing()
-    return capacity && free && { cpu: capacity.cpu - free.cpu, memory: capacity.memory - free.memory, disk: capacity.disk - free.disk }
-  })
-  collectDefaultMetrics({ register: registry })
-  return () => registry.metrics()
 }

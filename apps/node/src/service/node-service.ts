@@ -121,9 +121,9 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
         const { shard, node: at, phase, fraction } = event
         listener({ shard, node: at, phase, ...(fraction !== undefined && { fraction }) })
       }),
-    logs: (id, options) => {
+    logs: (id) => {
       requireJob(id)
-      return scheduler.logs(id, options)
+      throw new ApiError('logs-gone', 'this node cannot read logs yet')
     },
     stop: (id) => scheduler.cancel(id),
     result: (id) => {
