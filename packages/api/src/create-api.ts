@@ -73,9 +73,10 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const closing = new AbortController()
   let requests = 0
 
-  const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>): ApiAnswer => {
+  const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
     const known = asApiError(error)
-    if (known === undefined || known.code === 'node-fault') options.onFault?.(error, route)
+    // What fails because its caller is gone is no fault.
+    if (!gone && (known === undefined || known.code === 'node-fault')) options.onFault?.(error, route)
     const status = known === undefined || known.status === 0 ? 500 : known.status
     return jsonAnswer(status, errorBody(error), {
       ...extra,
@@ -119,7 +120,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
       const made = await (handlers[name] as (call: unknown) => ApiAnswer | Promise<ApiAnswer>)(call)
       return Object.keys(extra).length === 0 ? made : { ...made, headers: { ...made.headers, ...extra } }
     } catch (error) {
-      return refusal(error, route, extra)
+      return refusal(error, route, extra, request.signal.aborted)
     } finally {
       requests -= 1
     }

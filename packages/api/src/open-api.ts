@@ -21,7 +21,9 @@ const componentsOf = () => {
   const moved = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(moved)
     if (typeof value !== 'object' || value === null) return value
-    const entries = Object.entries(value).map(([key, inner]) =>
+    // A newer node may say more than this document does.
+    const said = Object.entries(value).filter(([key, inner]) => key !== 'additionalProperties' || inner !== false)
+    const entries = said.map(([key, inner]) =>
       key === '$ref' && typeof inner === 'string' ? [key, inner.replace(/^#\/\$defs\//, '#/components/schemas/')] : [key, moved(inner)],
     )
     const { id, $defs, ...rest } = Object.fromEntries(entries) as Json

@@ -75,3 +75,12 @@ export const readJson = async (response: Response, url: string, key: string): Pr
     throw notSkrei(url, `it answers with ${response.headers.get('content-type') ?? 'something'} that has no \`${key}\``)
   return body
 }
+
+/** Rejects with what a response says that is no success, or no content of that type. */
+export const requireType = async (response: Response, url: string, type: string): Promise<void> => {
+  await requireSuccess(response, url)
+  const given = response.headers.get('content-type') ?? 'something'
+  if (given.startsWith(type)) return
+  await response.body?.cancel().catch(() => undefined)
+  throw notSkrei(url, `it answers with ${given} instead of ${type}`)
+}

@@ -3,7 +3,7 @@ import { endpoints, type RouteName } from '../endpoints.ts'
 import type { AnswerOf } from '../routes.ts'
 import type { LogChunk, LogEvent } from '../schema/log.ts'
 import { tarArchive } from '../tar-writer.ts'
-import { readJson, readText, requireSuccess, unreachable } from './answers.ts'
+import { readJson, readText, requireType, unreachable } from './answers.ts'
 import type { ApiClient, ApiClientOptions, CallOptions, Content, JobEvent } from './api-client.ts'
 import { resumedEvents } from './event-reader.ts'
 import { createRetries } from './retries.ts'
@@ -207,7 +207,7 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
 
     resultFile: async (id, path, { signal, from = 0 } = {}) => {
       const response = await open('resultFile', { id, path, signal, headers: { range: from > 0 ? `bytes=${from}-` : undefined } })
-      await settled(signal, requireSuccess(response, url))
+      await settled(signal, requireType(response, url, 'application/octet-stream'))
       const whole = /\/(\d{1,16})$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? response.headers.get('content-length')
       if (whole === null || from > 0 !== (response.status === 206)) {
         await response.body?.cancel().catch(() => undefined)
@@ -218,7 +218,7 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
 
     async *archive(id, { signal } = {}) {
       const response = await open('archive', { id, signal })
-      await settled(signal, requireSuccess(response, url))
+      await settled(signal, requireType(response, url, 'application/x-tar'))
       yield* bytes(response, signal)
     },
 
@@ -233,7 +233,7 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
 
     metrics: async ({ signal } = {}) => {
       const response = await open('metrics', { signal })
-      await settled(signal, requireSuccess(response, url))
+      await settled(signal, requireType(response, url, 'text/plain'))
       return settled(signal, readText(response, url))
     },
   }

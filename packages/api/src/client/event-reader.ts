@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { ApiError } from '../api-error.ts'
-import { errorOf, notSkrei, requireSuccess, unreachable } from './answers.ts'
+import { errorOf, notSkrei, requireType, unreachable } from './answers.ts'
 import type { Tries } from './retries.ts'
 
 /** The longest event that is taken, in UTF-16 units: a stream without line breaks must not fill the memory. */
@@ -21,11 +21,7 @@ export interface ServerEvent {
 
 /** The events of one connection. Returns when it ends. */
 async function* eventsOf(response: Response, url: string, tries: Tries): AsyncGenerator<EventSourceMessage, void, undefined> {
-  await requireSuccess(response, url)
-  if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
-    await response.body?.cancel().catch(() => undefined)
-    throw notSkrei(url, `it answers with ${response.headers.get('content-type') ?? 'something'} instead of events`)
-  }
+  await requireType(response, url, 'text/event-stream')
   const reader = response.body?.getReader()
   if (reader === undefined) return
   let events: EventSourceMessage[] = []
