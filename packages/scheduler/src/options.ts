@@ -156,6 +156,34 @@ export interface ComputePage {
   readonly open?: boolean
 }
 
+/** How much was read of an execution's streams, in bytes: where to go on. */
+export interface LogPosition {
+  readonly execution: string
+  readonly stdout: number
+  readonly stderr: number
+}
+
+/** A part of a stream; `offset` is that of its first byte. */
+export interface LogChunk {
+  readonly execution: string
+  readonly node: string
+  readonly stream: 'stdout' | 'stderr'
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
+
+export interface LogOptions {
+  /** Index. Default 0. */
+  readonly shard?: number
+  /** Default: both. */
+  readonly stream?: 'stdout' | 'stderr'
+  /** Go on from here, where it is the same execution still; another is read from its beginning. */
+  readonly from?: LogPosition
+  /** Whether to go on with what will be written, and with further tries of the shard, until it is final. Default false. */
+  readonly follow?: boolean
+  readonly signal?: AbortSignal
+}
+
 /** What this node is, has and does now. Without the compute role it has nothing: only `incarnation` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
@@ -247,8 +275,13 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
-  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run. */
-  submit(spec: JobSpec): Promise<string>
+  /**
+   * Accepts a job, and gives its id; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run.
+   *
+   * @param options `key`: the submitter's own name for this submission, 1 to 256 characters. The same spec with the same key again is the same job, also after a restart, as long
+   * as the job is kept; another spec is refused (`key-reused`).
+   */
+  submit(spec: JobSpec, options?: { readonly key?: string }): Promise<string>
   /**
    * What the job would come to now: lists its inputs and asks nodes what they would say. Nothing is submitted, written or reserved, on any node. Rejects with a `SubmitError`
    * like `submit`.
@@ -275,6 +308,12 @@ export interface Scheduler extends AsyncDisposable {
    * with an `AbortError` when the node stops, and where there is no such job. Take as long as you like over an entry: the rest waits in the store.
    */
   subscribe(jobId: string, options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<HistoryItem>
+  /**
+   * What a shard's execution writes, or wrote, to its streams: that with the result, else the newest. While it lives this is asked of its node, at the pace at which it is read; afterwards it
+   * is read from what was published. Rejects with a `SchedulerError`: `no-job`, `no-shard`, `logs-gone`, `logs-unavailable` (not where it follows a live one: then it tries again), `stopped`; with the
+   * signal's reason.
+   */
+  logs(jobId: string, options?: LogOptions): AsyncIterable<LogChunk>
   /** Tells every transition and progress of this node from now on. */
   watch(listener: (event: SchedulerEvent) => void): Disposable
   standing(): NodeStanding

@@ -4,9 +4,10 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
-import { checkOptions, requireJobId } from './check-options.ts'
+import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
+import { serveLogs } from './compute/serve-logs.ts'
 import { computeViews } from './compute/views.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
@@ -26,7 +27,6 @@ import { createOutbox, type Outbox } from './kernel/outbox.ts'
 import { createKinds } from './kinds.ts'
 import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
-import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
 import { createOpenJobs } from './open-jobs.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
@@ -35,11 +35,14 @@ import { createPeers } from './peers.ts'
 import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
+import { followLogs } from './requester/follow-logs.ts'
 import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createShardNews } from './requester/shard-news.ts'
+import { createSpecs, type KnownJob } from './requester/specs.ts'
+import { createSubmissions } from './requester/submissions.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
@@ -158,7 +161,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         heardAt: (node) => leases.heardAt(node),
         settledIn,
       }),
-      encode: ({ to, type, body }, by) => encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, identity.sign),
+      encode: ({ to, type, body }, by, verified) =>
+        encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, verified ? identity.sign : undefined),
       incarnation: () => incarnation,
       equivocated: ({ kind, id, actor }, slot) =>
         logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
@@ -202,11 +206,13 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   })
 
   const openJobs = createOpenJobs({ store, kernel })
+  const shardNews = createShardNews(kernel)
   const inbox = createInbox({
     network,
     self,
     check: options.check,
     store,
+    specs,
     peers,
     settings,
     computes: compute !== undefined,
@@ -349,7 +355,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       }),
       serveManifests(transport, store),
       serveSamples({ network, clock: clock.calendar, random, transport, directory, own: announcer.own }),
-      ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
+      ...(compute
+        ? [
+            serveAssessments(transport, clock, compute, settings.assess),
+            serveLogs({ network, transport, store, clock, kernel, workspace, written: compute.written }),
+          ]
+        : []),
     )
     leases.start()
     announcer.start()
@@ -366,19 +377,28 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
     openJobs[Symbol.dispose]()
+    shardNews[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
     kernel.flush()
     outbox = undefined
   }
 
-  /** What both `submit` and `plan` refuse at once. */
-  const accepted = (spec: JobSpec): KnownJob => {
+  const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
+
+  const resolved = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
-    const known = specs.resolve(spec)
-    requireSubmittable(known, methods, knownNodes())
-    return known
+    return specs.resolve(spec)
   }
+
+  const submissions = createSubmissions({
+    store,
+    submit: kernel.submit,
+    jobId: options.jobId,
+    newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
+    requireAcceptable,
+    wasBroken: (id) => unaccepted.delete(id),
+  })
 
   const endingWith = (signal: AbortSignal | undefined): AbortSignal => (signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal)
 
@@ -387,16 +407,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     start,
     stop,
     [Symbol.asyncDispose]: stop,
-    submit: async (spec) => {
-      const known = accepted(spec)
-      const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
-      const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
-      if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
-      return id
-    },
+    submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
     plan: async (spec, { signal } = {}) => {
-      const known = accepted(spec)
+      const known = resolved(spec)
+      requireAcceptable(known)
       const ending = endingWith(signal)
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
@@ -425,6 +439,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     history: histories.ofJob,
     executionHistory: histories.ofExecution,
     subscribe: (jobId, options = {}) => histories.subscribe(jobId, options),
+    logs: (jobId, options = {}) =>
+      followLogs({ network, store, specs, clock, transport, publishers, news: shardNews, stopping: stopping.signal }, jobId, options),
     watch: (listener) => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

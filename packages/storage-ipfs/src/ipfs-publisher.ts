@@ -12,6 +12,9 @@ import type { Publications } from './publications.ts'
 import type { Stored } from './stored.ts'
 import { readTree } from './tree-read.ts'
 
+/** Entries of a composition that are stored at the same time. */
+const entriesAhead = 16
+
 interface IpfsPublisherParts {
   readonly open: OpenOperation
   readonly published: Publications
@@ -37,8 +40,9 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
   async function* contentOf(cid: CID, size: number, options: AbortOptions & { readonly from?: number } = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const { signal, node } = open(options)
-    const { blockstore } = node.helia
-    yield* fileContent(blockstore, await loadFile(blockstore, cid, size, signal), signal, options.from)
+    const { helia, blocksAhead } = node
+    const { blockstore } = helia
+    yield* fileContent(await loadFile(blockstore, cid, size, signal), { blockstore, signal, blocksAhead, from: options.from ?? 0 })
   }
 
   return {
@@ -51,12 +55,12 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
     compose: async (id, entries, options) => {
       const { signal, node } = open(options)
-      return once(id, signal, () => storeComposition(entries, maxEntries, { node, signal }))
+      return once(id, signal, () => storeComposition(entries, { node, signal, maxEntries, entriesAhead }))
     },
 
     fetch: async function* (reference, into, options) {
       const { signal, node } = open(options)
-      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, signal, maxEntries, maxFetchBytes })
+      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, blocksAhead: node.blocksAhead, signal, maxEntries, maxFetchBytes })
     },
 
     read: async function* (reference, options) {
