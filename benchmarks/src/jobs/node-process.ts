@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 
 /** The built command line, as it is published. */
 export const program = join(import.meta.dirname, '../../../apps/node/dist/main.js')
@@ -31,9 +32,16 @@ export const startNode = async (home: string, flags: readonly string[], environm
   const child = spawn(
     process.execPath,
     [program, 'node', 'start', '--json', '--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0', '--log-level', 'error', ...flags],
-    { env: { ...process.env, ...environment, SKREI_HOME: home }, stdio: ['ignore', 'pipe', 'inherit'] },
+    { env: { ...process.env, ...environment, SKREI_HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
-  const { nodeId, api, addresses } = await ready(child)
+  // What a node says to people is shown only where it does not get ready.
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = `${said}${text}`.slice(-4096)
+  })
+  const event = await ready(child)
+  if (event === undefined) throw new Error(`a node ended before it was ready:\n${said}`)
+  const { nodeId, api, addresses } = event
   return {
     pid: child.pid ?? 0,
     nodeId,
@@ -48,17 +56,14 @@ export const startNode = async (home: string, flags: readonly string[], environm
   }
 }
 
-const ready = async (child: ChildProcess): Promise<ReadyEvent> => {
-  const { stdout } = child
-  if (stdout === null) throw new Error('the node has no standard output')
+const ready = async ({ stdout }: ChildProcessByStdio<null, Readable, Readable>): Promise<ReadyEvent | undefined> => {
   for await (const line of createInterface({ input: stdout })) {
     const event = JSON.parse(line) as ReadyEvent
-    if (event.type === 'ready') {
-      stdout.resume()
-      return event
-    }
+    if (event.type !== 'ready') continue
+    stdout.resume()
+    return event
   }
-  throw new Error('the node ended before it was ready')
+  return undefined
 }
 
 /** User and system time of a process so far, its threads included. */
