@@ -60,7 +60,9 @@ test('a node that is drained ends what it runs, loses nothing, takes nothing, an
   expect(shards.flatMap(({ executions }) => executions.map(({ outcome }) => outcome))).toEqual(Array.from({ length: 10 }, () => 'completed'))
   expect(shards.filter(({ node: by }) => by === node.id)).toHaveLength(4)
   const declined = node.scheduler.executions({ limit: 1000 }).filter(({ state }) => state === 'declined')
-  expect(declined.some(({ id }) => node.scheduler.executionHistory(id).some(({ event, from }) => event === 'drain' && from === 'queued'))).toBe(true)
+  expect(
+    declined.some(({ id }) => node.scheduler.executionHistory(id).some((item) => item.event === 'drain' && 'from' in item && item.from === 'queued')),
+  ).toBe(true)
   invariants.checkAll()
   expect(world.errors).toEqual([])
 })
