@@ -20,7 +20,7 @@ const failedCodes: ReadonlySet<string> = new Set(['result-not-there', 'logs-gone
 
 const exitOf = ({ code, status }: ApiFailure): ExitCode => {
   if (code === 'not-enough-nodes') return exitCodes['no-node']
-  return status >= 400 && status < 500 && !failedCodes.has(code) ? exitCodes['bad-input'] : exitCodes.failed
+  return (status === 501 || (status >= 400 && status < 500)) && !failedCodes.has(code) ? exitCodes['bad-input'] : exitCodes.failed
 }
 
 /** An error of the API as the command line tells it; with the job file that it is about, at its place there. What is no such error is returned as it is. */
