@@ -52,8 +52,8 @@ export const layOut = async ({ root, nodes, capacity, ipfs }: DevnetLayout): Pro
       labels: { name },
       allow: { privateAddresses: true },
       log: { format: 'json' },
-      // On one machine the others are near: a node that died is noticed within seconds.
-      settings: { lease: '6s', heartbeat: '1s' },
+      // On one machine the others are near: a node that came, or died, is noticed within seconds.
+      settings: { lease: '6s', heartbeat: '1s', announcementTtl: '6s' },
     }
     writeFileSync(join(home, 'config.yaml'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
   }
