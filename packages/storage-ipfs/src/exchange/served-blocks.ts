@@ -73,12 +73,18 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
   }
 
   const answer = async (peer: string): Promise<void> => {
+    // The next message is put together while one is on its way.
+    let leaving: Promise<void> | undefined
     try {
       // Looked up each time: a peer that left has nothing more to get.
       for (let wants = waiting.get(peer); wants !== undefined && wants.size > 0; wants = waiting.get(peer)) {
         const message = await nextMessage(wants)
-        if (message.blocks.length + message.presences.length > 0) await send(peer, message)
+        await leaving
+        leaving = message.blocks.length + message.presences.length > 0 ? send(peer, message) : undefined
+        leaving?.catch(() => undefined)
+        if (wants.size === 0) await leaving
       }
+      await leaving
     } catch {
       // It does not take what it asked for, or this node stops.
       waiting.delete(peer)
