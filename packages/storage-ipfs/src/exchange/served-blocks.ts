@@ -5,6 +5,8 @@ import { type Message, noMessage, type WantEntry } from './message.ts'
 
 /** Wants of one peer that wait for their answer; more are not answered. */
 const maxWaiting = 4096
+/** More than a CID that can be answered has. */
+const maxCidBytes = 256
 /** A message is full with so many bytes of blocks: one large block, or many small ones. */
 const fullBytes = 512 * 1024
 const fullEntries = 1024
@@ -112,6 +114,7 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
       waiting.set(peer, held)
       if (all) held.clear()
       for (const { cid: bytes, block, tellMissing, cancel } of wants) {
+        if (bytes.byteLength > maxCidBytes) throw new Error(`a CID of ${bytes.byteLength} bytes`)
         const cid = CID.decode(bytes)
         const key = cid.toString()
         if (cancel) held.delete(key)
