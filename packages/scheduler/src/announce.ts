@@ -39,6 +39,8 @@ const newcomers = { burst: 1024, perSecond: 64 }
 
 export interface Announcer extends Disposable {
   start(): void
+  /** What others should know has changed: it is announced soon. */
+  renew(): void
   /** This node's own announcement, signed; undefined where it runs nothing. */
   own(): Uint8Array | undefined
   /** Whether the network is small enough for everybody to tell everybody. */
@@ -149,6 +151,10 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
       } catch (error) {
         world.report(error)
       }
+    },
+    renew: () => {
+      signed = undefined
+      if (world.compute !== undefined && next !== undefined) welcome()
     },
     own: () => {
       if (world.compute === undefined) return undefined

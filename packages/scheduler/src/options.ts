@@ -184,7 +184,7 @@ export interface LogOptions {
   readonly signal?: AbortSignal
 }
 
-/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation` and `jobs` are there. */
+/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
   readonly capacity?: Capacity
@@ -196,6 +196,8 @@ export interface NodeStanding {
   readonly queued?: number
   /** Awarded executions that are not over. */
   readonly executions?: number
+  /** It takes nothing new. */
+  readonly draining: boolean
   /** Of this node as requester. */
   readonly jobs: { readonly open: number }
 }
@@ -273,6 +275,11 @@ export interface Scheduler extends AsyncDisposable {
    * has happened.
    */
   start(): Promise<void>
+  /**
+   * Before a stop: no new jobs (`SubmitError` `draining`), no new asks, and those that wait are declined, so that other nodes take them. Resolves when no execution runs here any more, or
+   * waits to be published or fetched; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
+   */
+  drain(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
   /**

@@ -6,6 +6,7 @@ import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
 import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
+import { allOver, declineWaiting } from './compute/drain.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { serveLogs } from './compute/serve-logs.ts'
 import { computeViews } from './compute/views.ts'
@@ -386,6 +387,23 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
 
+  let draining = false
+  const drain = async (signal: AbortSignal | undefined): Promise<void> => {
+    signal?.throwIfAborted()
+    const stopped = new SchedulerError('stopped', 'the node is not running: there is nothing to drain')
+    if (outbox === undefined || stopping.signal.aborted) throw stopped
+    draining = true
+    compute?.drain()
+    announcer.renew()
+    await declineWaiting({ store, kernel })
+    try {
+      await allOver({ store, kernel }, { signal: endingWith(signal) })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw stopping.signal.aborted ? stopped : error
+    }
+  }
+
   const resolved = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
     return specs.resolve(spec)
@@ -396,7 +414,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     submit: kernel.submit,
     jobId: options.jobId,
     newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
-    requireAcceptable,
+    requireAcceptable: (job) => {
+      if (draining) throw new SubmitError('draining', 'the node takes no new jobs: it is about to stop')
+      requireAcceptable(job)
+    },
     wasBroken: (id) => unaccepted.delete(id),
   })
 
@@ -405,6 +426,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   return {
     nodeId: self,
     start,
+    drain: ({ signal } = {}) => drain(signal),
     stop,
     [Symbol.asyncDispose]: stop,
     submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
@@ -448,6 +470,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     standing: () => ({
       incarnation,
       ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      draining,
       jobs: { open: openJobs.count() },
     }),
     executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),
