@@ -1,6 +1,6 @@
 // A program that is a requester itself: it keeps its jobs in a file of its own and submits them over libp2p and TCP. It starts two compute nodes beside it, which would be other people's machines.
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { noopExecutor } from '@skrei/executor/noop'
@@ -10,7 +10,8 @@ import { createScheduler, type Scheduler, type SchedulerOptions } from '@skrei/s
 import { memoryStateStore } from '@skrei/state-store/memory'
 import { sqliteStateStore } from '@skrei/state-store/sqlite'
 import { inlineSource } from '@skrei/storage/inline'
-import { localPublisher, localWorkspace } from '@skrei/storage/local'
+import { localWorkspace } from '@skrei/storage/local'
+import { type IpfsStorage, ipfsStorage } from '@skrei/storage-ipfs'
 import { systemClock } from '@skrei/transport/system-clock'
 import { type Libp2pTransport, libp2pTransport } from '@skrei/transport-libp2p'
 
@@ -21,7 +22,7 @@ name: reports
 engine: { type: noop, duration: 300ms, stdout: "report written\\n" }
 resources: { cpu: 1, memory: 64Mi, disk: 1Mi }
 sharding: { count: 8 }
-publisher: { type: local }
+publisher: { type: ipfs }
 `,
   { file: 'reports.yaml' },
 )
@@ -35,16 +36,16 @@ const announcementTtl = 1500
 interface Node extends AsyncDisposable {
   readonly scheduler: Scheduler
   readonly transport: Libp2pTransport
+  readonly ipfs: IpfsStorage
 }
 
 /** What all nodes of this program have in common; `own` is what makes one a requester or a compute node. */
-const startNode = async (
-  key: Uint8Array,
-  peers: readonly string[],
-  own: Pick<SchedulerOptions, 'store' | 'workspace'> & Partial<SchedulerOptions>,
-): Promise<Node> => {
+const startNode = async (name: string, key: Uint8Array, peers: readonly string[], own: Pick<SchedulerOptions, 'store' | 'compute'>): Promise<Node> => {
   const transport = await libp2pTransport({ privateKey: key, listen: ['/ip4/127.0.0.1/tcp/0'], peers, clock })
   await transport.start()
+  // Blocks of results go over the connections of the jobs.
+  const ipfs = ipfsStorage({ directory: join(folder, name, 'blocks'), libp2p: transport.libp2p })
+  await ipfs.start()
   const scheduler = createScheduler({
     network: 'example',
     identity: identityFrom(key),
@@ -54,7 +55,8 @@ const startNode = async (
     jobId: randomUUID,
     transport,
     sources: [inlineSource()],
-    publishers: [localPublisher({ directory: join(folder, 'published') })],
+    publishers: [ipfs.publisher],
+    workspace: localWorkspace({ directory: join(folder, name, 'workspace') }),
     settings: { announcementTtl },
     ...own,
   })
@@ -62,8 +64,10 @@ const startNode = async (
   return {
     scheduler,
     transport,
+    ipfs,
     [Symbol.asyncDispose]: async () => {
       await scheduler.stop()
+      await ipfs[Symbol.asyncDispose]()
       await transport[Symbol.asyncDispose]()
     },
   }
@@ -71,9 +75,8 @@ const startNode = async (
 
 /** Somebody else's machine: room for two executions at a time. */
 const startCompute = (name: string): Promise<Node> =>
-  startNode(randomBytes(32), [], {
+  startNode(name, randomBytes(32), [], {
     store: memoryStateStore(),
-    workspace: localWorkspace({ directory: join(folder, name) }),
     compute: { executors: [noopExecutor()], capacity: { cpu: 2000, memory: 2 ** 30, disk: 2 ** 30 }, labels: { name } },
   })
 
@@ -81,7 +84,7 @@ const startCompute = (name: string): Promise<Node> =>
 const key = randomBytes(32)
 const startRequester = async (peers: readonly string[]): Promise<Node> => {
   const store = sqliteStateStore({ path: join(folder, 'jobs.sqlite') })
-  const node = await startNode(key, peers, { store, workspace: localWorkspace({ directory: join(folder, 'requester') }) })
+  const node = await startNode('requester', key, peers, { store })
   return {
     ...node,
     [Symbol.asyncDispose]: async () => {
@@ -120,7 +123,9 @@ try {
     const shards = requester.scheduler.result(jobId)?.shards ?? []
     for (const [name, node] of Object.entries({ cod, haddock }))
       console.log(`${name.padEnd(8)} ran ${shards.filter((shard) => shard.node === node.scheduler.nodeId).length} shards`)
-    console.log(`shard 0 said: ${(await readFile(join(view.reference?.path ?? '', 'shards/0/stdout'), 'utf8')).trim()}`)
+    if (view.reference === undefined) throw new Error('there is no result')
+    for await (const file of requester.ipfs.publisher.read(view.reference, { path: 'shards/0/stdout' }))
+      for await (const chunk of file.content()) console.log(`shard 0 said: ${Buffer.from(chunk).toString().trim()}`)
   }
 } finally {
   await rm(folder, { recursive: true })
