@@ -132,7 +132,7 @@ test('a block that nobody has ends as source-unreachable, and says how many were
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [a, b] = [await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: a, blockTimeout: 2000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
   const source = { type: 'ipfs', cid: rawCid('nobody has this').toString() } as const
   const error: unknown = await collect(near.source.list(source)).catch((thrown: unknown) => thrown)
   expect(failureOf(error)).toMatchObject({ code: 'source-unreachable', detail: expect.stringContaining('no peer that exchanges blocks is connected') })
@@ -258,7 +258,7 @@ test('a block that a disk has damaged is served to nobody', async () => {
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [a, b] = [await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: a, blockTimeout: 2000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
   const remote = memory()
   const far = await tools.storage({ directory: tools.fresh(), libp2p: b, blockstore: remote.blockstore })
   await network.connect(a, b)

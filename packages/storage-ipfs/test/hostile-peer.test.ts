@@ -71,7 +71,7 @@ test('a peer that sends other bytes than those of the block, or says that it has
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [self, liar, silent, honest] = [await network.node(), await network.node(), await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: self, blockTimeout: 3000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
   const lies = await peerOf(liar, ({ wants: asked }, say) => {
     void say({
       ...noMessage,
@@ -97,7 +97,7 @@ test('of many peers that say that they have a block and give nothing, none keeps
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const self = await network.node()
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: self, blockTimeout: 5000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
   for (let index = 0; index < 8; index += 1) {
     const silent = await network.node()
     await peerOf(silent, ({ wants: asked }, say) => {

@@ -132,7 +132,7 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
     if (standings.includes('asked')) return
     // The more have said that they have it and gave nothing, the more are asked at once: they may all be of one mind.
     const slow = standings.filter((standing) => standing === 'slow').length
-    const holders = [...want.peers.entries().filter(([, standing]) => standing === 'has')].slice(0, Math.max(1, slow))
+    const holders = [...want.peers.entries().filter(([, standing]) => standing === 'has')].slice(0, Math.max(1, 2 * slow))
     for (const [peer] of holders) askFor(want, peer)
     if (holders.length > 0) return
     for (const peer of given.keys()) {
