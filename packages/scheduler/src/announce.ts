@@ -22,6 +22,8 @@ export interface AnnounceWorld {
   readonly compute: ComputeRole | undefined
   readonly logger: Logger
   readonly report: (error: unknown) => void
+  /** Another node announced itself with the key of this one. */
+  readonly duplicated: () => void
 }
 
 /** Between two announcements for the sake of newcomers; milliseconds. */
@@ -70,6 +72,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     twin: ({ incarnation, issuedAt }: Announcement): void => {
       if (incarnation.id === world.incarnation().id || issuedAt <= startedAt || world.clock.now() < toldAt + world.settings.announcementTtl) return
       toldAt = world.clock.now()
+      world.duplicated()
       world.logger.error('another node lives with the key of this one: stop one of the two', { code: 'duplicate-identity', other: incarnation.counter })
     },
   }

@@ -221,6 +221,11 @@ export interface JobResult {
 export type SchedulerEvent =
   | { readonly type: 'transition'; readonly job?: string; readonly shard?: number; readonly node?: string; readonly transition: Transition }
   | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
+  /**
+   * Another node lives with the key of this one, and one of the two must be stopped: this one heard it announce itself (`node` is this node), or a peer says so, which refuses this one as the older
+   * of the two (`node` is the peer, and it is its word alone). Told once in the time that an announcement holds.
+   */
+  | { readonly type: 'duplicate-identity'; readonly node: string; readonly at: number }
 
 /** Which part of a history: entries with a higher sequence than `after`, at most `limit` of them. */
 export interface HistoryPage {

@@ -103,6 +103,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
+  /** Each refused message says so. */
+  let duplicatedAt = Number.NEGATIVE_INFINITY
+  const duplicated = (node: string): void => {
+    const at = clock.now()
+    if (at < duplicatedAt + settings.announcementTtl) return
+    duplicatedAt = at
+    tell({ type: 'duplicate-identity', node, at })
+  }
+
   const compute =
     options.compute &&
     createComputeRole({
@@ -234,6 +243,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute,
     logger,
     report,
+    duplicated: () => duplicated(self),
   })
 
   const sampler = createSampler({
@@ -336,7 +346,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       transport,
       random: options.random,
       performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
-      rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
+      rejected: (entry, rejection) => undeliverable({ network, self, logger, duplicated }, entry, rejection),
       interrupting,
       report,
       failed: (entry: OutboxEntry, error) => {
