@@ -71,7 +71,7 @@ test('a peer that sends other bytes than those of the block, or says that it has
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [self, liar, silent, honest] = [await network.node(), await network.node(), await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: self, blockTimeout: 3000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
   const lies = await peerOf(liar, ({ wants: asked }, say) => {
     void say({
       ...noMessage,
@@ -91,6 +91,26 @@ test('a peer that sends other bytes than those of the block, or says that it has
   expect(await collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))).toMatchObject([{ size: content.length }])
   expect(lies.heard.length + nothing.heard.length).toBeGreaterThan(0)
   expect(await near.source.assess({ type: 'ipfs', cid: rawCid('other bytes').toString() })).toMatchObject({ held: false })
+})
+
+test('of many peers that say that they have a block and give nothing, none keeps it from coming from one that does', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const self = await network.node()
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
+  for (let index = 0; index < 8; index += 1) {
+    const silent = await network.node()
+    await peerOf(silent, ({ wants: asked }, say) => {
+      void say({ ...noMessage, presences: asked.filter(({ block }) => !block).map(({ cid }) => ({ cid, has: true })) })
+    })
+    await network.connect(self, silent)
+  }
+  const honest = await network.node()
+  const far = await tools.storage({ directory: tools.fresh(), libp2p: honest })
+  await network.connect(self, honest)
+  const content = Buffer.from('the one that does')
+  await far.blockstore.put(rawCid(content), content)
+  expect(await collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))).toMatchObject([{ size: content.length }])
 })
 
 test('a block of which every peer says that it has it and none gives it ends in time', async () => {
