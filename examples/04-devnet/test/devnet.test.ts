@@ -24,4 +24,4 @@ test('the shards of a process that is killed run elsewhere, and nothing is left 
   } finally {
     await rm(temporary, { recursive: true })
   }
-})
+}, 240_000)
