@@ -51,6 +51,7 @@ test('what is no message, is too long, or has too many entries ends the stream, 
     'a length of 64 MiB': Buffer.from([0x80, 0x80, 0x80, 0x20]),
     'a length without end': Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
     'no CID': encodeMessage({ ...noMessage, wants: [{ cid: Buffer.from('no cid'), block: true, tellMissing: true, cancel: false }] }),
+    'a CID of a mebibyte': encodeMessage({ ...noMessage, wants: wants([CID.createV1(0x55, createDigest(0, Buffer.alloc(1024 * 1024)))]) }),
     'a presence of no CID': encodeMessage({ ...noMessage, presences: [{ cid: Buffer.from([1]), has: true }] }),
     'ten thousand entries': encodeMessage({ ...noMessage, wants: wants(Array.from({ length: 10_000 }, () => rawCid('x'))) }),
   }

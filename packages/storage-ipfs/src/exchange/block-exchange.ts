@@ -144,8 +144,8 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
       peer.answers.close()
     }
 
-    libp2p.addEventListener('peer:disconnect', leave)
     await libp2p.handle(bitswapProtocol, listen, { maxInboundStreams: streamsOfPeer, maxOutboundStreams: streamsOfPeer })
+    libp2p.addEventListener('peer:disconnect', leave)
     const topology = await libp2p.register(bitswapProtocol, { onConnect: (id) => void join(id) })
     // Those that were connected before are not told.
     for (const { remotePeer } of libp2p.getConnections()) {
