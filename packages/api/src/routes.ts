@@ -136,7 +136,7 @@ export const routes = {
     }),
     headers: z.object({ 'last-event-id': positionSchema.meta({ description: 'As `from`, and before it.' }).exactOptional() }),
     answers: { 200: { description: 'The logs.', types: { [events]: 'events', [octets]: 'bytes' } } },
-    errors: [...idErrors, 'logs-gone', 'too-many-streams'],
+    errors: [...idErrors, 'no-shard', 'logs-gone', 'logs-unavailable', 'too-many-streams'],
   },
   stop: {
     summary: 'Stop a job',
