@@ -91,4 +91,23 @@ outputs: [{ name: result, path: /outputs }]
     for (const node of [back, again]) expect((await node.stop()).code).toBe(0)
     for (const name of ['requester', 'compute']) all.clean(name)
   })
+
+  test('of a home and its copy, the one that started first is refused by its peers and ends with 2', async () => {
+    await using all = nodes()
+    const peer = await all.start('peer', ['--compute-only', '--no-ipfs'], quick)
+    const args = ['--requester-only', '--no-ipfs', '--peer', peer.addresses[0]]
+    await (await all.start('first', args, quick)).stop()
+    all.copy('first', 'copy')
+    const first = await all.start('first', args, quick)
+    expect((await ended(first.client, noop('publisher: { type: none }\n'))).state).toBe('completed')
+    const copy = await all.start('copy', args, quick)
+    expect(copy.nodeId).toBe(first.nodeId)
+    expect((await ended(copy.client, noop('publisher: { type: none }\n'))).state).toBe('completed')
+    // What it says is refused from now on.
+    await first.client.submit(noop('publisher: { type: none }\n'))
+    const over = await first.ended
+    expect([over.code, over.stdout]).toEqual([2, expect.stringContaining('"code":"duplicate-identity"')])
+    expect((await copy.client.health()).status).toBe('ready')
+    expect((await copy.stop()).code).toBe(0)
+  })
 })
