@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -33,12 +33,13 @@ const execute = promisify(execFile)
 export const docker = async (...args: readonly string[]): Promise<string> => (await execute('docker', args, { maxBuffer: 1 << 26 })).stdout.trim()
 
 /** The image that tests run: a static busybox and its names. Made once a machine; kept, as making it takes longer than most tests. */
-export const image = 'skrei-test/busybox:2'
+export const image = 'skrei-test/busybox:3'
 
 const make = async (name: string, changes: readonly string[]): Promise<void> => {
   const root = await mkdtemp(join(tmpdir(), 'skrei-image-'))
   try {
     for (const folder of ['bin', 'etc', 'tmp', 'data']) await mkdir(join(root, folder))
+    for (const folder of ['tmp', 'data']) await chmod(join(root, folder), 0o1777)
     await copyFile('/bin/busybox', join(root, 'bin/busybox'))
     const { stdout } = await execute('/bin/busybox', ['--list'])
     for (const applet of stdout.trim().split('\n')) if (applet !== 'busybox') await symlink('busybox', join(root, 'bin', applet))
