@@ -40,7 +40,17 @@ const patience = 60_000
  *
  * Throws (from `run`) where the engine cannot be reached, or answers with what is not the job's fault.
  */
-export const dockerExecutor = (options: DockerOptions): DockerExecutor => executorOn(dockerodeClient(options.socketPath ?? '/var/run/docker.sock'), options)
+export const dockerExecutor = (options: DockerOptions): DockerExecutor => {
+  const engine = dockerodeClient(options.socketPath ?? '/var/run/docker.sock')
+  const executor = executorOn(engine, options)
+  return {
+    ...executor,
+    [Symbol.asyncDispose]: async () => {
+      await executor[Symbol.asyncDispose]()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}
 
 /** For tests: on any client of an engine. */
 export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 'socketPath'>, seams: NetworkSeams = {}): DockerExecutor => {
@@ -130,7 +140,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       await execution.note({ container: id })
       if (signal.aborted) return { usage: {}, facts: {} }
       const output = await engine.attach(id, { signal: closing.signal })
-      await engine.start(id)
+      await engine.start(id, secondsOf(request.task.timeout))
       const container = await engine.inspect(id)
       if (container === undefined) throw new Error(`the container ${name} is gone right after its start`)
       return { container, network, output }
@@ -219,8 +229,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     for (;;) {
       closing.signal.throwIfAborted()
       try {
-        const seconds = Math.min(longestSeconds, Math.max(0, Math.ceil(left() / 1000)) + grace)
-        await engine.endAfter(id, seconds, { signal: closing.signal })
+        await engine.endAfter(id, secondsOf(left()), { signal: closing.signal })
         const found = await engine.inspect(id, { signal: closing.signal })
         if (found === undefined) throw new Error(`somebody removed the container ${id} while it ran`)
         if (found.state === 'ended') return found
@@ -371,11 +380,13 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('the executor was disposed of'))
-      await Promise.allSettled(live)
-      await Promise.allSettled(live)
+      while (live.size > 0) await Promise.allSettled(live)
     },
   }
 }
+
+/** What the engine is told, which counts in seconds: a little more than is left, as the node's own limit comes first. */
+const secondsOf = (milliseconds: number): number => Math.min(longestSeconds, Math.max(0, Math.ceil(milliseconds / 1000)) + grace)
 
 const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: number): readonly Refusal[] => {
   const { resources, outputs } = task
