@@ -25,6 +25,17 @@ type Note = Readonly<Record<string, string>>
 /** What is noted of an execution: `container` once there is one, `ended` (its outcome) once that is known, and before the container is removed. */
 type Known = { readonly container?: string; readonly ended?: string }
 
+/** A container that has been started. */
+interface Begun {
+  readonly id: string
+  /** Whether it did when it was last looked at. */
+  readonly runs: boolean
+  readonly startedAt: number
+  readonly network: Attachment
+  /** Its output from its start on, where it was this process that started it. */
+  readonly output?: AsyncIterable<EngineOutput>
+}
+
 const mebibyte = 2 ** 20
 /** The least that a Docker engine takes. */
 const leastMemory = 6 * mebibyte
@@ -99,10 +110,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   // An image that says root seldom needs it: who needs it says so in the job.
   const userOf = (spec: DockerEngineSpec, image: EngineImage): string => spec.user ?? (isRoot(image.user) ? nobody : image.user)
 
-  const begin = async (
-    execution: Execution,
-    spec: DockerEngineSpec,
-  ): Promise<{ readonly container: EngineContainer; readonly network: Attachment; readonly output: AsyncIterable<EngineOutput> } | Outcome> => {
+  const begin = async (execution: Execution, spec: DockerEngineSpec): Promise<Begun | Outcome> => {
     const { request, signal } = execution
     const failed = (failure: Failure): Outcome => ({ failure, usage: {}, facts: {} })
     let image: EngineImage
@@ -141,9 +149,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       if (signal.aborted) return { usage: {}, facts: {} }
       const output = await engine.attach(id, { signal: closing.signal })
       await engine.start(id, secondsOf(request.task.timeout))
-      const container = await engine.inspect(id)
-      if (container === undefined) throw new Error(`the container ${name} is gone right after its start`)
-      return { container, network, output }
+      return { id, runs: true, startedAt: Date.now(), network, output }
     } catch (error) {
       await network[Symbol.asyncDispose]()
       await clear(request.id)
@@ -157,17 +163,12 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   }
 
   /** Follows a container that has been started, whoever started it, until it has ended. */
-  const follow = async (
-    execution: Execution,
-    begun: EngineContainer,
-    network: Attachment,
-    fresh: AsyncIterable<EngineOutput> | undefined,
-  ): Promise<Outcome | Left> => {
+  const follow = async (execution: Execution, begun: Begun): Promise<Outcome | Left> => {
+    const { network } = begun
     const { request, signal } = execution
     const { task } = request
     const paths = writable(request)
-    const startedAt = begun.startedAt ?? Date.now()
-    const before = Math.max(0, Date.now() - startedAt)
+    const before = Math.max(0, Date.now() - begun.startedAt)
     const began = performance.now()
     const elapsed = (): number => before + performance.now() - began
     let exceeded: Failure | undefined
@@ -186,13 +187,13 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     const kill = (): void => void killed()
     signal.addEventListener('abort', kill)
     // From here on it can fail only as the program's fault, and `task.timeout` counts. What has ended in time has, whatever the time is now.
-    if (begun.state === 'running') execution.running(elapsed())
+    if (begun.runs) execution.running(elapsed())
     if (signal.aborted) kill()
     const more = options.devices?.counters
     using samples = evidence({
       engine,
       container: begun.id,
-      interval: begun.state === 'running' ? (options.evidenceInterval ?? 100) : 0,
+      interval: begun.runs ? (options.evidenceInterval ?? 100) : 0,
       ...(more && request.devices.length > 0 && { more: () => more(request.devices, { signal: closing.signal }) }),
       tell: execution.tell,
       elapsed,
@@ -203,7 +204,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     })
     try {
       const ending = untilEnded(begun.id, () => task.timeout - elapsed())
-      const lost = copied(execution, begun.id, fresh, ending)
+      const lost = copied(execution, begun.id, begun.output, ending)
       const [ended, missing] = await Promise.all([ending, lost])
       const { failure: unfit, bytes } = await checkOutputs(paths, task)
       const failure = exceeded ?? unfit
@@ -298,8 +299,15 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       await empty(writable(request))
     }
     const begun =
-      found === undefined ? await begin(execution, spec) : { container: found, network: await net.attachAgain(request, nameOf(request.id)), output: undefined }
-    const outcome = 'usage' in begun ? begun : await follow(execution, begun.container, begun.network, begun.output)
+      found === undefined
+        ? await begin(execution, spec)
+        : {
+            id: found.id,
+            runs: found.state === 'running',
+            startedAt: found.startedAt ?? Date.now(),
+            network: await net.attachAgain(request, nameOf(request.id)),
+          }
+    const outcome = 'usage' in begun ? begun : await follow(execution, begun)
     if (outcome === 'left') return outcome
     const whole = { ...outcome, facts: { ...(await factsOf(spec, outcome.facts['imageId'])), ...outcome.facts } }
     // The outcome is on record before its container goes: a node that dies in between knows it.
