@@ -146,7 +146,10 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       })
       const id = await engine.create(name, config)
       await execution.note({ container: id })
-      if (signal.aborted) return { usage: {}, facts: {} }
+      if (signal.aborted) {
+        await network[Symbol.asyncDispose]()
+        return { usage: {}, facts: {} }
+      }
       const output = await engine.attach(id, { signal: closing.signal })
       await engine.start(id, secondsOf(request.task.timeout))
       return { id, runs: true, startedAt: Date.now(), network, output }
@@ -157,7 +160,6 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       const said = error instanceof Error ? error.message : String(error)
       const failure = startFailure(said)
       if (status !== undefined && status !== 409 && failure !== undefined) return failed(failure)
-      if (status === 400) return failed({ code: 'task-invalid', detail: `the engine refuses the container: ${said.slice(0, 1000)}` })
       throw error
     }
   }
