@@ -4,9 +4,12 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
-import { checkOptions, requireJobId } from './check-options.ts'
+import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
+import { allOver, declineWaiting } from './compute/drain.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
+import { serveLogs } from './compute/serve-logs.ts'
+import { computeViews } from './compute/views.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
@@ -25,18 +28,22 @@ import { createOutbox, type Outbox } from './kernel/outbox.ts'
 import { createKinds } from './kinds.ts'
 import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
-import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
+import { createOpenJobs } from './open-jobs.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
 import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
+import { followLogs } from './requester/follow-logs.ts'
+import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
-import { jobResult, jobView } from './requester/result.ts'
+import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createShardNews } from './requester/shard-news.ts'
+import { createSpecs, type KnownJob } from './requester/specs.ts'
+import { createSubmissions } from './requester/submissions.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
@@ -96,6 +103,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
+  /** Each refused message says so. */
+  let duplicatedAt = Number.NEGATIVE_INFINITY
+  const duplicated = (node: string): void => {
+    const at = clock.now()
+    if (at < duplicatedAt + settings.announcementTtl) return
+    duplicatedAt = at
+    tell({ type: 'duplicate-identity', node, at })
+  }
+
   const compute =
     options.compute &&
     createComputeRole({
@@ -134,7 +150,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store,
     clock,
     beforeTurn: patience.check,
-    failed: () => leases.unsure(),
+    failed: () => {
+      leases.unsure()
+      openJobs.unsure()
+    },
     context: {
       kinds: createKinds({
         network,
@@ -152,7 +171,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         heardAt: (node) => leases.heardAt(node),
         settledIn,
       }),
-      encode: ({ to, type, body }, by) => encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, identity.sign),
+      encode: ({ to, type, body }, by, verified) =>
+        encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, verified ? identity.sign : undefined),
       incarnation: () => incarnation,
       equivocated: ({ kind, id, actor }, slot) =>
         logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
@@ -195,11 +215,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       tell({ type: 'progress', job: jobOf(shardId), shard: shardIndexOf(shardId), node, phase, ...(fraction !== undefined && { fraction }) }),
   })
 
+  const openJobs = createOpenJobs({ store, kernel })
+  const shardNews = createShardNews(kernel)
   const inbox = createInbox({
     network,
     self,
     check: options.check,
     store,
+    specs,
     peers,
     settings,
     computes: compute !== undefined,
@@ -220,6 +243,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute,
     logger,
     report,
+    duplicated: () => duplicated(self),
   })
 
   const sampler = createSampler({
@@ -322,7 +346,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       transport,
       random: options.random,
       performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
-      rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
+      rejected: (entry, rejection) => undeliverable({ network, self, logger, duplicated }, entry, rejection),
       interrupting,
       report,
       failed: (entry: OutboxEntry, error) => {
@@ -342,7 +366,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       }),
       serveManifests(transport, store),
       serveSamples({ network, clock: clock.calendar, random, transport, directory, own: announcer.own }),
-      ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
+      ...(compute
+        ? [
+            serveAssessments(transport, clock, compute, settings.assess),
+            serveLogs({ network, transport, store, clock, kernel, workspace, written: compute.written }),
+          ]
+        : []),
     )
     leases.start()
     announcer.start()
@@ -358,37 +387,62 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer[Symbol.dispose]()
     sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
+    openJobs[Symbol.dispose]()
+    shardNews[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
     kernel.flush()
     outbox = undefined
   }
 
-  /** What both `submit` and `plan` refuse at once. */
-  const accepted = (spec: JobSpec): KnownJob => {
-    if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
-    const known = specs.resolve(spec)
-    requireSubmittable(known, methods, knownNodes())
-    return known
+  const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
+
+  let draining = false
+  const drain = async (signal: AbortSignal | undefined): Promise<void> => {
+    signal?.throwIfAborted()
+    const stopped = new SchedulerError('stopped', 'the node is not running: there is nothing to drain')
+    if (outbox === undefined || stopping.signal.aborted) throw stopped
+    draining = true
+    compute?.drain()
+    announcer.renew()
+    await declineWaiting({ store, kernel })
+    try {
+      await allOver({ store, kernel }, { signal: endingWith(signal) })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw stopping.signal.aborted ? stopped : error
+    }
   }
+
+  const resolved = (spec: JobSpec): KnownJob => {
+    if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
+    return specs.resolve(spec)
+  }
+
+  const submissions = createSubmissions({
+    store,
+    submit: kernel.submit,
+    jobId: options.jobId,
+    newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
+    requireAcceptable: (job) => {
+      if (draining) throw new SubmitError('draining', 'the node takes no new jobs: it is about to stop')
+      requireAcceptable(job)
+    },
+    wasBroken: (id) => unaccepted.delete(id),
+  })
 
   const endingWith = (signal: AbortSignal | undefined): AbortSignal => (signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal)
 
   return {
     nodeId: self,
     start,
+    drain: ({ signal } = {}) => drain(signal),
     stop,
     [Symbol.asyncDispose]: stop,
-    submit: async (spec) => {
-      const known = accepted(spec)
-      const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
-      const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
-      if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
-      return id
-    },
+    submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
     plan: async (spec, { signal } = {}) => {
-      const known = accepted(spec)
+      const known = resolved(spec)
+      requireAcceptable(known)
       const ending = endingWith(signal)
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
@@ -409,17 +463,27 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         await kernel.submit([{ kind: 'job', id: jobId, event: { type: 'cancel' }, actor: 'user' }])
     },
     job: (jobId) => store.read((reader) => jobView(reader, jobId)),
-    jobs: ({ after, limit }) =>
-      store.read((reader) => reader.list('job', { ...(after !== undefined && { after }), limit }).flatMap(({ id }) => jobView(reader, id) ?? [])),
+    jobs: (where) => store.read((reader) => jobViews(reader, where)),
+    spec: (jobId) => store.read((reader) => jobSpecOf(reader, jobId)),
+    shards: (jobId, page) => store.read((reader) => shardViews(reader, jobId, page)),
     finished: (jobId, { signal } = {}) => ends.wait(jobId, signal),
     result: (jobId) => jobResult(store.read, jobId),
     history: histories.ofJob,
     executionHistory: histories.ofExecution,
     subscribe: (jobId, options = {}) => histories.subscribe(jobId, options),
+    logs: (jobId, options = {}) =>
+      followLogs({ network, store, specs, clock, transport, publishers, news: shardNews, stopping: stopping.signal }, jobId, options),
     watch: (listener) => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
+    standing: () => ({
+      incarnation,
+      ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      draining,
+      jobs: { open: openJobs.count() },
+    }),
+    executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),
     nodes: () => directory.all(),
     partitions: ({ signal } = {}) =>
       survey({ network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen }, { signal: endingWith(signal) }),

@@ -12,7 +12,7 @@ import { lazy } from '../kernel/lazy.ts'
 import { readLedger } from '../kernel/ledger.ts'
 import type { Performer } from '../kernel/outbox.ts'
 import type { ComputeContext, ComputeFacts } from '../machines/compute-execution.ts'
-import type { ComputeOptions } from '../options.ts'
+import type { ComputeOptions, NodeStanding } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
@@ -50,11 +50,17 @@ export interface ComputeRole {
   start(): Promise<void>
   /** Ends what an earlier run left behind and nobody remembers. */
   sweep(): Promise<void>
+  /** From now on nothing new is taken. */
+  drain(): void
   offer(): NodeOffer
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
   /** Why the node would not run it; whether it has room now is not looked at. */
   assess(asked: Assessed, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]>
+  /** How much of its streams an execution has written in this run of the node, as far as it runs. */
+  written(id: string): Written
+  /** What the node has, which of it is free, and how many asks wait. */
+  inventory(): Required<Pick<NodeStanding, 'capacity' | 'free' | 'devices' | 'queued'>>
   /** What a task would find here now. */
   standing(task: Task): { readonly lacks?: Refusal; readonly free: Capacity; readonly queued: number }
   facts(reader: Reader, context: ComputeContext): ComputeFacts
@@ -68,6 +74,13 @@ export interface ComputeRole {
   undone(): void
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
 }
+
+export interface Written {
+  readonly stdout: number
+  readonly stderr: number
+}
+const nothingFree = { cpu: 0, memory: 0, disk: 0 }
+const nothingWritten: Written = { stdout: 0, stderr: 0 }
 
 /** Nothing of these is in the workspace yet: what is there is of a run that a store that was set back knows nothing of. They end without a clean-up. */
 const unbegun: ReadonlySet<string> = new Set(['assessing', 'queued', 'reserved'])
@@ -83,6 +96,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random, held: world.held })
   const assessments = createFairPool({ atOnce: 32, ofOne: 8 })
   const remembered = createRemembered(settings.keepDeclined)
+  let draining = false
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -100,6 +114,8 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     if (row === undefined) throw new Error(`no execution ${entry.id}`)
     return row.data as unknown as ComputeContext
   }
+
+  const written = new Map<string, Written>()
 
   /** The first part of a shard's list, which an assessment looks at. */
   const lists = new Map<string, readonly FileEntry[]>()
@@ -139,8 +155,22 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     )
 
   return {
+    drain: () => {
+      draining = true
+    },
     offer,
-    assess: assessHere,
+    assess: async (asked, files, { signal }) =>
+      draining ? [{ code: 'draining', detail: 'the node takes nothing new: it is about to stop' }] : await assessHere(asked, files, { signal }),
+    written: (id) => written.get(id) ?? nothingWritten,
+    inventory: () => {
+      const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
+      const holders = new Map(Object.entries(ledger.devices))
+      const given = devices.map((device) => {
+        const execution = holders.get(device.id)
+        return { ...device, ...(execution !== undefined && { execution }) }
+      })
+      return { capacity: options.capacity, free: freeOf(limits, ledger), devices: given, queued }
+    },
     standing: (task) => {
       const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
       const fit = allocate(task, limits, devices, ledger)
@@ -160,12 +190,13 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       for (const executor of executors.values()) for await (const id of executor.leftovers()) if (!isBegun(id)) await executor.remove(id)
       for await (const id of workspace.leftovers()) if (!isBegun(id)) await workspace.remove(id)
     },
-    free: (reader) => freeOf(limits, readLedger(reader)),
+    free: (reader) => (draining ? nothingFree : freeOf(limits, readLedger(reader))),
     facts: (reader, context) =>
       lazy<ComputeFacts>({
         fit: () => allocate(context.task, limits, devices, readLedger(reader)),
         turn: () => admission.turn(reader, context),
         queueFull: () => admission.isFull(reader, context.requester),
+        draining: () => draining,
         crowded: () => admission.isCrowded(reader, context.requester),
         paused: () => admission.pause(context.requester) > 0,
         retryAfter: () => retryAfter(context.requester),
@@ -209,7 +240,13 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         const context = contextOf(entry)
         const outcome = await run(
           context,
-          { workspace, executors, secret: (name) => secret(name, context.requester), progress: progressOf(context) },
+          {
+            workspace,
+            executors,
+            secret: (name) => secret(name, context.requester),
+            progress: progressOf(context),
+            written: (id, stream, bytes) => void written.set(id, { ...(written.get(id) ?? nothingWritten), [stream]: bytes }),
+          },
           { signal },
         )
         return { type: 'ended', outcome }
@@ -239,6 +276,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         await executorOf(contextOf(entry).task)?.remove(entry.id)
         await workspace.remove(entry.id)
         lists.delete(entry.id)
+        written.delete(entry.id)
         return { type: 'cleaned' }
       },
     },

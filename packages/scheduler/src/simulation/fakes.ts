@@ -1,5 +1,5 @@
 import { type Capacity, cidOf, type FileEntry, type Reference, type SourceSpec } from '@skrei/job-spec'
-import type { Publisher, Source, Workspace } from '@skrei/storage'
+import type { PublishedFile, Publisher, Source, Workspace } from '@skrei/storage'
 
 /** What a test may put in the way of what its nodes do; read each time. */
 export interface Interference {
@@ -15,6 +15,8 @@ export interface Interference {
   start?: (execution: string) => Promise<void>
   /** How long an executor takes to stop an execution. It throws where the engine fails. */
   stop?: (execution: string) => Promise<void>
+  /** What programs write to their streams besides, so many milliseconds after they began, in this order. */
+  lines?: (execution: string) => readonly { readonly after: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }[]
   /** What a program writes where it does not write the same each time: by path, of what its task says. */
   outputs?: (execution: string, files: Readonly<Record<string, string>>) => Readonly<Record<string, string>>
   /** What a publisher writes instead of what it is given. */
@@ -23,55 +25,91 @@ export interface Interference {
   fetch?: (signal: AbortSignal | undefined) => Promise<void>
 }
 
+/** What of a map of files is not in it: as durable. */
+interface Disk {
+  readonly sealed: Set<string>
+  readonly tails: Set<() => void>
+}
+const disks = new WeakMap<Map<string, Record<string, string>>, Disk>()
+
 /** Files in a map; contents are the noop engine's. */
-export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
-  open: (id) => {
-    if (!files.has(id)) files.set(id, {})
-    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs` })
-  },
-  place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
-  locate: (id, area, path) => `${id}/${area}/${path}`,
-  receive: (id) => {
-    files.set(id, {})
-    return Promise.resolve(id)
-  },
-  append: (id, name, offset, bytes) => {
-    const held = files.get(id) ?? {}
-    files.set(id, { ...held, [name]: (held[name] ?? '').slice(0, offset) + new TextDecoder().decode(bytes) })
-    return Promise.resolve()
-  },
-  tail: async function* (id, name, from) {
-    const text = files.get(id)?.[name]?.slice(from) ?? ''
-    if (text !== '') yield new TextEncoder().encode(text)
-  },
-  seal: () => Promise.resolve(),
-  toPublish: (id) => {
-    if (!files.has(id)) files.set(id, {})
-    return Promise.resolve(id)
-  },
-  entries: async function* (id) {
-    const held = files.get(id) ?? {}
-    for (const path of Object.keys(held)
-      .filter((one) => one.startsWith('outputs/'))
-      .sort()) {
-      const bytes = new TextEncoder().encode(held[path])
-      yield {
-        path: path.slice('outputs/'.length),
-        size: bytes.length,
-        open: async function* () {
-          yield bytes
-        },
+export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => {
+  const disk = disks.get(files) ?? { sealed: new Set(), tails: new Set() }
+  disks.set(files, disk)
+  const { sealed, tails } = disk
+  const changed = (): void => {
+    for (const wake of tails) wake()
+  }
+  return {
+    open: (id) => {
+      if (!files.has(id)) files.set(id, {})
+      return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs` })
+    },
+    place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
+    locate: (id, area, path) => `${id}/${area}/${path}`,
+    receive: (id) => {
+      files.set(id, {})
+      sealed.delete(id)
+      return Promise.resolve(id)
+    },
+    append: (id, name, offset, bytes) => {
+      const held = files.get(id) ?? {}
+      files.set(id, { ...held, [name]: (held[name] ?? '').slice(0, offset) + new TextDecoder().decode(bytes) })
+      changed()
+      return Promise.resolve()
+    },
+    tail: async function* (id, name, from, { signal }) {
+      for (let position = from; signal?.aborted !== true && files.has(id); ) {
+        const text = files.get(id)?.[name]?.slice(position) ?? ''
+        position += text.length
+        if (text !== '') yield new TextEncoder().encode(text)
+        else if (sealed.has(id)) return
+        else await nextOf(tails, signal)
       }
-    }
-  },
-  remove: (id) => {
-    files.delete(id)
-    return Promise.resolve()
-  },
-  leftovers: async function* () {
-    yield* [...files.keys()]
-  },
-})
+    },
+    seal: (id) => {
+      sealed.add(id)
+      changed()
+      return Promise.resolve()
+    },
+    toPublish: (id) => {
+      if (!files.has(id)) files.set(id, {})
+      return Promise.resolve(id)
+    },
+    entries: async function* (id) {
+      const held = files.get(id) ?? {}
+      for (const path of Object.keys(held)
+        .filter((one) => one.startsWith('outputs/'))
+        .sort()) {
+        const bytes = new TextEncoder().encode(held[path])
+        yield {
+          path: path.slice('outputs/'.length),
+          size: bytes.length,
+          open: async function* () {
+            yield bytes
+          },
+        }
+      }
+    },
+    remove: (id) => {
+      files.delete(id)
+      sealed.delete(id)
+      changed()
+      return Promise.resolve()
+    },
+    leftovers: async function* () {
+      yield* [...files.keys()]
+    },
+  }
+}
+
+const nextOf = async (tails: Set<() => void>, signal: AbortSignal | undefined): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  tails.add(resolve)
+  signal?.addEventListener('abort', () => resolve(), { once: true })
+  await promise
+  tails.delete(resolve)
+}
 
 /** Lists as many files as the number in an inline source's text says; or one file of that text. */
 export const numberedSource = (interference: Interference): Source => ({
@@ -132,10 +170,37 @@ export const memoryPublisher = (
     files.set(into, content)
     yield Object.values(content).reduce((bytes, text) => bytes + text.length, 0)
   },
+  read: async function* (reference, { path }) {
+    const files = new Map(publishedFiles(reference.cid ?? '', blobs))
+    for (const one of [...files.keys()].sort(byBytes)) {
+      if (path !== undefined && one !== path && !one.startsWith(`${path}/`)) continue
+      const bytes = new TextEncoder().encode(files.get(one))
+      const content: PublishedFile['content'] = async function* ({ from = 0 } = {}) {
+        if (from < bytes.length) yield bytes.subarray(from)
+      }
+      yield { path: one, size: bytes.length, content }
+    }
+  },
   unpublish: (id) => {
     return Promise.resolve().then(() => tell('unpublished', id))
   },
 })
+
+/** Every file of a publication; what it is composed of stands in it as a CID. */
+function* publishedFiles(cid: string, blobs: Map<string, Readonly<Record<string, string>>>, prefix = ''): Generator<[string, string]> {
+  const content = blobs.get(cid)
+  if (content === undefined) throw new Error(`${cid} was never published`)
+  for (const [path, text] of Object.entries(content)) {
+    if (blobs.has(text)) yield* publishedFiles(text, blobs, `${prefix}${path}/`)
+    else yield [`${prefix}${path}`, text]
+  }
+}
+
+const byBytes = (left: string, right: string): number => {
+  const [one, other] = [new TextEncoder().encode(left), new TextEncoder().encode(right)]
+  const at = one.findIndex((byte, index) => byte !== other[index])
+  return at === -1 ? one.length - other.length : (one[at] ?? 0) - (other[at] ?? -1)
+}
 
 const textOf = async (part: Reference | Uint8Array | AsyncIterable<Uint8Array>): Promise<string> => {
   if (part instanceof Uint8Array) return new TextDecoder().decode(part)
