@@ -1,4 +1,5 @@
 import { ApiError } from './api-error.ts'
+import { createBodyBudget } from './body-budget.ts'
 import type { Call } from './call.ts'
 import { endpoints, type RouteName } from './endpoints.ts'
 import { asApiError, errorBody, isAbort } from './error-body.ts'
@@ -70,6 +71,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const limits = resolveLimits(options.limits)
   const guard = createGuard(options)
   const streams = createStreams(limits.streams)
+  const bodies = createBodyBudget()
   const closing = new AbortController()
   let requests = 0
 
@@ -116,6 +118,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
         service,
         limits,
         streams,
+        bodies,
         closing: closing.signal,
         fault: (error: unknown) => fault(error, name),
         id,

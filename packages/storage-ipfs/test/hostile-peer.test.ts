@@ -76,7 +76,7 @@ test('a peer that sends other bytes than those of the block, or says that it has
   const [self, liar, silent, honest] = [await network.node(), await network.node(), await network.node(), await network.node()]
   const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
   const lies = await peerOf(liar, ({ wants: asked }, reply) => {
-    say({
+    reply({
       ...noMessage,
       blocks: asked.map(() => ({ prefix: rawPrefix, data: Buffer.from('other bytes') })),
       presences: asked.map(({ cid }) => ({ cid, has: true })),
