@@ -66,7 +66,7 @@ export const streamHandlers = {
       wake()
     })
     const frames = async function* (): AsyncGenerator<string, void, undefined> {
-      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), signal: listener.signal })) {
+      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), follow: query.follow, signal: listener.signal })) {
         yield frame('history', item, String(item.sequence))
       }
     }
