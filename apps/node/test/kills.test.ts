@@ -10,8 +10,8 @@ import { type RunningNode, startNode } from './running-node.ts'
 
 // Nodes that are processes of their own, over TCP: whichever is killed, whatever it is doing, each accepted job comes to one result a shard.
 
-/** Nodes on one machine are near: what is not heard of for two seconds is gone. */
-const quick = 'settings: { lease: 2s, heartbeat: 500ms, retryAfter: 100ms, announcementTtl: 1500ms }\nallow: { privateAddresses: true }\n'
+/** Nodes on one machine are near: what is not heard of for two seconds is gone, and what is published in more than five too. */
+const quick = 'settings: { lease: 2s, heartbeat: 500ms, retryAfter: 100ms, announcementTtl: 1500ms, publish: 5s }\nallow: { privateAddresses: true }\n'
 const timeout = 300_000
 
 interface Network extends AsyncDisposable {
