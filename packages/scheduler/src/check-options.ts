@@ -3,7 +3,7 @@ import type { Workspace } from '@skrei/storage'
 import type { Transport } from '@skrei/transport'
 import { OptionError } from './option-error.ts'
 import type { SchedulerOptions } from './options.ts'
-import { defaultSettings, type Settings } from './settings.ts'
+import { defaultSettings, type Settings, settingKinds, settingsThatMayBeZero } from './settings.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -64,54 +64,6 @@ const functionsOfWorkspace = {
   leftovers: 0,
 } as const satisfies Record<keyof Workspace, 0>
 
-/** Milliseconds; a share of one, which may be none or may be all; a whole number; so many a second. */
-const settingKinds: Readonly<Record<keyof Settings, 'time' | 'share below one' | 'share above none' | 'count' | 'rate'>> = {
-  lease: 'time',
-  heartbeat: 'time',
-  drift: 'share below one',
-  asks: 'count',
-  maxAsks: 'count',
-  widen: 'time',
-  bidWindow: 'time',
-  bidTtl: 'time',
-  assess: 'time',
-  stage: 'time',
-  publish: 'time',
-  match: 'time',
-  stop: 'time',
-  retention: 'time',
-  retryAfter: 'time',
-  longestRetryAfter: 'time',
-  window: 'count',
-  queue: 'count',
-  reservations: 'count',
-  reservedShare: 'share above none',
-  lapses: 'count',
-  asksAtOnce: 'count',
-  asksPerSecond: 'rate',
-  assessing: 'count',
-  longestQueue: 'time',
-  bypasses: 'count',
-  announcementTtl: 'time',
-  keepJobs: 'time',
-  keepExecutions: 'time',
-  keepDeclined: 'count',
-  refusals: 'count',
-  gossipBelow: 'count',
-  directoryTarget: 'count',
-}
-/** With these, 0 means none. */
-const mayBeZero: ReadonlySet<string> = new Set<keyof Settings>([
-  'queue',
-  'bypasses',
-  'lapses',
-  'refusals',
-  'gossipBelow',
-  'directoryTarget',
-  'bidWindow',
-  'retryAfter',
-  'longestRetryAfter',
-])
 /** Ten years: what a message may say. */
 const longest = 315_360_000_000
 
@@ -173,8 +125,8 @@ const checkSettings = (given: unknown): void => {
   requireKnown('settings', fields, defaultSettings)
   for (const [name, value] of Object.entries(fields)) {
     const path = join('settings', name)
-    const least = mayBeZero.has(name) ? '0 or more' : 'more than 0'
-    const isEnough = (number: number): boolean => (mayBeZero.has(name) ? number >= 0 : number > 0)
+    const least = settingsThatMayBeZero.has(name) ? '0 or more' : 'more than 0'
+    const isEnough = (number: number): boolean => (settingsThatMayBeZero.has(name) ? number >= 0 : number > 0)
     switch (settingKinds[name as keyof Settings]) {
       case 'share below one':
         requireNumber(path, value, (number) => number >= 0 && number < 1, 'a share from 0 to below 1')
@@ -226,7 +178,7 @@ export const checkOptions = (options: SchedulerOptions): void => {
   requireFunctions('transport', fields['transport'], Object.keys(functionsOfTransport))
   requireFunctions('workspace', fields['workspace'], Object.keys(functionsOfWorkspace))
   each('sources', fields['sources'], driver('type', ['list', 'assess', 'stage']))
-  each('publishers', fields['publishers'], driver('type', ['publish', 'compose', 'fetch', 'unpublish']))
+  each('publishers', fields['publishers'], driver('type', ['publish', 'compose', 'fetch', 'read', 'unpublish']))
   if (fields['methods'] !== undefined) each('methods', fields['methods'], driver('name', ['plan']))
   if (fields['compute'] !== undefined) checkCompute(fields['compute'])
   if (fields['rankers'] !== undefined)

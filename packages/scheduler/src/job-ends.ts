@@ -1,7 +1,7 @@
 import type { StateStore } from '@skrei/state-store'
 import type { Transition } from './kernel/event.ts'
 import type { JobView } from './options.ts'
-import { jobView } from './requester/result.ts'
+import { jobView } from './requester/job-views.ts'
 import { SchedulerError } from './scheduler-error.ts'
 
 /** Those who wait for jobs to end, by job: what happens to one concerns nobody else's waiters. */

@@ -1,6 +1,6 @@
 import type { Executor } from '@skrei/executor'
-import type { Capacity, Failure, JobSpec, Reference, Refusal, Task, Usage } from '@skrei/job-spec'
-import type { Announcement } from '@skrei/protocol'
+import type { Capacity, Device, Failure, JobSpec, Reference, Refusal, Task, Usage } from '@skrei/job-spec'
+import type { Announcement, Incarnation } from '@skrei/protocol'
 import type { StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock, Transport } from '@skrei/transport'
@@ -105,6 +105,73 @@ export interface ShardResult {
   readonly executions: readonly { readonly id: string; readonly node: string; readonly outcome: string; readonly failure?: Failure }[]
 }
 
+/** A shard as it is now. The last of its `executions` may be one that is not over: its `outcome` is the state it is in. A shard that was never opened has no row, and no view. */
+export interface ShardView extends Omit<ShardResult, 'state'> {
+  /** Of the shard's machine: `placing`, `choosing`, `running`, `backoff`, `waiting`, `completed`… */
+  readonly state: string
+  readonly open: boolean
+}
+
+/** Which jobs: at most `limit` of those asked for, in the order of their ids, which rise with time; or `newestFirst`. */
+export interface JobPage {
+  /** Only jobs after this id, in the order asked for. */
+  readonly after?: string
+  readonly limit: number
+  readonly newestFirst?: boolean
+  readonly state?: JobState
+  /** Only ids that begin with it. */
+  readonly prefix?: string
+}
+
+/** Which shards of a job, by rising index. */
+export interface ShardPage {
+  /** Only shards of a higher index. */
+  readonly after?: number
+  /** Default 256. */
+  readonly limit?: number
+  readonly state?: string
+}
+
+/** An execution as the compute node sees it, from the ask on. */
+export interface ComputeView {
+  readonly id: string
+  readonly requester: string
+  readonly jobId: string
+  /** Index. */
+  readonly shard: number
+  /** Of the node's machine: `queued`, `reserved`, `running`, `published`… */
+  readonly state: string
+  readonly open: boolean
+  /** Milli-CPU, bytes, bytes. Absent: of an ask that came to nothing this is not kept. */
+  readonly resources?: Task['resources']
+  /** Ids of devices that were given to it. */
+  readonly devices: readonly string[]
+}
+
+/** Which executions, in the order of their ids. */
+export interface ComputePage {
+  /** Only executions after this id. */
+  readonly after?: string
+  readonly limit: number
+  readonly open?: boolean
+}
+
+/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation` and `jobs` are there. */
+export interface NodeStanding {
+  readonly incarnation: Incarnation
+  readonly capacity?: Capacity
+  /** What a task may still get. */
+  readonly free?: Capacity
+  /** `execution`: which holds it. */
+  readonly devices?: readonly (Device & { readonly execution?: string })[]
+  /** Asks that wait for capacity. */
+  readonly queued?: number
+  /** Awarded executions that are not over. */
+  readonly executions?: number
+  /** Of this node as requester. */
+  readonly jobs: { readonly open: number }
+}
+
 /** `result.json`. */
 export interface JobResult {
   readonly jobId: string
@@ -180,8 +247,13 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
-  /** Accepts a job; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run. */
-  submit(spec: JobSpec): Promise<string>
+  /**
+   * Accepts a job, and gives its id; durable once it resolves. Rejects with a `SubmitError` (`not-enough-nodes`, `not-built`…) for a job that no network of this kind can run.
+   *
+   * @param options `key`: the submitter's own name for this submission, 1 to 256 characters. The same spec with the same key again is the same job, also after a restart, as long
+   * as the job is kept; another spec is refused (`key-reused`).
+   */
+  submit(spec: JobSpec, options?: { readonly key?: string }): Promise<string>
   /**
    * What the job would come to now: lists its inputs and asks nodes what they would say. Nothing is submitted, written or reserved, on any node. Rejects with a `SubmitError`
    * like `submit`.
@@ -190,7 +262,11 @@ export interface Scheduler extends AsyncDisposable {
   /** Asks for the job to be cancelled; it is once every execution is stopped. No-op on a final job. */
   cancel(jobId: string): Promise<void>
   job(jobId: string): JobView | undefined
-  jobs(where: { readonly after?: string; readonly limit: number }): readonly JobView[]
+  /** A page costs no more than the page, whatever the number of jobs. */
+  jobs(where: JobPage): readonly JobView[]
+  /** What was submitted. */
+  spec(jobId: string): JobSpec | undefined
+  shards(jobId: string, page?: ShardPage): readonly ShardView[]
   /** Resolves once the job is final. Rejects with a `SchedulerError` when the node stops before (`stopped`), or where there is no such job (`no-job`); with the signal's reason. */
   finished(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobView>
   /** What `result.json` holds; of a job that is not final, as far as it is known. */
@@ -206,6 +282,9 @@ export interface Scheduler extends AsyncDisposable {
   subscribe(jobId: string, options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<HistoryItem>
   /** Tells every transition and progress of this node from now on. */
   watch(listener: (event: SchedulerEvent) => void): Disposable
+  standing(): NodeStanding
+  /** What this node runs, or ran, for requesters; none without the compute role. */
+  executions(page: ComputePage): readonly ComputeView[]
   /** The nodes that this one knows, itself included. */
   nodes(): readonly Announcement[]
   /** Asks a random part of the network, 63 nodes at most, whom they see, and says whether it is split. Costs that many queries; takes `settings.widen` at most. */

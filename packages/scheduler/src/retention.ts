@@ -76,6 +76,7 @@ interface Room {
 const forgetJob = (transaction: Transaction, { id }: Ended, room: Room): boolean => {
   forget(transaction, 'job', id, room)
   transaction.remove('spec', id)
+  for (const key of transaction.list('key', { parent: id, limit: 1 })) transaction.remove('key', key.id)
   for (;;) {
     const [shard] = transaction.list('shard', { parent: id, limit: 1 })
     if (shard === undefined) break

@@ -4,9 +4,10 @@ import type { OutboxEntry } from '@skrei/state-store'
 import { none } from '@skrei/verifier'
 import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
-import { checkOptions, requireJobId } from './check-options.ts'
+import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
+import { computeViews } from './compute/views.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
 import { createFittings } from './directory/fitting.ts'
@@ -25,18 +26,20 @@ import { createOutbox, type Outbox } from './kernel/outbox.ts'
 import { createKinds } from './kinds.ts'
 import { createLeases } from './leases.ts'
 import type { ExecutionContext } from './machines/execution.ts'
-import type { JobContext } from './machines/job.ts'
 import type { ShardContext } from './machines/shard.ts'
+import { createOpenJobs } from './open-jobs.ts'
 import type { Logger, Scheduler, SchedulerEvent, SchedulerOptions } from './options.ts'
 import { createPatience } from './patience.ts'
 import { createPeers } from './peers.ts'
 import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
+import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
-import { jobResult, jobView } from './requester/result.ts'
+import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
-import { createSpecs, type KnownJob, specRow } from './requester/specs.ts'
+import { createSpecs, type KnownJob } from './requester/specs.ts'
+import { createSubmissions } from './requester/submissions.ts'
 import { createRetention } from './retention.ts'
 import { SchedulerError } from './scheduler-error.ts'
 import { defaultSettings } from './settings.ts'
@@ -134,7 +137,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     store,
     clock,
     beforeTurn: patience.check,
-    failed: () => leases.unsure(),
+    failed: () => {
+      leases.unsure()
+      openJobs.unsure()
+    },
     context: {
       kinds: createKinds({
         network,
@@ -195,6 +201,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       tell({ type: 'progress', job: jobOf(shardId), shard: shardIndexOf(shardId), node, phase, ...(fraction !== undefined && { fraction }) }),
   })
 
+  const openJobs = createOpenJobs({ store, kernel })
   const inbox = createInbox({
     network,
     self,
@@ -358,19 +365,28 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer[Symbol.dispose]()
     sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
+    openJobs[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
     kernel.flush()
     outbox = undefined
   }
 
-  /** What both `submit` and `plan` refuse at once. */
-  const accepted = (spec: JobSpec): KnownJob => {
+  const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
+
+  const resolved = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
-    const known = specs.resolve(spec)
-    requireSubmittable(known, methods, knownNodes())
-    return known
+    return specs.resolve(spec)
   }
+
+  const submissions = createSubmissions({
+    store,
+    submit: kernel.submit,
+    jobId: options.jobId,
+    newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
+    requireAcceptable,
+    wasBroken: (id) => unaccepted.delete(id),
+  })
 
   const endingWith = (signal: AbortSignal | undefined): AbortSignal => (signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal)
 
@@ -379,16 +395,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     start,
     stop,
     [Symbol.asyncDispose]: stop,
-    submit: async (spec) => {
-      const known = accepted(spec)
-      const id = requireJobId(options.jobId(), (given) => store.read((reader) => reader.get('job', given)) !== undefined)
-      const context: JobContext = newJob(id, known.specCid, known.resolved, settings, clock.now())
-      await kernel.submit([{ kind: 'job', id, event: { type: 'submit', context }, actor: 'user', records: [specRow(id, known.spec)] }])
-      if (unaccepted.delete(id)) throw new SubmitError('job-invalid', 'the job broke the node, whose log says why')
-      return id
-    },
+    submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
     plan: async (spec, { signal } = {}) => {
-      const known = accepted(spec)
+      const known = resolved(spec)
+      requireAcceptable(known)
       const ending = endingWith(signal)
       ending.throwIfAborted()
       await lookAround(known.task.engine.type, ending)
@@ -409,8 +419,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         await kernel.submit([{ kind: 'job', id: jobId, event: { type: 'cancel' }, actor: 'user' }])
     },
     job: (jobId) => store.read((reader) => jobView(reader, jobId)),
-    jobs: ({ after, limit }) =>
-      store.read((reader) => reader.list('job', { ...(after !== undefined && { after }), limit }).flatMap(({ id }) => jobView(reader, id) ?? [])),
+    jobs: (where) => store.read((reader) => jobViews(reader, where)),
+    spec: (jobId) => store.read((reader) => jobSpecOf(reader, jobId)),
+    shards: (jobId, page) => store.read((reader) => shardViews(reader, jobId, page)),
     finished: (jobId, { signal } = {}) => ends.wait(jobId, signal),
     result: (jobId) => jobResult(store.read, jobId),
     history: histories.ofJob,
@@ -420,6 +431,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
+    standing: () => ({
+      incarnation,
+      ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      jobs: { open: openJobs.count() },
+    }),
+    executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),
     nodes: () => directory.all(),
     partitions: ({ signal } = {}) =>
       survey({ network, self, clock: clock.calendar, random, transport, directory, patience: settings.widen }, { signal: endingWith(signal) }),

@@ -105,3 +105,53 @@ export const defaultSettings: Settings = Object.freeze({
   gossipBelow: 500,
   directoryTarget: 64,
 })
+
+/** What each setting is: milliseconds; a share of one, which may be none or may be all; a whole number; so many a second. */
+export const settingKinds: Readonly<Record<keyof Settings, 'time' | 'share below one' | 'share above none' | 'count' | 'rate'>> = {
+  lease: 'time',
+  heartbeat: 'time',
+  drift: 'share below one',
+  asks: 'count',
+  maxAsks: 'count',
+  widen: 'time',
+  bidWindow: 'time',
+  bidTtl: 'time',
+  assess: 'time',
+  stage: 'time',
+  publish: 'time',
+  match: 'time',
+  stop: 'time',
+  retention: 'time',
+  retryAfter: 'time',
+  longestRetryAfter: 'time',
+  window: 'count',
+  queue: 'count',
+  reservations: 'count',
+  reservedShare: 'share above none',
+  lapses: 'count',
+  asksAtOnce: 'count',
+  asksPerSecond: 'rate',
+  assessing: 'count',
+  longestQueue: 'time',
+  bypasses: 'count',
+  announcementTtl: 'time',
+  keepJobs: 'time',
+  keepExecutions: 'time',
+  keepDeclined: 'count',
+  refusals: 'count',
+  gossipBelow: 'count',
+  directoryTarget: 'count',
+}
+
+/** With these, 0 means none. */
+export const settingsThatMayBeZero: ReadonlySet<string> = new Set<keyof Settings>([
+  'queue',
+  'bypasses',
+  'lapses',
+  'refusals',
+  'gossipBelow',
+  'directoryTarget',
+  'bidWindow',
+  'retryAfter',
+  'longestRetryAfter',
+])

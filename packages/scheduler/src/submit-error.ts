@@ -10,6 +10,11 @@ export const submitErrors = {
     cause: 'The task does not fit into one message: its arguments, environment or inline module are too large.',
     remedy: 'Give the module or the data by another source than inline.',
   },
+  'key-reused': {
+    cause: 'Another job was submitted with this key before, and is kept.',
+    remedy: 'Use a new key for each job, and the same key only to submit the same job again.',
+  },
+  'key-invalid': { cause: 'The key is none: 1 to 256 characters of well-formed Unicode without NUL.', remedy: 'Use a shorter key, such as a UUID.' },
   'not-started': { cause: 'The node has not started, or is stopping.', remedy: 'Start the node first.' },
 } as const
 

@@ -82,7 +82,11 @@ test.each([undefined, 7, '', 'a b', 'x'.repeat(300)])('a job id that is none is 
 test('a job id that was given before does not stand for another job', async () => {
   const scheduler = createScheduler(valid())
   await scheduler.start()
-  expect(await scheduler.submit(noopJob())).toBe('job')
+  // Two in one pass, and one later.
+  const [first, second] = await Promise.allSettled([scheduler.submit(noopJob({ name: 'first' })), scheduler.submit(noopJob({ name: 'second' }))])
+  expect(first).toEqual({ status: 'fulfilled', value: 'job' })
+  expect(second).toMatchObject({ status: 'rejected', reason: { code: 'option-invalid', path: 'jobId' } })
   await expect(scheduler.submit(noopJob())).rejects.toMatchObject({ code: 'option-invalid', path: 'jobId' })
+  expect(scheduler.jobs({ limit: 9 }).map(({ name }) => name)).toEqual(['first'])
   await scheduler.stop()
 })

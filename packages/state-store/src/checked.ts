@@ -71,6 +71,8 @@ export const checkedWhere = (where: ListWhere): ListWhere => {
   if (where.parent !== undefined) checkedText(where.parent, 'parent')
   if (where.state !== undefined) checkedText(where.state, 'state')
   if (where.open !== undefined) checkedFlag(where.open, 'open')
+  if (where.prefix !== undefined) checkedText(where.prefix, 'prefix')
+  if (where.descending !== undefined) checkedFlag(where.descending, 'descending')
   if (where.after !== undefined) checkedText(where.after, 'after')
   checkedCount(where.limit, 'limit')
   return where

@@ -304,6 +304,54 @@ const cases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'lists from the last id to the first, and only ids with a prefix',
+    run({ open }) {
+      using store = open()
+      const inOrder = [
+        'A',
+        'a',
+        'a!',
+        'aa',
+        'ab',
+        'ab\ud7ff',
+        'ab\ue000',
+        'ab\u{10ffff}',
+        'ab\u{10ffff}z',
+        'ac',
+        'b',
+        '\ud7ff',
+        '\ue000',
+        '\uffee',
+        '😀',
+        '😀a',
+        '😁',
+        '\u{10ffff}',
+        '\u{10ffff}a',
+      ]
+      put(store, ...inOrder.toReversed().map((id, index) => row(id, { state: index % 2 === 0 ? 'x' : 'y' })))
+      const downwards = inOrder.toReversed()
+      expect(list(store, { descending: true })).toEqual(downwards)
+      expect(list(store, { descending: true, limit: 3 })).toEqual(downwards.slice(0, 3))
+      expect(list(store, { descending: true, after: 'ab', limit: 2 })).toEqual(['aa', 'a!'])
+      expect(list(store, { descending: true, after: 'B' })).toEqual(['A'])
+      expect(list(store, { descending: true, after: '' })).toEqual([])
+      expect(list(store, { descending: false, limit: 2 })).toEqual(['A', 'a'])
+      for (const prefix of ['a', 'ab', 'ab\u{10ffff}', '\ud7ff', '\ue000', '😀', '\u{10ffff}', '', 'nothing']) {
+        const meant = inOrder.filter((id) => id.startsWith(prefix))
+        expect(list(store, { prefix })).toEqual(meant)
+        expect(list(store, { prefix, descending: true })).toEqual(meant.toReversed())
+        expect(list(store, { prefix, after: 'ab' })).toEqual(meant.filter((id) => inOrder.indexOf(id) > inOrder.indexOf('ab')))
+        expect(list(store, { prefix, after: 'ab', descending: true, limit: 2 })).toEqual(
+          meant
+            .filter((id) => inOrder.indexOf(id) < inOrder.indexOf('ab'))
+            .toReversed()
+            .slice(0, 2),
+        )
+        expect(list(store, { prefix, state: 'x', open: true, descending: true })).toEqual(meant.filter((id) => inOrder.indexOf(id) % 2 === 0).toReversed())
+      }
+    },
+  },
+  {
     name: 'visits each of many rows once, page by page, while they are closed',
     run({ open }) {
       using store = open()

@@ -56,13 +56,18 @@ export interface ListWhere {
   readonly parent?: string
   readonly state?: string
   readonly open?: boolean
-  /** Only ids after this one, in byte order of ids: the order of the answer. */
+  /** Only ids that begin with it. */
+  readonly prefix?: string
+  /** From the last id to the first. Default: in byte order of ids. */
+  readonly descending?: boolean
+  /** Only ids after this one, in the order of the answer. */
   readonly after?: string
   readonly limit: number
 }
 
 export interface Reader {
   get(kind: string, id: string): Row | undefined
+  /** A page costs no more than the page, where one of the conditions is as rare as all of them together. */
   list(kind: string, where: ListWhere): readonly Row[]
   /** Entries of one object with a higher sequence, oldest first. */
   history(kind: string, id: string, after: number, limit: number): readonly HistoryEntry[]

@@ -1,3 +1,4 @@
+import { isWithin, type KeyRange } from './key-range.ts'
 import { compareKeys } from './order-key.ts'
 import { type SortedList, sortedList } from './sorted-list.ts'
 
@@ -29,8 +30,8 @@ export const deleteKey = (index: KeyIndex, key: string): void => {
   if (index.order) note(index, key)
 }
 
-/** In order, from the first key that is greater than `key`; from the beginning without one. */
-export const keysAfter = (index: KeyIndex, key: string | undefined): IterableIterator<string> => {
+/** Those of a range, in its order. */
+export const keysWithin = (index: KeyIndex, range: KeyRange): Iterable<string> => {
   const { keys, changed } = index
   if (index.order === undefined) {
     index.order = sortedList(compareKeys)
@@ -42,5 +43,14 @@ export const keysAfter = (index: KeyIndex, key: string | undefined): IterableIte
     else order.delete(one)
   }
   index.changed = undefined
-  return order.after(key)
+  const { descending, from, after, before } = range
+  const inOrder = descending ? order.before(before) : from === undefined ? order.after(after) : order.from(from)
+  return (descending ? from : before) === undefined ? inOrder : until(inOrder, range)
+}
+
+function* until(keys: Iterable<string>, range: KeyRange): Generator<string> {
+  for (const key of keys) {
+    if (!isWithin(key, range)) return
+    yield key
+  }
 }

@@ -1,7 +1,7 @@
 import type { Deadline, HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
-import { addKey, deleteKey, type KeyIndex, keyIndex, keysAfter } from './key-index.ts'
 import { compareKeys, orderKey } from './order-key.ts'
 import { type HeldRow, packed, unpacked } from './packed-row.ts'
+import { cloneRowIndex, isMeant, keysOf, moveInIndex, type RowIndex, rowIndex } from './row-index.ts'
 import { type SortedList, sortedList } from './sorted-list.ts'
 
 /** Most is done to one object several times in a row. */
@@ -20,13 +20,10 @@ export interface Due {
   readonly at: number
 }
 
-/** The rows of one kind with an index for each thing that `list` can ask for. Indexes hold order keys. */
+/** The rows of one kind, by order key. */
 interface KindTable {
   readonly rows: Map<string, HeldRow>
-  readonly ids: KeyIndex
-  readonly byParent: Map<string, KeyIndex>
-  readonly byState: Map<string, KeyIndex>
-  readonly byOpen: Map<boolean, KeyIndex>
+  readonly index: RowIndex
 }
 
 /** Entries by object, each object's in the order of their sequences, and by group. */
@@ -64,22 +61,10 @@ export const emptyOutbox = (): OutboxTables => ({ outbox: new Map(), outboxOrder
 export const emptyTables = (): Tables => ({ kinds: new Map(), ...emptyHistory(), ...emptyDeadlines(), ...emptyOutbox() })
 
 const cloneGroups = <K, T>(index: Map<K, SortedList<T>>): Map<K, SortedList<T>> => new Map([...index].map(([key, list]) => [key, list.clone()]))
-const cloneIndex = <K>(index: Map<K, KeyIndex>): Map<K, KeyIndex> => new Map([...index].map(([key, { keys }]) => [key, keyIndex(keys)]))
 
 /** Entries and rows are frozen and shared; what holds them is copied. */
 export const cloneTables = (tables: Tables): Tables => ({
-  kinds: new Map(
-    [...tables.kinds].map(([kind, table]) => [
-      kind,
-      {
-        rows: new Map(table.rows),
-        ids: keyIndex(table.ids.keys),
-        byParent: cloneIndex(table.byParent),
-        byState: cloneIndex(table.byState),
-        byOpen: cloneIndex(table.byOpen),
-      },
-    ]),
-  ),
+  kinds: new Map([...tables.kinds].map(([kind, { rows, index }]) => [kind, { rows: new Map(rows), index: cloneRowIndex(index) }])),
   history: new Map([...tables.history].map(([key, entries]) => [key, entries.slice()])),
   groups: cloneGroups(tables.groups),
   deadlines: new Map(tables.deadlines),
@@ -91,19 +76,6 @@ export const cloneTables = (tables: Tables): Tables => ({
   outboxId: tables.outboxId,
 })
 
-const addTo = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
-  const known = index.get(value)
-  if (known) addKey(known, key)
-  else index.set(value, keyIndex([key]))
-}
-
-const deleteFrom = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
-  const known = index.get(value)
-  if (known === undefined) return
-  deleteKey(known, key)
-  if (known.keys.size === 0) index.delete(value)
-}
-
 export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined => {
   const held = tables.kinds.get(kind)?.rows.get(orderKey(id))
   return held && unpacked(held)
@@ -113,51 +85,23 @@ export const rowOf = (tables: Tables, kind: string, id: string): Row | undefined
 export const setRow = (tables: Tables, kind: string, id: string, row: Row | undefined): Row | undefined => {
   const known = tables.kinds.get(kind)
   if (!known && !row) return undefined
-  const table = known ?? { rows: new Map(), ids: keyIndex(), byParent: new Map(), byState: new Map(), byOpen: new Map() }
+  const table = known ?? { rows: new Map(), index: rowIndex() }
   if (!known) tables.kinds.set(kind, table)
   const key = orderKey(id)
   const before = table.rows.get(key)
   if (row) table.rows.set(key, packed(row))
   else table.rows.delete(key)
-
-  if (!before && row) addKey(table.ids, key)
-  else if (before && !row) deleteKey(table.ids, key)
-  if (before?.parent !== row?.parent) {
-    if (before?.parent !== undefined) deleteFrom(table.byParent, before.parent, key)
-    if (row?.parent !== undefined) addTo(table.byParent, row.parent, key)
-  }
-  if (before?.state !== row?.state) {
-    if (before) deleteFrom(table.byState, before.state, key)
-    if (row) addTo(table.byState, row.state, key)
-  }
-  if (before?.open !== row?.open) {
-    if (before) deleteFrom(table.byOpen, before.open, key)
-    if (row) addTo(table.byOpen, row.open, key)
-  }
+  moveInIndex(table.index, key, before, row)
   return before && unpacked(before)
 }
 
-export const listRows = (tables: Tables, kind: string, { parent, state, open, after, limit }: ListWhere): Row[] => {
+export const listRows = (tables: Tables, kind: string, where: ListWhere): Row[] => {
   const found: Row[] = []
   const table = tables.kinds.get(kind)
-  if (!table || limit === 0) return found
-  let shortest = table.ids
-  for (const [wanted, list] of [
-    [parent, parent === undefined ? undefined : table.byParent.get(parent)],
-    [state, state === undefined ? undefined : table.byState.get(state)],
-    [open, open === undefined ? undefined : table.byOpen.get(open)],
-  ] as const) {
-    if (wanted === undefined) continue
-    if (!list) return found
-    if (list.keys.size < shortest.keys.size) shortest = list
-  }
-  for (const key of keysAfter(shortest, after === undefined ? undefined : orderKey(after))) {
+  if (!table || where.limit === 0) return found
+  for (const key of keysOf(table.index, where)) {
     const row = table.rows.get(key) as HeldRow
-    if (parent !== undefined && row.parent !== parent) continue
-    if (state !== undefined && row.state !== state) continue
-    if (open !== undefined && row.open !== open) continue
-    found.push(unpacked(row))
-    if (found.length === limit) break
+    if (isMeant(row, where) && found.push(unpacked(row)) === where.limit) break
   }
   return found
 }

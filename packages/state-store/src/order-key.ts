@@ -14,4 +14,15 @@ export const orderKey = (id: string): string => {
   return key
 }
 
+/** What `orderKey` made the key of. */
+export const idOfKey = (key: string): string => {
+  if (!HIGH.test(key)) return key
+  let id = ''
+  for (let index = 0; index < key.length; index += 1) {
+    const unit = key.charCodeAt(index)
+    id += String.fromCharCode(unit < 0xd800 ? unit : unit < 0xf800 ? unit + 0x800 : unit - 0x2000)
+  }
+  return id
+}
+
 export const compareKeys = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

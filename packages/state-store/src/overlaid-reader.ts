@@ -1,33 +1,54 @@
 import type { ListWhere, Reader, Row } from './index.ts'
 import { groupEntries, objectEntries, objectKey, pendingEntries } from './memory-tables.ts'
-import { compareKeys, orderKey } from './order-key.ts'
-import type { Overlay } from './overlay.ts'
+import { compareKeys, idOfKey, orderKey } from './order-key.ts'
+import { indexOf, type Overlay } from './overlay.ts'
+import { isMeant, keysOf } from './row-index.ts'
 import type { SqliteTables } from './sqlite-tables.ts'
 
-const matches = (row: Row, { parent, state, open, after }: ListWhere): boolean =>
-  (parent === undefined || row.parent === parent) &&
-  (state === undefined || row.state === state) &&
-  (open === undefined || row.open === open) &&
-  (after === undefined || compareKeys(orderKey(row.id), orderKey(after)) > 0)
-
-const compareRows = (a: Row, b: Row): number => compareKeys(orderKey(a.id), orderKey(b.id))
+/** The first of two ordered lists together; of neither is more read than needed. */
+const merged = (one: Iterator<Row>, other: Iterator<Row>, { descending = false, limit }: ListWhere): Row[] => {
+  const found: Row[] = []
+  let a: IteratorResult<Row> | undefined
+  let b: IteratorResult<Row> | undefined
+  while (found.length < limit) {
+    a ??= one.next()
+    b ??= other.next()
+    if (!a.done && (b.done || compareKeys(orderKey(a.value.id), orderKey(b.value.id)) < 0 !== descending)) {
+      found.push(a.value)
+      a = undefined
+    } else if (!b.done) {
+      found.push(b.value)
+      b = undefined
+    } else break
+  }
+  return found
+}
 
 /** Reads the tables with the overlay over them. What is only in the overlay has higher numbers than what is in the tables. */
 export const overlaidReader = (tables: SqliteTables, overlay: Overlay): Pick<Reader, 'get' | 'list' | 'history' | 'groupHistory' | 'pending'> => {
   const { rows, removed, done } = overlay
   const isRemoved = (kind: string, id: string): boolean => removed.size > 0 && removed.has(objectKey(kind, id))
 
+  function* storedRows(kind: string, where: ListWhere): Generator<Row> {
+    const ofKind = rows.get(kind)
+    for (const row of tables.list(kind, where)) if (ofKind?.has(row.id) !== true && !isRemoved(kind, row.id)) yield row
+  }
+
+  function* overRows(kind: string, where: ListWhere): Generator<Row> {
+    const ofKind = rows.get(kind)
+    if (ofKind === undefined || ofKind.size === 0) return
+    for (const key of keysOf(indexOf(overlay, kind), where)) {
+      const row = ofKind.get(idOfKey(key))
+      if (row !== undefined && isMeant(row, where)) yield row
+    }
+  }
+
   return {
     get(kind, id) {
       const row = rows.get(kind)?.get(id)
       return row ?? (isRemoved(kind, id) ? undefined : tables.get(kind, id))
     },
-    list(kind, where) {
-      const ofKind = rows.get(kind)
-      const stored = tables.list(kind, where, (id) => ofKind?.has(id) === true || isRemoved(kind, id))
-      const over = [...(ofKind?.values() ?? [])].filter((row) => matches(row, where))
-      return over.length === 0 ? stored : [...stored, ...over].sort(compareRows).slice(0, where.limit)
-    },
+    list: (kind, where) => merged(storedRows(kind, where), overRows(kind, where), where),
     history(kind, id, after, limit) {
       const stored = after >= overlay.stored.sequence || isRemoved(kind, id) ? [] : tables.history(kind, id, after, limit)
       return [...stored, ...objectEntries(overlay, objectKey(kind, id), after, limit - stored.length)]

@@ -15,6 +15,8 @@ import {
   takeFromOutbox,
   takeLastEntry,
 } from './memory-tables.ts'
+import { orderKey } from './order-key.ts'
+import { moveInIndex, type RowIndex, rowIndex } from './row-index.ts'
 
 export interface Named {
   readonly kind: string
@@ -33,6 +35,8 @@ export type Change =
 /** What was written since the file's tables were brought up to date, over these tables: what stands here hides what stands there. Deadlines are here all of them. */
 export interface Overlay extends HistoryTables, DeadlineTables, OutboxTables {
   readonly rows: Map<string, Map<string, Row>>
+  /** Of the kinds that were listed. */
+  readonly indexes: Map<string, RowIndex>
   /** Nothing that the tables have of these objects is there any more. */
   readonly removed: Map<string, Named>
   /** Objects whose deadline may be another one than in the table, and whether that has one. */
@@ -51,6 +55,7 @@ export const emptyOverlay = (sequence: number, outboxId: number, stored: Overlay
   ...emptyDeadlines(),
   ...emptyOutbox(),
   rows: new Map(),
+  indexes: new Map(),
   removed: new Map(),
   moved: new Map(),
   done: new Set(),
@@ -104,24 +109,38 @@ export const change = (overlay: Overlay, made: Change): void => {
   overlay.changes.push(made)
 }
 
-const putRow = ({ rows }: Overlay, row: Row): (() => void) => {
-  const known = rows.get(row.kind)
+/** Sets or (undefined) drops a row, and returns the one that was there. */
+const setRow = ({ rows, indexes }: Overlay, kind: string, id: string, row: Row | undefined): Row | undefined => {
+  const known = rows.get(kind)
   const ofKind = known ?? new Map<string, Row>()
-  if (!known) rows.set(row.kind, ofKind)
-  const before = ofKind.get(row.id)
-  ofKind.set(row.id, row)
-  return () => {
-    if (before) ofKind.set(row.id, before)
-    else ofKind.delete(row.id)
-  }
+  if (!known) rows.set(kind, ofKind)
+  const before = ofKind.get(id)
+  if (row) ofKind.set(id, row)
+  else ofKind.delete(id)
+  const index = indexes.get(kind)
+  if (index) moveInIndex(index, orderKey(id), before, row)
+  return before
+}
+
+/** The rows of a kind by what `list` asks for: made when the kind is listed first, since most never are. */
+export const indexOf = ({ rows, indexes }: Overlay, kind: string): RowIndex => {
+  const known = indexes.get(kind)
+  if (known) return known
+  const index = rowIndex()
+  for (const row of rows.get(kind)?.values() ?? []) moveInIndex(index, orderKey(row.id), undefined, row)
+  indexes.set(kind, index)
+  return index
+}
+
+const putRow = (overlay: Overlay, row: Row): (() => void) => {
+  const before = setRow(overlay, row.kind, row.id, row)
+  return () => void setRow(overlay, row.kind, row.id, before)
 }
 
 const removeObject = (overlay: Overlay, { kind, id }: Named): (() => void) => {
-  const { rows, removed } = overlay
+  const { removed } = overlay
   const key = objectKey(kind, id)
-  const ofKind = rows.get(kind)
-  const row = ofKind?.get(id)
-  ofKind?.delete(id)
+  const row = setRow(overlay, kind, id, undefined)
   const entries = takeEntries(overlay, key)
   const returnDeadline = moveDeadline(overlay, { kind, id }, undefined)
   const known = removed.has(key)
@@ -130,7 +149,7 @@ const removeObject = (overlay: Overlay, { kind, id }: Named): (() => void) => {
     if (!known) removed.delete(key)
     returnDeadline()
     returnEntries(overlay, key, entries)
-    if (row) ofKind?.set(id, row)
+    setRow(overlay, kind, id, row)
   }
 }
 
@@ -158,8 +177,8 @@ export const keepChanges = ({ changes, undo }: Overlay): void => {
 /** The tables have it all now. */
 export const settled = (overlay: Overlay): void => {
   keepChanges(overlay)
-  const { sequence, outboxId, rows, removed, moved, done, history, groups, outbox, outboxOrder, outboxOf } = overlay
-  for (const map of [rows, removed, moved, done, history, groups, outboxOf]) map.clear()
+  const { sequence, outboxId, rows, indexes, removed, moved, done, history, groups, outbox, outboxOrder, outboxOf } = overlay
+  for (const map of [rows, indexes, removed, moved, done, history, groups, outboxOf]) map.clear()
   for (const id of outbox.keys()) outboxOrder.delete(id)
   outbox.clear()
   overlay.stored = { sequence, outboxId }

@@ -8,11 +8,15 @@ export interface SortedList<T> {
   first(): T | undefined
   /** In order, from the first item that is greater than `item`; from the beginning without one. */
   after(item?: T): IterableIterator<T>
+  /** In order, from the first item that is not less than `item`. */
+  from(item: T): IterableIterator<T>
+  /** In reverse, from the last item that is less than `item`; from the end without one. */
+  before(item?: T): IterableIterator<T>
   clone(): SortedList<T>
 }
 
-export const sortedList = <T>(compare: (a: T, b: T) => number, from: readonly T[][] = [], count = 0): SortedList<T> => {
-  const chunks: T[][] = from.map((chunk) => chunk.slice())
+export const sortedList = <T>(compare: (a: T, b: T) => number, known: readonly T[][] = [], count = 0): SortedList<T> => {
+  const chunks: T[][] = known.map((chunk) => chunk.slice())
   let size = count
 
   /** The last chunk that starts at or before the item. */
@@ -72,20 +76,40 @@ export const sortedList = <T>(compare: (a: T, b: T) => number, from: readonly T[
     else chunk.splice(place, 1)
   }
 
-  function* after(item?: T): IterableIterator<T> {
-    let at = item === undefined ? 0 : chunkOf(item)
-    let place = 0
-    if (item !== undefined && chunks.length > 0) {
+  function* upwards(first: number, start: number): IterableIterator<T> {
+    for (let at = first; at < chunks.length; at += 1) {
       const chunk = chunks[at] as T[]
-      place = placeOf(chunk, item)
-      if (place < chunk.length && compare(chunk[place] as T, item) === 0) place += 1
-    }
-    for (; at < chunks.length; at += 1) {
-      const chunk = chunks[at] as T[]
-      for (; place < chunk.length; place += 1) yield chunk[place] as T
-      place = 0
+      for (let place = at === first ? start : 0; place < chunk.length; place += 1) yield chunk[place] as T
     }
   }
 
-  return { size: () => size, add, delete: remove, first: () => chunks[0]?.[0], after, clone: () => sortedList(compare, chunks, size) }
+  function* downwards(last: number, end: number): IterableIterator<T> {
+    for (let at = last; at >= 0; at -= 1) {
+      const chunk = chunks[at] as T[]
+      for (let place = (at === last ? end : chunk.length) - 1; place >= 0; place -= 1) yield chunk[place] as T
+    }
+  }
+
+  const after = (item?: T): IterableIterator<T> => {
+    if (item === undefined || chunks.length === 0) return upwards(0, 0)
+    const at = chunkOf(item)
+    const chunk = chunks[at] as T[]
+    const place = placeOf(chunk, item)
+    return upwards(at, place < chunk.length && compare(chunk[place] as T, item) === 0 ? place + 1 : place)
+  }
+
+  const from = (item: T): IterableIterator<T> => {
+    if (chunks.length === 0) return upwards(0, 0)
+    const at = chunkOf(item)
+    return upwards(at, placeOf(chunks[at] as T[], item))
+  }
+
+  const before = (item?: T): IterableIterator<T> => {
+    if (chunks.length === 0) return downwards(-1, 0)
+    const at = item === undefined ? chunks.length - 1 : chunkOf(item)
+    const chunk = chunks[at] as T[]
+    return downwards(at, item === undefined ? chunk.length : placeOf(chunk, item))
+  }
+
+  return { size: () => size, add, delete: remove, first: () => chunks[0]?.[0], after, from, before, clone: () => sortedList(compare, chunks, size) }
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Written } from './change-log.ts'
 import type { HistoryEntry, ListWhere, OutboxEntry, Row } from './index.ts'
+import { prefixEnd } from './key-range.ts'
 import type { DeadlineTables } from './memory-tables.ts'
 import { objectKey, setDue } from './memory-tables.ts'
 import type { Overlay } from './overlay.ts'
@@ -50,8 +51,8 @@ const entryOf = ({ sequence, kind, id, group_id, at, data }: Columns): HistoryEn
 /** What the file holds. Rows are frozen, and the last ones that were used are read but once. */
 export interface SqliteTables {
   get(kind: string, id: string): Row | undefined
-  /** Rows of one kind that are not `hidden`. */
-  list(kind: string, where: ListWhere, hidden: (id: string) => boolean): Row[]
+  /** Rows of one kind, as they are asked for: a page of the limit, and then more. */
+  list(kind: string, where: ListWhere): Iterable<Row>
   history(kind: string, id: string, after: number, limit: number): HistoryEntry[]
   groupHistory(group: string, after: number, limit: number, hidden: (kind: string, id: string) => boolean): HistoryEntry[]
   pending(after: number, limit: number, hidden: (outboxId: number) => boolean): OutboxEntry[]
@@ -118,7 +119,7 @@ export const sqliteTables = (database: DatabaseSync, cacheSize: number): SqliteT
   const columns = (records: readonly unknown[]): readonly Columns[] => records as readonly Columns[]
 
   /** One statement for each combination of conditions, so that each can use its index. */
-  const listPage = (kind: string, { parent, state, open, after, limit }: ListWhere): readonly Columns[] => {
+  const listPage = (kind: string, { parent, state, open, after, prefix = '', descending = false, limit }: ListWhere): readonly Columns[] => {
     const conditions = ['kind = ?']
     const values: SQLInputValue[] = [kind]
     const where = (condition: string, value: SQLInputValue | undefined): void => {
@@ -129,8 +130,10 @@ export const sqliteTables = (database: DatabaseSync, cacheSize: number): SqliteT
     where('parent = ?', parent)
     where('state = ?', state)
     where('open = ?', open === undefined ? undefined : Number(open))
-    where('id > ?', after)
-    const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`
+    where(descending ? 'id < ?' : 'id > ?', after)
+    where('id >= ?', prefix === '' ? undefined : prefix)
+    where('id < ?', prefixEnd(prefix))
+    const sql = `SELECT * FROM object WHERE ${conditions.join(' AND ')} ORDER BY id${descending ? ' DESC' : ''} LIMIT ?`
     const statement = lists.get(sql) ?? database.prepare(sql)
     lists.set(sql, statement)
     return columns(statement.all(...values, limit))
@@ -148,16 +151,15 @@ export const sqliteTables = (database: DatabaseSync, cacheSize: number): SqliteT
       cache.set(row, record.data.length)
       return row
     },
-    list(kind, where, hidden) {
-      let { after } = where
-      return visible(
-        where.limit,
-        (limit) => listPage(kind, { ...where, limit, ...(after !== undefined && { after }) }),
-        ({ id }) => hidden(id),
-        ({ id }) => {
-          after = id
-        },
-      ).map((record) => cache.get(kind, record.id) ?? rowOf(record))
+    list: function* (kind, where) {
+      const more = { ...where }
+      for (;;) {
+        const page = listPage(kind, more)
+        for (const record of page) yield cache.get(kind, record.id) ?? rowOf(record)
+        const last = page.at(-1)
+        if (last === undefined || page.length < more.limit) return
+        Object.assign(more, { after: last.id, limit: Math.max(where.limit, 64) })
+      }
     },
     history: (kind, id, after, limit) => columns(statements.history.all(kind, id, after, limit)).map(entryOf),
     groupHistory(group, after, limit, hidden) {

@@ -41,6 +41,28 @@ const broken: Readonly<Record<string, ConformanceStores>> = {
   'list includes the id to start after': breaking((tx) => ({
     list: (kind, where) => [...(where.after ? [tx.get(kind, where.after)] : []), ...tx.list(kind, where)].filter((row) => row !== undefined),
   })),
+  'list never goes downwards': breaking((tx) => ({ list: (kind, { descending: _, ...where }) => tx.list(kind, where) })),
+  'list takes the first page, and turns it round': breaking((tx) => ({
+    list: (kind, { descending, ...where }) => (descending ? tx.list(kind, where).toReversed() : tx.list(kind, where)),
+  })),
+  'list goes downwards from below what it starts after': breaking((tx) => ({
+    list: (kind, where) => tx.list(kind, where.descending && where.after !== undefined ? { ...where, after: `${where.after}\u{10ffff}` } : where),
+  })),
+  'list forgets the prefix': breaking((tx) => ({ list: (kind, { prefix: _, ...where }) => tx.list(kind, where) })),
+  'list takes a prefix for a part': breaking((tx) => ({
+    list: (kind, { prefix = '', limit, ...where }) =>
+      tx
+        .list(kind, { ...where, limit: 1e6 })
+        .filter(({ id }) => id.includes(prefix))
+        .slice(0, limit),
+  })),
+  'list takes a prefix for a start': breaking((tx) => ({
+    list: (kind, { prefix = '', limit, ...where }) =>
+      tx
+        .list(kind, { ...where, limit: 1e6 })
+        .filter(({ id }) => Buffer.compare(Buffer.from(id), Buffer.from(prefix)) >= 0)
+        .slice(0, limit),
+  })),
   'list ignores the limit': breaking((tx) => ({ list: (kind, where) => tx.list(kind, { ...where, limit: 1e6 }) })),
   'done forgets': breaking(() => ({ done: () => {} })),
   'done drops all before': breaking((tx) => ({

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { StateStore } from '../src/index.ts'
 import { memoryStateStore } from '../src/memory.ts'
-import { compareKeys, orderKey } from '../src/order-key.ts'
+import { compareKeys, idOfKey, orderKey } from '../src/order-key.ts'
 import { sortedList } from '../src/sorted-list.ts'
 
 const put = (store: StateStore, ...ids: string[]): void =>
@@ -92,6 +92,7 @@ test('order keys sort as the UTF-8 bytes of the ids do', () => {
   fc.assert(
     fc.property(id, id, (a, b) => {
       expect(Math.sign(compareKeys(orderKey(a), orderKey(b)))).toBe(Math.sign(Buffer.compare(Buffer.from(a), Buffer.from(b))))
+      expect(idOfKey(orderKey(a))).toBe(a)
     }),
   )
 })
@@ -115,7 +116,12 @@ test('a sorted list holds what a sorted set would, across many chunks', () => {
   expect([...list.after()]).toEqual(expected)
   expect(list.size()).toBe(expected.length)
   expect(list.first()).toBe(expected[0])
-  for (const from of [-1, 0, 1, 511, 512, 1500, 2999, 3000]) expect([...list.after(from)]).toEqual(expected.filter((item) => item > from))
+  expect([...list.before()]).toEqual(expected.toReversed())
+  for (const at of [-1, 0, 1, 511, 512, 1500, 2999, 3000]) {
+    expect([...list.after(at)]).toEqual(expected.filter((item) => item > at))
+    expect([...list.from(at)]).toEqual(expected.filter((item) => item >= at))
+    expect([...list.before(at)]).toEqual(expected.filter((item) => item < at).toReversed())
+  }
 })
 
 test('a row keeps what JSON keeps of its data: no symbols, nothing of the prototype, `__proto__` as a key like any other', () => {

@@ -65,11 +65,20 @@ const look: fc.Arbitrary<Step> = fc.oneof(
       (tx) =>
         tx.get(k, i),
   ),
-  fc.tuple(kind, limit, fc.record({ parent: text, state: text, open: fc.boolean(), after: fc.oneof(id, text) }, { requiredKeys: [] })).map(
-    ([k, most, where]): Step =>
-      (tx) =>
-        tx.list(k, { limit: most, ...where }),
-  ),
+  fc
+    .tuple(
+      kind,
+      limit,
+      fc.record(
+        { parent: text, state: text, open: fc.boolean(), after: fc.oneof(id, text), prefix: fc.oneof(id, text), descending: fc.boolean() },
+        { requiredKeys: [] },
+      ),
+    )
+    .map(
+      ([k, most, where]): Step =>
+        (tx) =>
+          tx.list(k, { limit: most, ...where }),
+    ),
   fc.tuple(kind, id, after, limit).map(
     ([k, i, from, most]): Step =>
       (tx) =>

@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import type { Row } from '../src/index.ts'
+import type { ListWhere, Row } from '../src/index.ts'
+import { overlaidReader } from '../src/overlaid-reader.ts'
+import { change, emptyOverlay, undoTo } from '../src/overlay.ts'
 import { rowCache } from '../src/row-cache.ts'
 import { sqliteStateStore } from '../src/sqlite.ts'
 import { openSqliteStore } from '../src/sqlite-store.ts'
+import type { SqliteTables } from '../src/sqlite-tables.ts'
 import { temporaryDirectory } from './stores.ts'
 
 const directory = temporaryDirectory()
@@ -278,6 +281,54 @@ test('the rows that are kept in memory are those that were used last, and no mor
   expect(found()).not.toContain('r0')
 })
 
+test('a page costs the page, however many rows lie in the tables, and over them', () => {
+  const row = (id: string, state: string): Row => ({ kind: 'job', id, state, open: true, version: 1, data: null })
+  const id = (index: number): string => `j${String(index).padStart(5, '0')}`
+  let read = 0
+  let looked = 0
+  /** Stands for tables with 20,000 rows. */
+  const tables = {
+    list: function* (_: string, { descending }: ListWhere) {
+      for (let index = 0; index < 20_000; index += 1) {
+        read += 1
+        yield row(id(descending ? 19_999 - index : index), 'stored')
+      }
+    },
+  } as unknown as SqliteTables
+  const overlay = emptyOverlay(0, 0, { sequence: 0, outboxId: 0 })
+  const view = overlaidReader(tables, overlay)
+  for (let index = 0; index < 15_000; index += 1) change(overlay, { do: 'put', row: row(id(index * 2), index % 100 === 0 ? 'rare' : 'common') })
+  const ofKind = overlay.rows.get('job') as Map<string, Row>
+  const get = ofKind.get.bind(ofKind)
+  ofKind.get = (key) => {
+    looked += 1
+    return get(key)
+  }
+  const costs = (where: ListWhere): readonly string[] => {
+    read = 0
+    looked = 0
+    return view.list('job', where).map((found) => `${found.id} ${found.state}`)
+  }
+  expect(costs({ limit: 4 })).toEqual(['j00000 rare', 'j00001 stored', 'j00002 common', 'j00003 stored'])
+  expect([read, looked].every((count) => count <= 5)).toBe(true)
+  expect(costs({ limit: 3, descending: true })).toEqual(['j29998 common', 'j29996 common', 'j29994 common'])
+  expect([read, looked].every((count) => count <= 4)).toBe(true)
+  const noTables = overlaidReader({ list: () => [] } as unknown as SqliteTables, overlay)
+  looked = 0
+  expect(noTables.list('job', { state: 'rare', prefix: 'j298', descending: true, limit: 10 }).map((found) => found.id)).toEqual(['j29800'])
+  expect(looked).toBeLessThanOrEqual(2)
+  // What is written after the first list is found as well, and what is undone is not.
+  const mark = overlay.changes.length
+  change(overlay, { do: 'put', row: row('z', 'rare') })
+  change(overlay, { do: 'remove', kind: 'job', id: id(29_998) })
+  change(overlay, { do: 'put', row: row(id(29_996), 'rare') })
+  expect(costs({ state: 'rare', descending: true, limit: 2 }).slice(0, 2)).toEqual(['z rare', 'j29996 rare'])
+  expect(costs({ descending: true, limit: 3 })).toEqual(['z rare', 'j29996 rare', 'j29994 common'])
+  undoTo(overlay, mark)
+  expect(costs({ descending: true, limit: 2 })).toEqual(['j29998 common', 'j29996 common'])
+  expect(noTables.list('job', { state: 'rare', descending: true, limit: 1 }).map((found) => found.id)).toEqual(['j29800'])
+})
+
 test('pages of every kind of list come from an index, not from a sort or a scan', () => {
   const path = join(directory, 'plans.db')
   sqliteStateStore({ path })[Symbol.dispose]()
@@ -288,8 +339,10 @@ test('pages of every kind of list come from an index, not from a sort or a scan'
       .all()
       .map((step) => String(step['detail']))
       .join('; ')
-  for (const condition of ['', 'AND parent = ?', 'AND state = ?', 'AND open = ?', 'AND parent = ? AND state = ? AND open = ? AND id > ?', 'AND id > ?']) {
-    const text = plan(`SELECT * FROM object WHERE kind = ? ${condition} ORDER BY id LIMIT ?`)
+  const conditions = ['', 'AND parent = ?', 'AND state = ?', 'AND open = ?', 'AND parent = ? AND state = ? AND open = ?']
+  const ends = ['ORDER BY id', 'AND id > ? ORDER BY id', 'AND id < ? ORDER BY id DESC', 'AND id < ? AND id >= ? AND id < ? ORDER BY id DESC']
+  for (const condition of conditions.flatMap((some) => ends.map((end) => `${some} ${end}`))) {
+    const text = plan(`SELECT * FROM object WHERE kind = ? ${condition} LIMIT ?`)
     expect(text).toContain('USING INDEX')
     expect(text).not.toContain('TEMP B-TREE')
   }

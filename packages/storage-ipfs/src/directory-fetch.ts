@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { Blockstore } from './blockstore.ts'
 import { type DagFile, loadNode } from './dag-node.ts'
-import { fileContent } from './file-content.ts'
+import { fileContent, loadFile } from './file-content.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import { type TreeItem, walkTree } from './tree-walk.ts'
@@ -41,13 +41,6 @@ export async function* fetchTree(root: CID, into: string, options: FetchOptions)
   let planned = 0
   let written = 0
 
-  const load = async (item: TreeItem & { type: 'file' }): Promise<DagFile> => {
-    const file = await loadNode(blockstore, item.cid, signal)
-    if (file.kind !== 'file' || file.size !== item.size)
-      throw new IpfsError('dag-invalid', `${item.cid} is not a file of ${item.size} bytes as its directory says`)
-    return file
-  }
-
   // Directories are made in the order of the walk, before the files in them are begun.
   async function* files(): AsyncGenerator<TreeItem & { type: 'file' }, void, undefined> {
     for await (const item of walkTree(blockstore, root, options)) {
@@ -62,7 +55,7 @@ export async function* fetchTree(root: CID, into: string, options: FetchOptions)
   }
 
   const begin = async (item: TreeItem & { type: 'file' }) => {
-    const file = await load(item)
+    const file = await loadFile(blockstore, item.cid, item.size, signal)
     const path = join(into, item.path)
     if (file.size > smallBytes) return { bytes: 0, rest: writeContent(file, path, options) }
     for await (const _bytes of writeContent(file, path, options));

@@ -9,19 +9,34 @@ const blocksAhead = 4
 /** 1,024 links a node put 2^80 bytes under a depth of 6: deeper is not a file but a trap. */
 const maxDepth = 32
 
-const loadFile = async (blockstore: Blockstore, cid: CID, size: number, signal: AbortSignal): Promise<DagFile> => {
+/** The root of a file of so many bytes. */
+export const loadFile = async (blockstore: Blockstore, cid: CID, size: number, signal: AbortSignal): Promise<DagFile> => {
   const node = await loadNode(blockstore, cid, signal)
   if (node.kind !== 'file') throw new IpfsError('dag-invalid', `${cid} is part of a file but a directory`)
   if (node.size !== size) throw new IpfsError('dag-invalid', `${cid} holds ${node.size} bytes where its parent says ${size}`)
   return node
 }
 
-/** The bytes of a file in order, every block checked; as many as its root says, else an error. */
-export async function* fileContent(blockstore: Blockstore, file: DagFile, signal: AbortSignal, depth = 0): AsyncGenerator<Uint8Array, void, undefined> {
+/** The bytes of a file in order from `from` on, every block checked; as many as its root says, else an error. Parts that lie before are not read. */
+export async function* fileContent(
+  blockstore: Blockstore,
+  file: DagFile,
+  signal: AbortSignal,
+  from = 0,
+  depth = 0,
+): AsyncGenerator<Uint8Array, void, undefined> {
   if (depth > maxDepth) throw new IpfsError('dag-invalid', `${file.cid} lies more than ${maxDepth} nodes deep in its file`)
-  if (file.data.byteLength > 0) yield file.data
-  for await (const child of readAhead(file.children, blocksAhead, ({ cid, size }) => loadFile(blockstore, cid, size, signal))) {
-    if (child.children.length === 0) yield child.data
-    else yield* fileContent(blockstore, child, signal, depth + 1)
+  if (file.data.byteLength > from) yield file.data.subarray(from)
+  let skip = Math.max(0, from - file.data.byteLength)
+  let first = 0
+  for (let child = file.children[first]; child !== undefined && child.size <= skip; child = file.children[first]) {
+    skip -= child.size
+    first += 1
+  }
+  const parts = first === 0 ? file.children : file.children.slice(first)
+  for await (const child of readAhead(parts, blocksAhead, ({ cid, size }) => loadFile(blockstore, cid, size, signal))) {
+    if (child.children.length === 0) yield skip === 0 ? child.data : child.data.subarray(skip)
+    else yield* fileContent(blockstore, child, signal, skip, depth + 1)
+    skip = 0
   }
 }

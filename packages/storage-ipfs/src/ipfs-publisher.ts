@@ -1,19 +1,28 @@
 import type { Reference } from '@skrei/job-spec'
-import type { Publisher } from '@skrei/storage'
+import type { AbortOptions, Publisher } from '@skrei/storage'
+import type { CID } from 'multiformats/cid'
 import { storeComposition } from './composition.ts'
 import { parseCid } from './dag-node.ts'
 import { fetchTree } from './directory-fetch.ts'
 import { storeTree } from './directory-publish.ts'
+import { fileContent, loadFile } from './file-content.ts'
 import { IpfsError } from './ipfs-error.ts'
 import type { OpenOperation } from './open-operation.ts'
 import type { Publications } from './publications.ts'
 import type { Stored } from './stored.ts'
+import { readTree } from './tree-read.ts'
 
 interface IpfsPublisherParts {
   readonly open: OpenOperation
   readonly published: Publications
   readonly maxEntries: number
   readonly maxFetchBytes: number
+}
+
+const rootOf = (reference: Reference): CID => {
+  if (reference.type !== 'ipfs' || reference.cid === undefined)
+    throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
+  return parseCid(reference.cid)
 }
 
 export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: IpfsPublisherParts): Publisher => {
@@ -24,6 +33,12 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
     const { cid } = await store()
     signal.throwIfAborted()
     return { type: 'ipfs', cid: await published.record(id, cid.toString()) }
+  }
+
+  async function* contentOf(cid: CID, size: number, options: AbortOptions & { readonly from?: number } = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const { signal, node } = open(options)
+    const { blockstore } = node.helia
+    yield* fileContent(blockstore, await loadFile(blockstore, cid, size, signal), signal, options.from)
   }
 
   return {
@@ -41,9 +56,14 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
     fetch: async function* (reference, into, options) {
       const { signal, node } = open(options)
-      if (reference.type !== 'ipfs' || reference.cid === undefined)
-        throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${reference.type}`)
-      yield* fetchTree(parseCid(reference.cid), into, { blockstore: node.helia.blockstore, signal, maxEntries, maxFetchBytes })
+      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, signal, maxEntries, maxFetchBytes })
+    },
+
+    read: async function* (reference, options) {
+      const { signal, node } = open(options)
+      const root = rootOf(reference)
+      for await (const { path, cid, size } of readTree(node.helia.blockstore, root, options.path, { maxEntries, signal }))
+        yield { path, size, content: (given) => contentOf(cid, size, given) }
     },
 
     unpublish: async (id, options) => {

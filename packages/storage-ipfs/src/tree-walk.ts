@@ -10,7 +10,7 @@ export type TreeItem =
   /** `size` in bytes, as the tree says. */
   | { readonly type: 'file'; readonly path: string; readonly cid: CID; readonly size: number }
 
-interface Pending {
+export interface Pending {
   readonly cid: CID
   readonly path: string
   readonly size?: number
@@ -78,7 +78,11 @@ const shardChildren = async (parent: Pending, node: DagDirectory): Promise<Pendi
   return children
 }
 
-interface WalkLimits {
+/** What the links of a directory, or of a part of a sharded one, lead to: entries, and parts. */
+export const childrenOf = async (parent: Pending, node: DagDirectory): Promise<Pending[]> =>
+  node.kind === 'shard' ? await shardChildren(parent, node) : flatChildren(parent, node)
+
+export interface WalkLimits {
   /** Links that are followed, parts of sharded directories included. */
   readonly maxEntries: number
   readonly signal: AbortSignal
@@ -103,7 +107,6 @@ export async function* walkTree(blockstore: Blockstore, root: CID, { maxEntries,
     if (next.slots === undefined && next.path !== '') yield { type: 'directory', path: next.path }
     entries += node.links.length
     if (entries > maxEntries) throw new IpfsError('limit-exceeded', `${root} holds more than ${maxEntries} entries (option maxEntries)`)
-    const children = node.kind === 'shard' ? await shardChildren(next, node) : flatChildren(next, node)
-    for (const child of children.reverse()) pending.push(child)
+    for (const child of (await childrenOf(next, node)).reverse()) pending.push(child)
   }
 }

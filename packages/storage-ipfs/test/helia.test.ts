@@ -115,3 +115,41 @@ test('a folder whose name ends in a backslash, and a folder of many folders, are
   const sizes = await Promise.all(blocks.map(async (name) => (await readFile(join(tools.path, 'store', 'blocks', name))).length))
   expect(Math.max(...sizes)).toBeLessThan(262_144)
 })
+
+test('one file of a tree of 100,000 is read by the blocks on the way to it, and a part of a file by the blocks of that part', async () => {
+  await using tools = await scratch()
+  const { blockstore, reads } = memory()
+  const storage = await tools.storage({ blockstore })
+  const names = Array.from({ length: 1000 }, (_, index) => longName(index))
+  const content = createCipheriv('chacha20', Buffer.alloc(32), Buffer.alloc(16)).update(Buffer.alloc(20 * 1024 * 1024))
+  async function* files() {
+    for (const name of names) yield { path: name, content: Buffer.from(name) }
+    yield { path: 'large', content }
+  }
+  const part = await storage.publisher.compose('part', files(), {})
+  async function* parts() {
+    for (let index = 0; index < 100; index += 1) yield { path: `shards/${index}`, content: part }
+  }
+  const whole = await storage.publisher.compose('whole', parts(), {})
+  const readsOf = async (work: () => Promise<void>) => {
+    const before = reads()
+    await work()
+    return reads() - before
+  }
+  const path = `shards/77/${names[500]}`
+  expect(
+    await readsOf(async () => {
+      const [file] = await collect(storage.publisher.read(whole, { path }))
+      expect(file?.path).toBe(path)
+      expect(Buffer.concat(await collect(file?.content() ?? [])).toString()).toBe(names[500])
+    }),
+  ).toBeLessThan(10)
+  expect(await readsOf(async () => expect(await collect(storage.publisher.read(whole, { path: 'shards/77/none' }))).toEqual([]))).toBeLessThan(10)
+  const [large] = await collect(storage.publisher.read(whole, { path: 'shards/3/large' }))
+  expect(
+    await readsOf(async () => {
+      const rest = Buffer.concat(await collect(large?.content({ from: content.length - 1_500_000 }) ?? []))
+      expect(rest.equals(content.subarray(-1_500_000))).toBe(true)
+    }),
+  ).toBe(3)
+})

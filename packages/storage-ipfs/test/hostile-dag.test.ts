@@ -38,9 +38,20 @@ const fetching = async (tools: Scratch, storage: IpfsStorage, cid: CID): Promise
   return outcome
 }
 
+/** What reading a hostile tree with all of its contents does. */
+const reading = async (storage: IpfsStorage, cid: CID): Promise<string> => {
+  try {
+    for await (const file of storage.publisher.read({ type: 'ipfs', cid: cid.toString() }, {})) await collect(file.content())
+    return 'done'
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  }
+}
+
 const refused = async (tools: Scratch, storage: IpfsStorage, cid: CID, what: string) => {
   expect(`${what}: ${await listing(storage, cid)}`).toBe(`${what}: source-invalid`)
   expect(`${what}: ${await fetching(tools, storage, cid)}`).toBe(`${what}: dag-invalid`)
+  expect(`${what}: ${await reading(storage, cid)}`).toBe(`${what}: dag-invalid`)
 }
 
 test('names that would leave their directory, or are none, are refused', async () => {
@@ -87,6 +98,7 @@ test('a tree that is exponentially wide ends at maxEntries', async () => {
     )
   expect(await listing(storage, cid)).toBe('source-too-large')
   expect(await fetching(tools, storage, cid)).toBe('limit-exceeded')
+  expect(await reading(storage, cid)).toBe('limit-exceeded')
   expect(await storage.source.assess({ type: 'ipfs', cid: cid.toString() })).toEqual({ held: false, refusals: [] })
 })
 
@@ -142,7 +154,9 @@ test('a file whose nodes lie about sizes, or never end, is refused', async () =>
     const staging = collect(storage.source.stage({ path: 'a', source: { type: 'ipfs', cid: cid.toString() } }, into, { maxBytes: 2 ** 40 }))
     await expect(staging, what).rejects.toMatchObject({ code: 'source-invalid' })
     await expect(readFile(into)).rejects.toMatchObject({ code: 'ENOENT' })
-    expect(`${what}: ${await fetching(tools, storage, await directory(storage, [{ Name: 'a', Hash: cid, Tsize: 4 }]))}`).toBe(`${what}: dag-invalid`)
+    const tree = await directory(storage, [{ Name: 'a', Hash: cid, Tsize: 4 }])
+    expect(`${what}: ${await fetching(tools, storage, tree)}`).toBe(`${what}: dag-invalid`)
+    expect(`${what}: ${await reading(storage, tree)}`).toBe(`${what}: dag-invalid`)
   }
 })
 
@@ -154,6 +168,7 @@ test('a raw file whose directory lies about its size is a mismatch', async () =>
   if (entry === undefined) throw new Error('nothing listed')
   await expect(collect(storage.source.stage(entry, tools.fresh(), { maxBytes: 1e6 }))).rejects.toMatchObject({ code: 'source-mismatch' })
   expect(await fetching(tools, storage, cid)).toBe('dag-invalid')
+  expect(await reading(storage, cid)).toBe('dag-invalid')
 })
 
 test('sharded directories whose entries do not stand where they belong are refused', async () => {
@@ -194,4 +209,17 @@ test('a link that stands where a file is to be written is not followed', async (
   }
   expect(await readdir(outside)).toEqual(['a'])
   expect(await readFile(join(outside, 'a'), 'utf8')).toBe('old')
+})
+
+test('files are read in the order of their paths, whatever the order of the links', async () => {
+  await using tools = await scratch()
+  const storage = await tools.storage()
+  const file = await leaf(storage, 'x')
+  const link = (Name: string, Hash = file) => ({ Name, Hash, Tsize: 1 })
+  const below = await directory(storage, [link('y'), link('z')])
+  // Put together by hand: the encoder refuses links out of order.
+  const links = [link('b'), link('a', below), link('a.c', below), link('a-b'), link('a0')].map((one) => encode({ Links: [one] }))
+  const cid = await put(storage, 0x70, Buffer.concat([...links, encode({ Data: new UnixFS({ type: 'directory' }).marshal(), Links: [] })]))
+  const found = await collect(storage.publisher.read({ type: 'ipfs', cid: cid.toString() }, {}))
+  expect(found.map(({ path }) => path)).toEqual(['a-b', 'a.c/y', 'a.c/z', 'a/y', 'a/z', 'a0', 'b'])
 })

@@ -57,7 +57,7 @@ const filesOf = async (directory: string): Promise<Record<string, string>> => {
 export const asFound = (tree: Tree): Record<string, string> =>
   Object.fromEntries(Object.entries(tree).map(([path, content]) => [path, Buffer.from(content).toString('base64')]))
 
-export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+export const collect = async <T>(items: AsyncIterable<T> | Iterable<T>): Promise<T[]> => {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all

@@ -29,6 +29,16 @@ export interface Source {
   locate?(source: SourceSpec, options?: AbortOptions): AsyncIterable<string>
 }
 
+/** A file of a publication. */
+export interface PublishedFile {
+  /** Relative to the publication, plain. */
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  /** The bytes from `from` on (default 0), in chunks of at most 4 MiB; nothing where `from` lies beyond the end. Any number of times, as long as it is published. */
+  content(options?: AbortOptions & { readonly from?: number }): AsyncIterable<Uint8Array>
+}
+
 /** Where results go. Thrown = the node's fault. */
 export interface Publisher {
   readonly type: string
@@ -49,6 +59,11 @@ export interface Publisher {
    * nodes: one that names anything but a publication is an error.
    */
   fetch(reference: Reference, into: string, options: AbortOptions): AsyncIterable<number>
+  /**
+   * The files of a publication in the order of the bytes of their paths, without reading contents; with `path`, that file alone, or those below that directory, and
+   * only the way there is looked at. Nothing for a path that is not there, or is not plain and relative. References come from other nodes, as in `fetch`.
+   */
+  read(reference: Reference, options: AbortOptions & { readonly path?: string }): AsyncIterable<PublishedFile>
   /** Withdraws what was published under `id` (a superseded publish). Idempotent. */
   unpublish(id: string, options?: AbortOptions): Promise<void>
 }

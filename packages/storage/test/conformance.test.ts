@@ -10,6 +10,11 @@ import { localPublisher, localSource, localWorkspace } from '../src/local.ts'
 // Each suite is proven here: for every one of its cases there is a driver, broken on purpose in one way, that the case catches.
 
 const scratch = () => mkdtemp(join(tmpdir(), 'skrei-broken-'))
+const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
 const noLimit = { maxBytes: Number.MAX_SAFE_INTEGER }
 
 /** A source that skips checks: the base of broken ones. */
@@ -256,6 +261,113 @@ const brokenPublishers: readonly [string, string, (publisher: Publisher, root: s
     }),
   ],
   [
+    'read gives every file with its size, in the order of the bytes of its whole path, of what was published and of what was composed',
+    'sorts as strings',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        yield* (await collect(publisher.read(reference, options))).sort((left, right) => (left.path < right.path ? -1 : 1))
+      },
+    }),
+  ],
+  [
+    'read gives every file with its size, in the order of the bytes of its whole path, of what was published and of what was composed',
+    'does not know sizes',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, options)) yield { ...file, size: 0 }
+      },
+    }),
+  ],
+  [
+    'read with a path gives that file alone, or what lies below that directory, and nothing where nothing is',
+    'takes a path for the beginning of a name',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, {})) if (file.path.startsWith(options.path ?? '')) yield file
+      },
+    }),
+  ],
+  [
+    'read with a path gives that file alone, or what lies below that directory, and nothing where nothing is',
+    'names files as from the path',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        const from = options.path === undefined ? 0 : options.path.length + 1
+        for await (const file of publisher.read(reference, options)) yield { ...file, path: file.path.slice(from) || file.path }
+      },
+    }),
+  ],
+  [
+    'read never leaves the publication: a path that is not plain gives nothing, or is an error',
+    'goes where a path leads',
+    () => ({
+      read: async function* (reference, options) {
+        const path = join(reference.path ?? '', options.path ?? '').replaceAll('\0', '')
+        if (
+          await stat(path)
+            .then((found) => found.isDirectory())
+            .catch(() => true)
+        )
+          return
+        const { size } = await stat(path)
+        yield {
+          path: options.path ?? '',
+          size,
+          content: async function* () {
+            yield await readFile(path)
+          },
+        }
+      },
+    }),
+  ],
+  [
+    'the content of a file is read from any byte on, in chunks, as often as it is asked for, and beyond its end there is nothing',
+    'reads whole files',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, options))
+          yield {
+            ...file,
+            content: async function* (given) {
+              yield Buffer.concat(await collect(file.content(given)))
+            },
+          }
+      },
+    }),
+  ],
+  [
+    'the content of a file is read from any byte on, in chunks, as often as it is asked for, and beyond its end there is nothing',
+    'reads from the start',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, options)) yield { ...file, content: () => file.content() }
+      },
+    }),
+  ],
+  [
+    'the content of a file is read from any byte on, in chunks, as often as it is asked for, and beyond its end there is nothing',
+    'reads once',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, options)) {
+          const content = file.content()
+          yield { ...file, content: () => content }
+        }
+      },
+    }),
+  ],
+  [
+    'a reference that nothing was published under is an error, and writes nothing',
+    'reads nothing of what is not published',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        try {
+          yield* publisher.read(reference, options)
+        } catch {}
+      },
+    }),
+  ],
+  [
     'a reference that nothing was published under is an error, and writes nothing',
     'fetches any path',
     () => ({
@@ -273,6 +385,15 @@ const brokenPublishers: readonly [string, string, (publisher: Publisher, root: s
         const reference = await publisher.publish(id, directory, {})
         signal?.throwIfAborted()
         return reference
+      },
+    }),
+  ],
+  [
+    'a signal that is aborted before prevents everything',
+    'reads content in spite of an abort',
+    (publisher) => ({
+      read: async function* (reference, options) {
+        for await (const file of publisher.read(reference, options)) yield { ...file, content: () => file.content() }
       },
     }),
   ],

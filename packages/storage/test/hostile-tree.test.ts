@@ -276,3 +276,37 @@ test('a file that has another size than when it was planned is source-mismatch',
   if (planned === undefined) throw new Error('nothing listed')
   expect(await codeOf(source.stage(planned, join(directory.path, 'into'), noLimit))).toBe('source-mismatch')
 })
+
+test('reading a path of a publication looks at nothing but the way there, and follows no link', async () => {
+  await using directory = await temporaryDirectory()
+  const publisher = localPublisher({ directory: join(directory.path, 'published') })
+  await mkdir(join(directory.path, 'from/a/b'), { recursive: true })
+  await writeFile(join(directory.path, 'from/a/b/file'), 'x')
+  const reference = await publisher.publish('job', join(directory.path, 'from'), {})
+  const root = reference.path ?? ''
+  // Somebody with access to the folder put a link there: only who comes by it is refused.
+  await symlink('/etc', join(root, 'a/link'))
+  const read = async (path?: string) => {
+    const found = []
+    for await (const file of publisher.read(reference, { ...(path !== undefined && { path }) })) found.push(file.path)
+    return found
+  }
+  expect(await read('a/b/file')).toEqual(['a/b/file'])
+  expect(await read('a/b')).toEqual(['a/b/file'])
+  await expect(read('a/link/hostname')).rejects.toThrow('neither a file nor a directory')
+  await expect(read('a')).rejects.toThrow('symbolic link')
+  await expect(read()).rejects.toThrow('symbolic link')
+})
+
+test('a published file that is replaced after it was found is not read', async () => {
+  await using directory = await temporaryDirectory()
+  const publisher = localPublisher({ directory: join(directory.path, 'published') })
+  await mkdir(join(directory.path, 'from'))
+  await writeFile(join(directory.path, 'from/file'), 'x')
+  const reference = await publisher.publish('job', join(directory.path, 'from'), {})
+  for await (const file of publisher.read(reference, {})) {
+    await publisher.unpublish('job')
+    expect(await codeOf(file.content())).toMatch('withdrawn or replaced')
+  }
+  expect.assertions(1)
+})

@@ -12,7 +12,7 @@ import { lazy } from '../kernel/lazy.ts'
 import { readLedger } from '../kernel/ledger.ts'
 import type { Performer } from '../kernel/outbox.ts'
 import type { ComputeContext, ComputeFacts } from '../machines/compute-execution.ts'
-import type { ComputeOptions } from '../options.ts'
+import type { ComputeOptions, NodeStanding } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
 import { type Assessed, assess } from './assess.ts'
@@ -55,6 +55,8 @@ export interface ComputeRole {
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
   /** Why the node would not run it; whether it has room now is not looked at. */
   assess(asked: Assessed, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]>
+  /** What the node has, which of it is free, and how many asks wait. */
+  inventory(): Required<Pick<NodeStanding, 'capacity' | 'free' | 'devices' | 'queued'>>
   /** What a task would find here now. */
   standing(task: Task): { readonly lacks?: Refusal; readonly free: Capacity; readonly queued: number }
   facts(reader: Reader, context: ComputeContext): ComputeFacts
@@ -141,6 +143,15 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   return {
     offer,
     assess: assessHere,
+    inventory: () => {
+      const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
+      const holders = new Map(Object.entries(ledger.devices))
+      const given = devices.map((device) => {
+        const execution = holders.get(device.id)
+        return { ...device, ...(execution !== undefined && { execution }) }
+      })
+      return { capacity: options.capacity, free: freeOf(limits, ledger), devices: given, queued }
+    },
     standing: (task) => {
       const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
       const fit = allocate(task, limits, devices, ledger)

@@ -2,27 +2,9 @@ import { type JobSpec, type Reference, resolve } from '@skrei/job-spec'
 import type { Reader } from '@skrei/state-store'
 import type { JobContext } from '../machines/job.ts'
 import type { ShardContext } from '../machines/shard.ts'
-import type { JobResult, JobState, JobView, ShardResult } from '../options.ts'
+import type { JobResult, JobState, ShardResult } from '../options.ts'
+import { shardAs } from './job-views.ts'
 import type { LogFetcher } from './logs.ts'
-
-/** A job as its row says. */
-export const jobView = (reader: Reader, jobId: string): JobView | undefined => {
-  const row = reader.get('job', jobId)
-  if (row === undefined) return undefined
-  const job = row.data as unknown as JobContext
-  const { total, active, completed, failed, cancelled } = job.shards
-  return {
-    id: job.id,
-    name: job.name,
-    specCid: job.specCid,
-    state: row.state as JobState,
-    open: row.open,
-    submittedAt: job.submittedAt,
-    ...(job.manifest !== undefined && { shards: { total, active, completed, failed, cancelled } }),
-    ...(job.failure && { failure: job.failure }),
-    ...(job.reference && { reference: job.reference }),
-  }
-}
 
 const pageSize = 500
 
@@ -39,19 +21,6 @@ function* shardsOf(
     after = last.id
   }
 }
-
-const shardResult = (state: string, shard: ShardContext): ShardResult => ({
-  index: shard.index,
-  state: state as ShardResult['state'],
-  ...(shard.executions.at(-1)?.node && { node: shard.executions.at(-1)?.node ?? '' }),
-  ...(shard.result?.exit !== undefined && { exit: shard.result.exit }),
-  ...(shard.result?.digest !== undefined && { digest: shard.result.digest }),
-  ...(shard.result && { usage: shard.result.usage, facts: shard.result.facts }),
-  ...(shard.verdict && { verdict: shard.verdict }),
-  ...(shard.failure && { failure: shard.failure }),
-  ...(shard.reference === undefined && shard.logs && { logs: shard.logs }),
-  executions: shard.executions,
-})
 
 /** Of `result.json`, all but the shards: what does not grow with their number. */
 const jobHead = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): Omit<JobResult, 'shards'> | undefined => {
@@ -72,7 +41,7 @@ const jobHead = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): Om
 }
 
 function* shardResults(read: <T>(work: (reader: Reader) => T) => T, jobId: string): Generator<ShardResult> {
-  for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) yield shardResult(state, shard)
+  for (const { state, open, shard } of shardsOf(read, jobId)) if (!open) yield shardAs(state as ShardResult['state'], shard)
 }
 
 /** What `result.json` holds, in memory: for jobs whose shards fit there. */

@@ -1,5 +1,5 @@
 import { type Capacity, cidOf, type FileEntry, type Reference, type SourceSpec } from '@skrei/job-spec'
-import type { Publisher, Source, Workspace } from '@skrei/storage'
+import type { PublishedFile, Publisher, Source, Workspace } from '@skrei/storage'
 
 /** What a test may put in the way of what its nodes do; read each time. */
 export interface Interference {
@@ -132,10 +132,37 @@ export const memoryPublisher = (
     files.set(into, content)
     yield Object.values(content).reduce((bytes, text) => bytes + text.length, 0)
   },
+  read: async function* (reference, { path }) {
+    const files = new Map(publishedFiles(reference.cid ?? '', blobs))
+    for (const one of [...files.keys()].sort(byBytes)) {
+      if (path !== undefined && one !== path && !one.startsWith(`${path}/`)) continue
+      const bytes = new TextEncoder().encode(files.get(one))
+      const content: PublishedFile['content'] = async function* ({ from = 0 } = {}) {
+        if (from < bytes.length) yield bytes.subarray(from)
+      }
+      yield { path: one, size: bytes.length, content }
+    }
+  },
   unpublish: (id) => {
     return Promise.resolve().then(() => tell('unpublished', id))
   },
 })
+
+/** Every file of a publication; what it is composed of stands in it as a CID. */
+function* publishedFiles(cid: string, blobs: Map<string, Readonly<Record<string, string>>>, prefix = ''): Generator<[string, string]> {
+  const content = blobs.get(cid)
+  if (content === undefined) throw new Error(`${cid} was never published`)
+  for (const [path, text] of Object.entries(content)) {
+    if (blobs.has(text)) yield* publishedFiles(text, blobs, `${prefix}${path}/`)
+    else yield [`${prefix}${path}`, text]
+  }
+}
+
+const byBytes = (left: string, right: string): number => {
+  const [one, other] = [new TextEncoder().encode(left), new TextEncoder().encode(right)]
+  const at = one.findIndex((byte, index) => byte !== other[index])
+  return at === -1 ? one.length - other.length : (one[at] ?? 0) - (other[at] ?? -1)
+}
 
 const textOf = async (part: Reference | Uint8Array | AsyncIterable<Uint8Array>): Promise<string> => {
   if (part instanceof Uint8Array) return new TextDecoder().decode(part)

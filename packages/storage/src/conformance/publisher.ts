@@ -2,7 +2,7 @@ import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Reference, referenceSchema } from '@skrei/job-spec'
 import { describe, expect, test } from 'vitest'
-import type { Publisher } from '../index.ts'
+import type { PublishedFile, Publisher } from '../index.ts'
 import { defaultDeadline, inTime } from './in-time.ts'
 import { asFound, collect, drain, filesOf, patternBytes, scratch, writeFiles } from './scratch.ts'
 
@@ -16,7 +16,7 @@ export interface PublisherConformance {
   create(): Promise<PublisherHarness>
   /** Milliseconds that a case may take. Default 30,000. */
   readonly deadline?: number
-  /** References that nothing was published under, as a stranger might write them: fetching or composing them must fail. */
+  /** References that nothing was published under, as a stranger might write them: fetching, reading or composing them must fail. */
   readonly forged: readonly Reference[] | ((harness: PublisherHarness) => Promise<readonly Reference[]>)
 }
 
@@ -61,6 +61,22 @@ const withPublisher = async (
     },
   })
 }
+
+const latin1 = async (content: AsyncIterable<Uint8Array>): Promise<string> => Buffer.concat(await collect(content)).toString('latin1')
+
+/** What `read` gives: paths in its order, each with its content; sizes are checked on the way. */
+const readAll = async (publisher: Publisher, reference: Reference, path?: string): Promise<[string, string][]> => {
+  const found: [string, string][] = []
+  for await (const file of publisher.read(reference, { ...(path !== undefined && { path }) })) {
+    const content = await latin1(file.content())
+    expect(`${file.path}: ${file.size}`).toBe(`${file.path}: ${content.length}`)
+    found.push([file.path, content])
+  }
+  return found
+}
+
+const inByteOrder = (all: Record<string, Uint8Array>): [string, string][] =>
+  Object.entries(asFound(all)).sort(([left], [right]) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
 
 type Part = { readonly path: string; readonly content: Reference | Uint8Array | AsyncIterable<Uint8Array> }
 async function* stream<T>(parts: readonly T[]): AsyncGenerator<T> {
@@ -199,6 +215,86 @@ const cases: readonly PublisherCase[] = [
       }),
   },
   {
+    name: 'read gives every file with its size, in the order of the bytes of its whole path, of what was published and of what was composed',
+    run: (options) =>
+      withPublisher(options, async (publisher, { make }) => {
+        const all = {
+          ...files,
+          'outputs/a.b/c': patternBytes(1),
+          'outputs/a0': patternBytes(2),
+          'outputs/a!/x': patternBytes(3),
+          'outputs/\u{ff5e}': patternBytes(4),
+        }
+        const last = { 'outputs/\u{1f41f}': patternBytes(5) }
+        const reference = await publisher.publish('job', await make({ ...last, ...all }), {})
+        expect(await readAll(publisher, reference)).toEqual(inByteOrder({ ...all, ...last }))
+        const parts: Part[] = [
+          { path: 'shards/10', content: reference },
+          { path: 'shards/1', content: reference },
+          { path: 'shards-of', content: Buffer.from('two') },
+        ]
+        const expected = { ...prefixed('shards/1', { ...all, ...last }), ...prefixed('shards/10', { ...all, ...last }), 'shards-of': Buffer.from('two') }
+        expect(await readAll(publisher, await publisher.compose('whole', stream(parts), {}))).toEqual(inByteOrder(expected))
+        expect(await readAll(publisher, await publisher.publish('empty', await make({}), {}))).toEqual([])
+      }),
+  },
+  {
+    name: 'read with a path gives that file alone, or what lies below that directory, and nothing where nothing is',
+    run: (options) =>
+      withPublisher(options, async (publisher, { make }) => {
+        const reference = await publisher.publish('job', await make(files), {})
+        for (const path of Object.keys(files)) expect(await readAll(publisher, reference, path)).toEqual(inByteOrder({ [path]: files[path] as Uint8Array }))
+        for (const path of ['outputs', 'outputs/a', 'outputs/a/deep', 'output', 'outputs/a/deep/er/st', 'stdout/x', 'missing', 'x'.repeat(5000), '__proto__']) {
+          const below = Object.fromEntries(Object.entries(files).filter(([one]) => one.startsWith(`${path}/`)))
+          expect(await readAll(publisher, reference, path), path).toEqual(inByteOrder(below))
+        }
+      }),
+  },
+  {
+    name: 'read never leaves the publication: a path that is not plain gives nothing, or is an error',
+    run: (options) =>
+      withPublisher(options, async (publisher, { make }) => {
+        const reference = await publisher.publish('job', await make(files), {})
+        await publisher.publish('beside', await make(files), {})
+        const bad = [
+          '',
+          '.',
+          '..',
+          '/',
+          './stdout',
+          '../beside/stdout',
+          '../job/stdout',
+          'outputs/../stdout',
+          'outputs//b',
+          'outputs/',
+          '/etc/hostname',
+          'stdout\0',
+          '\ud800',
+        ]
+        for (const path of bad) expect(await readAll(publisher, reference, path).catch(() => []), JSON.stringify(path)).toEqual([])
+      }),
+  },
+  {
+    name: 'the content of a file is read from any byte on, in chunks, as often as it is asked for, and beyond its end there is nothing',
+    run: (options) =>
+      withPublisher(options, async (publisher, { make }) => {
+        const bytes = patternBytes(9 * 1024 * 1024 + 5)
+        const reference = await publisher.publish('job', await make({ large: bytes }), {})
+        let large: PublishedFile | undefined
+        for await (const file of publisher.read(reference, { path: 'large' })) large = file
+        if (large === undefined) throw new Error('nothing was read')
+        const chunks = await collect(large.content())
+        expect(Buffer.compare(Buffer.concat(chunks), bytes)).toBe(0)
+        expect(Math.max(...chunks.map((chunk) => chunk.length))).toBeLessThanOrEqual(4 * 1024 * 1024)
+        const mebibyte = 1024 * 1024
+        for (const from of [0, 1, mebibyte - 1, mebibyte, mebibyte + 1, 5_000_000, bytes.length - 1, bytes.length, bytes.length + 1, 2 ** 50]) {
+          const rest = Buffer.concat(await collect(large.content({ from })))
+          expect(`${from}: ${rest.length}`).toBe(`${from}: ${Math.max(0, bytes.length - from)}`)
+          expect(Buffer.compare(rest, bytes.subarray(from)), `from ${from}`).toBe(0)
+        }
+      }),
+  },
+  {
     name: 'a reference that nothing was published under is an error, and writes nothing',
     run: async (options) => {
       await using harness = await options.create()
@@ -212,6 +308,8 @@ const cases: readonly PublisherCase[] = [
       for (const reference of typeof options.forged === 'function' ? await options.forged(harness) : options.forged) {
         await expect(drain(harness.publisher.fetch(reference, into, { signal })), JSON.stringify(reference)).rejects.toThrow()
         expect(await readdir(into)).toEqual([])
+        await expect(drain(harness.publisher.read(reference, { signal })), JSON.stringify(reference)).rejects.toThrow()
+        await expect(drain(harness.publisher.read(reference, { signal, path: 'stdout' })), JSON.stringify(reference)).rejects.toThrow()
         await expect(harness.publisher.compose('forged', stream([{ path: 'a', content: reference }]), { signal }), JSON.stringify(reference)).rejects.toThrow()
       }
     },
@@ -227,6 +325,8 @@ const cases: readonly PublisherCase[] = [
         await expect(publisher.publish('job', await make({ early: patternBytes(2) }), { signal })).rejects.toBe(reason)
         await expect(publisher.compose('job', stream<Part>([]), { signal })).rejects.toBe(reason)
         await expect(drain(publisher.fetch(reference, directory.path, { signal }))).rejects.toBe(reason)
+        await expect(drain(publisher.read(reference, { signal }))).rejects.toBe(reason)
+        for await (const file of publisher.read(reference, {})) await expect(drain(file.content({ signal }))).rejects.toBe(reason)
         await expect(publisher.unpublish('kept', { signal })).rejects.toBe(reason)
         expect(await readdir(directory.path)).toEqual([])
         expect(await fetched(await publisher.publish('job', await make({ late: patternBytes(3) }), {}))).toEqual(asFound({ late: patternBytes(3) }))

@@ -1,7 +1,8 @@
+import type { Stats } from 'node:fs'
 import { link, lstat, mkdir, rename } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Reference } from '@skrei/job-spec'
-import type { Publisher } from '../index.ts'
+import type { AbortOptions, Publisher } from '../index.ts'
 import { StorageError } from '../storage-error.ts'
 import { fileCloner } from './clone-file.ts'
 import { idOfName, nameOfId } from './id-name.ts'
@@ -27,12 +28,52 @@ const isDirectory = async (path: string): Promise<boolean> => {
 }
 
 const refuse = (path: string, what: string) => new Error(`cannot publish ${path}: it ${what}`)
+const refuseToRead = (path: string, what: string) => new Error(`cannot read ${path}: it ${what}`)
+
+const isPlain = (path: string): boolean =>
+  !path.includes('\0') && path.isWellFormed() && path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
 
 const checkedPath = (path: string): string => {
-  const segments = path.split('/')
-  if (path.includes('\0') || !path.isWellFormed() || segments.some((segment) => segment === '' || segment === '.' || segment === '..'))
-    throw new StorageError('path-invalid', `expected a plain relative path, got ${JSON.stringify(path.slice(0, 200))}`)
+  if (!isPlain(path)) throw new StorageError('path-invalid', `expected a plain relative path, got ${JSON.stringify(path.slice(0, 200))}`)
   return path
+}
+
+const statOrNothing = async (path: string): Promise<Stats | undefined> => {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(systemCode(error) ?? '')) return undefined
+    throw error
+  }
+}
+
+/** The files at or below a path of a publication: every directory on the way there is looked at by itself, so that no link is followed. */
+async function* filesAt(root: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<FoundFile, void, undefined> {
+  if (!isPlain(path)) return
+  const segments = path.split('/')
+  let absolute = root
+  for (const [index, segment] of segments.entries()) {
+    signal?.throwIfAborted()
+    absolute = join(absolute, segment)
+    const stat = await statOrNothing(absolute)
+    if (stat === undefined) return
+    if (stat.isDirectory()) continue
+    if (!stat.isFile()) throw refuseToRead(path, 'leads through what is neither a file nor a directory')
+    if (index === segments.length - 1) yield { path, absolute, stat }
+    return
+  }
+  for await (const file of walk(absolute, { signal, refuse: refuseToRead })) yield { ...file, path: `${path}/${file.path}` }
+}
+
+async function* contentOf(file: FoundFile, { signal, from }: AbortOptions & { readonly from?: number } = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted()
+  const handle = await openSame(file.absolute, file.stat)
+  if (handle === undefined) throw refuseToRead(file.path, 'was withdrawn or replaced')
+  try {
+    yield* chunksOf(handle, signal, from)
+  } finally {
+    await handle.close()
+  }
 }
 
 /**
@@ -162,6 +203,13 @@ export const localPublisher = (options: LocalPublisherOptions): Publisher => {
         for await (const bytes of copy(file, await place(file.path), 0o644, signal)) yield before + bytes
         before += file.stat.size
       }
+    },
+
+    read: async function* (reference, { signal, path }) {
+      signal?.throwIfAborted()
+      const root = await published(reference)
+      const files = path === undefined ? walk(root, { signal, refuse: refuseToRead }) : filesAt(root, path, signal)
+      for await (const file of files) yield { path: file.path, size: file.stat.size, content: (options) => contentOf(file, options) }
     },
 
     unpublish: async (id, { signal } = {}) => {

@@ -47,9 +47,9 @@ export const liesAt = async (handle: FileHandle, real: string): Promise<boolean>
   }
 }
 
-/** The bytes of an open file from its start, in chunks of at most 1 MiB that the caller may keep. Does not close it. */
-export async function* chunksOf(handle: FileHandle, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-  let position = 0
+/** The bytes of an open file from a position on, in chunks of at most 1 MiB that the caller may keep. Does not close it. */
+export async function* chunksOf(handle: FileHandle, signal?: AbortSignal, from = 0): AsyncGenerator<Uint8Array, void, undefined> {
+  let position = from
   const { size } = await handle.stat()
   while (true) {
     signal?.throwIfAborted()
