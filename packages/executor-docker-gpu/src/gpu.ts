@@ -22,9 +22,9 @@ export interface GpuProblem {
   readonly vendor: GpuVendor
   /**
    * `tool-missing`: hardware is there and the tool that describes it is not installed. `tool-failed`: it ended with an error, hung, or wrote without end. `unreadable`: it wrote what is not its format.
-   * `unusable`: the device is there and cannot be given to a container.
+   * `unusable`: the device is there and cannot be given to a container. `runtime-missing`: the engine has nothing that could give it.
    */
-  readonly code: 'tool-missing' | 'tool-failed' | 'unreadable' | 'unusable'
+  readonly code: 'tool-missing' | 'tool-failed' | 'unreadable' | 'unusable' | 'runtime-missing'
   readonly detail: string
 }
 

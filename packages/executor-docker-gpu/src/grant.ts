@@ -1,21 +1,20 @@
 import { stat } from 'node:fs/promises'
 import type { Gpu } from './gpu.ts'
 
-/** What a container is created with so that it has certain devices and no others; names are those of the engine's API. */
+/** What a container is created with so that it has certain devices and no others. */
 export interface Grant {
-  readonly DeviceRequests: readonly { readonly Driver: string; readonly DeviceIDs: readonly string[]; readonly Capabilities?: readonly (readonly string[])[] }[]
-  readonly Devices: readonly { readonly PathOnHost: string; readonly PathInContainer: string; readonly CgroupPermissions: string }[]
-  readonly GroupAdd: readonly string[]
+  /** Of the engine's API. */
+  readonly hostConfig: {
+    readonly DeviceRequests: readonly { readonly Driver: string; readonly DeviceIDs: readonly string[]; readonly Capabilities?: readonly (readonly string[])[] }[]
+    readonly Devices: readonly { readonly PathOnHost: string; readonly PathInContainer: string; readonly CgroupPermissions: string }[]
+    readonly GroupAdd: readonly string[]
+  }
   /** Stands above what the image and the job say. */
   readonly env: Readonly<Record<string, string>>
 }
 
-/**
- * What NVIDIA's runtime reads in the environment of a container, which image and job could write: with `all` in `NVIDIA_VISIBLE_DEVICES`, as in most CUDA images, an engine whose default runtime it is would give every
- * device to a container that asked for none; the others add further devices and libraries of the host.
- */
+/** What NVIDIA's runtime would add beside the devices where the environment of a container says so, which image and job could write. */
 const withheld = {
-  NVIDIA_VISIBLE_DEVICES: 'void',
   NVIDIA_MIG_CONFIG_DEVICES: '',
   NVIDIA_MIG_MONITOR_DEVICES: '',
   NVIDIA_IMEX_CHANNELS: '',
@@ -32,8 +31,8 @@ const groupOf = (node: string): Promise<number | undefined> =>
   )
 
 /**
- * NVIDIA's devices through its runtime, or by CDI where the engine lists them by their ids (`discovered`, since engine 28.2); those of AMD and Intel are files below /dev. A grant of no devices keeps the runtime from
- * giving any.
+ * NVIDIA's devices through its runtime, or by CDI where the engine lists them by their ids (`discovered`, since engine 28.2); those of AMD and Intel are files below /dev. `dockerExecutor` itself says to NVIDIA's runtime
+ * that a container gets nothing, where nothing else is said.
  */
 export const grantOf = async (
   gpus: readonly Gpu[],
@@ -47,9 +46,11 @@ export const grantOf = async (
   // A program that is not root reaches the file by the group that owns it.
   const groups = new Set((await Promise.all(nodes.map(group))).filter((gid) => gid !== undefined && gid !== 0))
   return {
-    DeviceRequests: ids.length === 0 ? [] : byCdi ? [{ Driver: 'cdi', DeviceIDs: names }] : [{ Driver: 'nvidia', DeviceIDs: ids, Capabilities: [['gpu']] }],
-    Devices: nodes.map((node) => ({ PathOnHost: node, PathInContainer: node, CgroupPermissions: 'rw' })),
-    GroupAdd: [...groups].map(String),
-    env: { ...withheld, ...(ids.length > 0 && !byCdi && { NVIDIA_VISIBLE_DEVICES: ids.join(',') }) },
+    hostConfig: {
+      DeviceRequests: ids.length === 0 ? [] : byCdi ? [{ Driver: 'cdi', DeviceIDs: names }] : [{ Driver: 'nvidia', DeviceIDs: ids, Capabilities: [['gpu']] }],
+      Devices: nodes.map((node) => ({ PathOnHost: node, PathInContainer: node, CgroupPermissions: 'rw' })),
+      GroupAdd: [...groups].map(String),
+    },
+    env: ids.length === 0 ? {} : { ...withheld, NVIDIA_VISIBLE_DEVICES: byCdi ? 'void' : ids.join(',') },
   }
 }

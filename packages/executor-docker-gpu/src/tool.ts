@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** What came of a vendor's tool. `failed` and `too-long` keep what it wrote until then. */
 export type ToolOutput =
@@ -20,6 +22,10 @@ const longestError = 4096
 
 /** Where vendors put their tools without putting them on the PATH. */
 const toolFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin', '/opt/rocm/bin', '/usr/lib/wsl/lib']
+
+/** Whether NVIDIA's hook is where the engine finds it, which it asks nobody about: engines before 25 need no more to give devices to containers. */
+export const runtimeHookInstalled = (): boolean =>
+  toolEnvironment()['PATH']?.split(':').some((folder) => existsSync(join(folder, 'nvidia-container-runtime-hook'))) === true
 
 /** A tool gets no more of this process than where programs are: no secrets, no settings of loaders, and messages in English. */
 export const toolEnvironment = (path = process.env['PATH']): Record<string, string> => ({

@@ -10,30 +10,30 @@ const otherAmd: Gpu = { id: 'AMD-0000:c3:00.0', kind: 'gpu', vendor: 'amd', node
 const intel: Gpu = { id: 'INTEL-0', kind: 'gpu', vendor: 'intel', nodes: ['/dev/dri/renderD128'] }
 const groups = async (node: string): Promise<number | undefined> => ({ '/dev/kfd': 992, '/dev/dri/renderD129': 992, '/dev/dri/renderD128': 0 })[node]
 
-test('who asked for no device is given none, whatever the image says', async () => {
+test('who asked for no device is given none', async () => {
   const grant = await grantOf([], new Set(['nvidia.com/gpu=all']))
-  expect(grant).toMatchObject({ DeviceRequests: [], Devices: [], GroupAdd: [], env: { NVIDIA_VISIBLE_DEVICES: 'void', NVIDIA_MOFED: 'disabled' } })
+  expect(grant).toEqual({ hostConfig: { DeviceRequests: [], Devices: [], GroupAdd: [] }, env: {} })
 })
 
 test("NVIDIA's devices are asked for by id, all in one request", async () => {
   const grant = await grantOf([first, second], new Set())
-  expect(grant.DeviceRequests).toEqual([{ Driver: 'nvidia', DeviceIDs: [first.id, second.id], Capabilities: [['gpu']] }])
-  expect(grant.env['NVIDIA_VISIBLE_DEVICES']).toBe(`${first.id},${second.id}`)
-  expect(grant.Devices).toEqual([])
+  expect(grant.hostConfig.DeviceRequests).toEqual([{ Driver: 'nvidia', DeviceIDs: [first.id, second.id], Capabilities: [['gpu']] }])
+  expect(grant.env).toMatchObject({ NVIDIA_VISIBLE_DEVICES: `${first.id},${second.id}`, NVIDIA_MOFED: 'disabled', NVIDIA_MIG_CONFIG_DEVICES: '' })
+  expect(grant.hostConfig.Devices).toEqual([])
 })
 
 test('where the engine lists all of them by id, they are asked for by CDI; an index is no id', async () => {
   const listed = await grantOf([first], new Set([`nvidia.com/gpu=${first.id}`, 'nvidia.com/gpu=0']))
-  expect(listed.DeviceRequests).toEqual([{ Driver: 'cdi', DeviceIDs: [`nvidia.com/gpu=${first.id}`] }])
+  expect(listed.hostConfig.DeviceRequests).toEqual([{ Driver: 'cdi', DeviceIDs: [`nvidia.com/gpu=${first.id}`] }])
   expect(listed.env['NVIDIA_VISIBLE_DEVICES']).toBe('void')
-  expect((await grantOf([first, second], new Set([`nvidia.com/gpu=${first.id}`]))).DeviceRequests[0]?.Driver).toBe('nvidia')
-  expect((await grantOf([first], new Set(['nvidia.com/gpu=0', 'nvidia.com/gpu=all']))).DeviceRequests[0]?.Driver).toBe('nvidia')
+  expect((await grantOf([first, second], new Set([`nvidia.com/gpu=${first.id}`]))).hostConfig.DeviceRequests[0]?.Driver).toBe('nvidia')
+  expect((await grantOf([first], new Set(['nvidia.com/gpu=0', 'nvidia.com/gpu=all']))).hostConfig.DeviceRequests[0]?.Driver).toBe('nvidia')
 })
 
 test("AMD's and Intel's devices are files, each once, with the groups that own them but root's", async () => {
   const grant = await grantOf([amd, otherAmd, intel], new Set(), groups)
-  expect(grant.Devices.map(({ PathOnHost }) => PathOnHost)).toEqual(['/dev/kfd', '/dev/dri/renderD129', '/dev/dri/renderD130', '/dev/dri/renderD128'])
-  expect(grant.Devices[0]).toEqual({ PathOnHost: '/dev/kfd', PathInContainer: '/dev/kfd', CgroupPermissions: 'rw' })
-  expect(grant.GroupAdd).toEqual(['992'])
-  expect(grant).toMatchObject({ DeviceRequests: [], env: { NVIDIA_VISIBLE_DEVICES: 'void' } })
+  expect(grant.hostConfig.Devices.map(({ PathOnHost }) => PathOnHost)).toEqual(['/dev/kfd', '/dev/dri/renderD129', '/dev/dri/renderD130', '/dev/dri/renderD128'])
+  expect(grant.hostConfig.Devices[0]).toEqual({ PathOnHost: '/dev/kfd', PathInContainer: '/dev/kfd', CgroupPermissions: 'rw' })
+  expect(grant.hostConfig.GroupAdd).toEqual(['992'])
+  expect(grant).toMatchObject({ hostConfig: { DeviceRequests: [] }, env: {} })
 })
