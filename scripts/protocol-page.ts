@@ -27,6 +27,7 @@ import {
   maxMessageItems,
   protocolErrors,
   signedTypes,
+  signedWhereVerified,
   termsSchema,
 } from '../packages/protocol/src/index.ts'
 import { defaultSettings, type Settings } from '../packages/scheduler/src/settings.ts'
@@ -90,7 +91,12 @@ const said: Readonly<Record<MessageType, Said>> = {
     when: 'The bid is not taken, or the ask is withdrawn. An award that follows it is refused.',
     answer: 'none',
   },
-  finished: { by: 'compute node', to: 'execution', when: 'The program has ended, or something went wrong, and nothing runs any more.', answer: '`verdict`' },
+  finished: {
+    by: 'compute node',
+    to: 'execution',
+    when: 'The program has ended, or something went wrong, and nothing runs any more.',
+    answer: '`verdict`; `settle`, where nothing is to be published or verified',
+  },
   commit: { by: 'compute node', when: 'Verification: a hash that fixes the result and does not show it.', answer: '`receipt`' },
   receipt: { by: 'requester', when: 'Verification: the commitment arrived in time.', answer: 'none' },
   open: {
@@ -132,7 +138,12 @@ const said: Readonly<Record<MessageType, Said>> = {
     when: 'Nothing of it runs any more; it was in this phase. Also unasked, when the node’s lease has ended.',
     answer: 'none',
   },
-  settle: { by: 'requester', to: 'compute execution', when: 'What was published has been fetched and found to match: outputs may go.', answer: 'none' },
+  settle: {
+    by: 'requester',
+    to: 'compute execution',
+    when: 'What was published has been fetched and found to match, or nothing was to be published: outputs may go.',
+    answer: 'none',
+  },
 }
 
 const id = 'of the execution: [execution ids](#execution-ids)'
@@ -294,7 +305,7 @@ const messagesTable = (): string =>
     Object.entries(said).map(([type, one]) => [
       `[${type}](#${type})`,
       one.by,
-      signedTypes.has(type as MessageType) ? 'yes' : 'no',
+      signedWhereVerified.has(type as MessageType) ? 'where verified' : signedTypes.has(type as MessageType) ? 'yes' : 'no',
       one.answer,
       acceptedIn(type as MessageType, one),
     ]),
@@ -307,7 +318,7 @@ const messages = (): string =>
     .map(([type, { by, when }]) =>
       [
         `### ${type}`,
-        `From the ${by}${signedTypes.has(type as MessageType) ? ', signed' : ''}. ${when}`,
+        `From the ${by}${signedWhereVerified.has(type as MessageType) ? ', signed where verified' : signedTypes.has(type as MessageType) ? ', signed' : ''}. ${when}`,
         fields(jsonSchema(bodies[type as MessageType], named), (path) => messageMeaning(type, path)),
       ].join('\n\n'),
     )

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { decodeBounded, encodeCanonical, requireCanonical } from './canonical.ts'
 import { ProtocolError } from './error.ts'
 import { id, incarnationSchema, nodeId, protocolVersion } from './field.ts'
-import { type AnyDraft, type AnyMessage, bodies, type MessageType, signedTypes } from './message.ts'
+import { type AnyDraft, type AnyMessage, bodies, type MessageType, signedTypes, signedWhereVerified } from './message.ts'
 import { slotOf } from './slot.ts'
 import { validate } from './validate.ts'
 
@@ -44,19 +44,21 @@ export const signedBytes = ({ network, from, to, incarnation, type, body }: AnyD
   encodeCanonical([`skrei/${type}/${protocolVersion}`, network, from, to, incarnation, slotOf({ from, to, type, body } as AnyDraft), body])
 
 /**
- * The canonical bytes of a message, signed where its type asks for it. They are fixed once: write them where they survive a restart, and
+ * The canonical bytes of a message, signed where its type asks for it and its execution is verified. They are fixed once: write them where they survive a restart, and
  * send the same bytes again.
  *
  * A draft that its receiver would refuse is refused here, where the fault is.
  *
- * @param sign called at most once, only for {@link signedTypes}
- * @throws ProtocolError `malformed-message`, `unknown-message`, `message-too-large`
+ * @param sign called at most once, only for {@link signedTypes}; undefined: the execution is not verified, and has no messages but those of {@link signedWhereVerified} and unsigned ones
+ * @throws ProtocolError `malformed-message`, `unknown-message`, `message-too-large`, `bad-signature` (a message of a verification without `sign`)
  */
-export const encodeMessage = (draft: AnyDraft, sign: Sign): Uint8Array => {
+export const encodeMessage = (draft: AnyDraft, sign: Sign | undefined): Uint8Array => {
   const { network, from, to, incarnation, type, body } = draft
   // What the schema gives back is what is sent and signed: keys that it passes over in silence (`__proto__`) do not travel.
   const message = validate(envelopeOf(type), { version: protocolVersion, network, from, to, incarnation, type, body }, type) as AnyMessage
-  return encodeCanonical(signedTypes.has(type) ? { ...message, signature: sign(signedBytes(message)) } : message)
+  if (!signedTypes.has(type) || (sign === undefined && signedWhereVerified.has(type))) return encodeCanonical(message)
+  if (sign === undefined) throw new ProtocolError('bad-signature', `a ${type} is signed always`)
+  return encodeCanonical({ ...message, signature: sign(signedBytes(message)) })
 }
 
 /** What the receiver of a message knows: `from` is the node that the channel proves. */
@@ -65,6 +67,8 @@ export interface Expectation {
   readonly self: string
   readonly from: string
   readonly check: Check
+  /** Whether the execution that a message of {@link signedWhereVerified} is about is verified, so that it must be signed. Asked where it has no signature. Absent: it is. */
+  readonly verified?: (message: AnyMessage) => boolean
 }
 
 const object = (value: unknown): Readonly<Record<string, unknown>> => {
@@ -86,11 +90,11 @@ const quote = (text: string): string => JSON.stringify(text.slice(0, 128))
 
 /**
  * Reads a message from another node. What it returns is valid, canonical, for this node and this network, from the node that the channel proves,
- * and signed by it where its type asks for it. Time and memory are bounded by `maxMessageBytes`, `maxMessageItems`, `maxMessageDepth`.
+ * and signed by it where its type and its execution ask for it. Time and memory are bounded by `maxMessageBytes`, `maxMessageItems`, `maxMessageDepth`.
  *
  * @throws ProtocolError and nothing else, whatever the bytes
  */
-export const decodeMessage = (bytes: Uint8Array, { network, self, from, check }: Expectation): AnyMessage => {
+export const decodeMessage = (bytes: Uint8Array, { network, self, from, check, verified }: Expectation): AnyMessage => {
   const value = decodeVersioned(bytes)
   const type = value['type']
   if (typeof type !== 'string') throw new ProtocolError('malformed-message', 'a message has a type')
@@ -109,6 +113,7 @@ export const decodeMessage = (bytes: Uint8Array, { network, self, from, check }:
   requireCanonical(message, bytes)
   const signed = signedTypes.has(message.type)
   if (!signed && message.signature !== undefined) throw new ProtocolError('malformed-message', `a ${type} has no signature`)
+  if (signed && message.signature === undefined && signedWhereVerified.has(message.type) && verified?.(message) === false) return message
   if (signed && (message.signature?.length !== signatureLength || !check(message.from, signedBytes(message), message.signature)))
     throw new ProtocolError('bad-signature', `this ${type} is not signed by ${quote(message.from)}`)
   return message

@@ -146,7 +146,10 @@ export const bodies = {
 export type MessageType = keyof typeof bodies
 export type Body<T extends MessageType> = z.output<(typeof bodies)[T]>
 
-/** Types whose messages a third party must be able to check: they carry their sender's signature. All others carry none. */
+/**
+ * Types whose messages a third party must be able to check where the execution is verified: they carry their sender's signature then. All others carry none. Of an execution
+ * that is not verified (method `none`) there is no transcript: the channel proves to its two parties who speaks, and those of {@link signedWhereVerified} carry none either.
+ */
 export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>([
   'bid',
   'award',
@@ -160,6 +163,9 @@ export const signedTypes: ReadonlySet<MessageType> = new Set<MessageType>([
   'published',
 ])
 
+/** Those of {@link signedTypes} that executions have which are not verified. */
+export const signedWhereVerified: ReadonlySet<MessageType> = new Set<MessageType>(['bid', 'award', 'verdict', 'stop', 'published'])
+
 /** A message with its envelope. */
 export interface Message<T extends MessageType = MessageType> {
   readonly version: number
@@ -170,7 +176,7 @@ export interface Message<T extends MessageType = MessageType> {
   readonly incarnation: Incarnation
   readonly type: T
   readonly body: Body<T>
-  /** 64 bytes of ed25519, on {@link signedTypes} alone. */
+  /** 64 bytes of ed25519, on {@link signedTypes} alone, of executions that are verified. */
   readonly signature?: Uint8Array
 }
 

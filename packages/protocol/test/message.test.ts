@@ -16,6 +16,7 @@ import {
   ProtocolError,
   protocolErrors,
   signedTypes,
+  signedWhereVerified,
   slotKey,
   slotOf,
 } from '../src/index.ts'
@@ -186,6 +187,36 @@ test('a signature is no good on another type, network, direction or incarnation'
     expect(() => decodeMessage(bytes, { network: changed.network, self: changed.to, from: changed.from, check: checkSignature })).toThrow(
       refusal('bad-signature'),
     )
+  }
+})
+
+test('without a signature goes only what belongs to an execution that is not verified, and only where its receiver says so', () => {
+  for (const type of messageTypes) {
+    const draft = sampleDraft(type) as AnyDraft
+    if (signedTypes.has(type) && !signedWhereVerified.has(type)) {
+      expect(() => encodeMessage(draft, undefined)).toThrow(refusal('bad-signature'))
+      continue
+    }
+    const bytes = encodeMessage(draft, undefined)
+    expect(decodeMessage(bytes, { ...expectation(draft), verified: () => false })).not.toHaveProperty('signature')
+    if (!signedWhereVerified.has(type)) continue
+    expect(() => decodeMessage(bytes, expectation(draft))).toThrow(refusal('bad-signature'))
+    expect(() => decodeMessage(bytes, { ...expectation(draft), verified: () => true })).toThrow(refusal('bad-signature'))
+  }
+})
+
+test('a signature that is not needed is checked all the same', () => {
+  for (const type of signedWhereVerified) {
+    const draft = sampleDraft(type) as AnyDraft
+    const lenient = { ...expectation(draft), verified: () => false }
+    expect(decodeMessage(signed(draft), lenient).signature?.length).toBe(64)
+    expect(() => decodeMessage(signed(draft), { ...lenient, check: () => false })).toThrow(refusal('bad-signature'))
+  }
+  for (const type of messageTypes) {
+    if (!signedTypes.has(type) || signedWhereVerified.has(type)) continue
+    const draft = sampleDraft(type) as AnyDraft
+    const bytes = encode({ version: 1, ...draft })
+    expect(() => decodeMessage(bytes, { ...expectation(draft), verified: () => false })).toThrow(refusal('bad-signature'))
   }
 })
 

@@ -5,11 +5,13 @@ import type { Rejection } from '@skrei/transport'
 import type { AskLimit } from './compute/ask-limit.ts'
 import type { KernelEvent, ObjectEvent } from './kernel/event.ts'
 import { slotIn } from './kernel/slots.ts'
-import type { ComputeContext } from './machines/compute-execution.ts'
-import type { ExecutionContext } from './machines/execution.ts'
+import { type ComputeContext, isVerifiedHere } from './machines/compute-execution.ts'
+import { type ExecutionContext, isVerified } from './machines/execution.ts'
 import type { ShardContext } from './machines/shard.ts'
 import type { Logger, SchedulerOptions } from './options.ts'
 import type { Peers } from './peers.ts'
+import { jobOf } from './requester/facts.ts'
+import type { Specs } from './requester/specs.ts'
 import type { Settings } from './settings.ts'
 
 export interface InboxWorld {
@@ -17,6 +19,7 @@ export interface InboxWorld {
   readonly self: string
   readonly check: SchedulerOptions['check']
   readonly store: StateStore
+  readonly specs: Specs
   readonly peers: Peers
   readonly settings: Settings
   /** Whether this node takes asks. */
@@ -43,7 +46,13 @@ const unserved: ReadonlySet<string> = new Set(['commit', 'receipt', 'open', 'ope
 export const createInbox = (world: InboxWorld): Inbox => {
   /** The message, for this node and something that it does; or a ProtocolError, whose code goes back to the sender. */
   const decode = (from: string, bytes: Uint8Array): AnyMessage => {
-    const message = decodeMessage(bytes, { network: world.network, self: world.self, from, check: world.check })
+    const message = decodeMessage(bytes, {
+      network: world.network,
+      self: world.self,
+      from,
+      check: world.check,
+      verified: (said) => isVerifiedMessage(world, said),
+    })
     if (unserved.has(message.type) || (message.type === 'ask' && !world.computes))
       throw new ProtocolError('unsupported-message', `this node takes no ${message.type}`)
     return message
@@ -79,6 +88,35 @@ export const createInbox = (world: InboxWorld): Inbox => {
   }
 }
 
+/** Whether a message is about an execution that is verified: one of this node's own must be known, or nothing comes of the message. */
+const isVerifiedMessage = (world: InboxWorld, message: AnyMessage): boolean => {
+  const { type } = message
+  return world.store.read((reader) => {
+    switch (type) {
+      case 'bid': {
+        const shard = shardOf(message.body.askId)
+        const known = shard !== '' && reader.get('shard', shard)?.open === true
+        return known && world.specs.get(reader, jobOf(shard)).resolved.verification.method !== 'none'
+      }
+      case 'published': {
+        const row = reader.get('execution', message.body.execution)
+        return row !== undefined && isVerified(row.data as unknown as ExecutionContext)
+      }
+      case 'award':
+      case 'verdict':
+      case 'stop': {
+        const row = reader.get('compute', message.body.execution)
+        return row !== undefined && isVerifiedHere(row.data as unknown as ComputeContext)
+      }
+      default:
+        return true
+    }
+  })
+}
+
+/** The ask's id is the shard's and the round's. */
+const shardOf = (askId: string): string => askId.slice(0, Math.max(0, askId.lastIndexOf('/')))
+
 /** Of what is said. Not of the envelope: a peer whose store was lost or set back says the same again as a newer incarnation. */
 const digestOf = ({ body }: AnyMessage): string => hash('sha256', JSON.stringify(body), 'base64url').slice(0, 22)
 
@@ -96,9 +134,8 @@ const eventOf = (world: InboxWorld, reader: Reader, message: AnyMessage): Addres
     }
     case 'bid':
     case 'decline': {
-      // The ask's id is the shard's and the round's; the shard itself knows whom it asked.
-      const cut = message.body.askId.lastIndexOf('/')
-      const id = message.body.askId.slice(0, Math.max(0, cut))
+      // The shard itself knows whom it asked.
+      const id = shardOf(message.body.askId)
       const shard = id === '' ? undefined : (reader.get('shard', id)?.data as unknown as ShardContext | undefined)
       // Whoever was not asked is no party to it, and leaves nothing (PROTOCOL.md rule 13); whom it has let go was told so.
       if (!shard?.asked.some(({ node, askId }) => node === from && askId === message.body.askId)) return undefined

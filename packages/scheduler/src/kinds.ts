@@ -8,10 +8,11 @@ import {
   computeExecutionMachine,
   computeHolds,
   computeRemains,
+  isVerifiedHere,
   lateComputeExecution,
   unknownComputeExecution,
 } from './machines/compute-execution.ts'
-import { type ExecutionContext, executionMachine, lateExecution } from './machines/execution.ts'
+import { type ExecutionContext, executionMachine, isVerified, lateExecution } from './machines/execution.ts'
 import { type JobContext, jobMachine } from './machines/job.ts'
 import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
 import { jobFacts, jobOf, type RequesterWorld, shardFacts } from './requester/facts.ts'
@@ -53,6 +54,7 @@ export const createKinds = (
     parent: (context) => contextOf<ExecutionContext>(context).shardId,
     group: (context) => jobOf(contextOf<ExecutionContext>(context).shardId),
     facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
+    verified: (context) => isVerified(contextOf<ExecutionContext>(context)),
     breakOff: breakOffExecution,
     late: (state, context, event) => lateExecution(state, contextOf<ExecutionContext>(context), event),
   }
@@ -68,6 +70,7 @@ export const createKinds = (
     remains: (state, context) => computeRemains(state, contextOf<ComputeContext>(context)) as unknown as Data,
     blamed: (state, context) => cameToNothing(state, contextOf<ComputeContext>(context)),
     outlived: compute.outlived,
+    verified: (context) => isVerifiedHere(contextOf<ComputeContext>(context)),
     holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
     late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),
     unknown: unknownComputeExecution,

@@ -158,7 +158,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         heardAt: (node) => leases.heardAt(node),
         settledIn,
       }),
-      encode: ({ to, type, body }, by) => encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, identity.sign),
+      encode: ({ to, type, body }, by, verified) =>
+        encodeMessage({ network, from: self, to, incarnation: by, type, body } as AnyDraft, verified ? identity.sign : undefined),
       incarnation: () => incarnation,
       equivocated: ({ kind, id, actor }, slot) =>
         logger.warn('a peer filled a slot twice with different content, or fills too many: nothing changes', { from: actor, kind, id, slot }),
@@ -207,6 +208,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     self,
     check: options.check,
     store,
+    specs,
     peers,
     settings,
     computes: compute !== undefined,

@@ -16,6 +16,17 @@ test('where the best-ranked node has room, nobody else is asked', async () => {
   expect(await world.finish(requester, await requester.scheduler.submit(quick))).toBe('completed')
   await world.clock.advance(5000)
   expect(asked(world.nodes)).toHaveLength(1)
+  // ask, bid, award, awarded, finished, settle: where nothing is published, nothing is permitted or fetched
+  expect(world.network.counters().messages - before).toBe(6)
+  await world.stop()
+})
+
+test('what is published costs a verdict and its answer more', async () => {
+  const world = await createSimulation({ nodes: 10, requesterOnly: true, link: { latency: 5 } })
+  const requester = world.node(0)
+  const before = world.network.counters().messages
+  expect(await world.finish(requester, await requester.scheduler.submit(noopJob()))).toBe('completed')
+  await world.clock.advance(5000)
   // ask, bid, award, awarded, finished, verdict, published, settle
   expect(world.network.counters().messages - before).toBe(8)
   await world.stop()

@@ -36,13 +36,15 @@ test('a job whose shards break their machine ends as node-fault, and what ran is
   const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
   const requester = world.node(0)
   const counted = breaking(world, (kind) => kind === 'manifest')
-  const job = await requester.scheduler.submit(noopJob({ ...long, sharding: { count: 3 } }))
+  const inputs = [{ source: { type: 'inline', text: 'x' }, path: '/in' }] as const
+  const job = await requester.scheduler.submit(noopJob({ ...long, inputs: [...inputs], sharding: { count: 3 } }))
   expect(await world.finish(requester, job, 120_000)).toBe('failed')
   expect(requester.scheduler.job(job)?.failure?.code).toBe('node-fault')
   expect(requester.scheduler.history(job, { limit: 100 }).some((item) => 'fault' in item)).toBe(true)
   expect(counted.broken).toBeGreaterThan(0)
   await world.clock.advance(120_000)
   expect([...world.node(1).running.keys()]).toEqual([])
+  await expect(requester.scheduler.submit(noopJob({ ...long, sharding: { count: 3 } }))).rejects.toMatchObject({ code: 'job-invalid' })
   await world.stop()
 })
 

@@ -326,7 +326,7 @@ describe('a node that many ask', () => {
     await transport.start()
     const got: AnyMessage[] = []
     transport.receive(async (from, frame) => {
-      for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: 'idler', from, check: () => true }))
+      for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: 'idler', from, check: () => true, verified: () => false }))
     })
     const task = {
       specCid: 'b',

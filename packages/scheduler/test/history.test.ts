@@ -31,7 +31,7 @@ test('the history of a job is one list over the job, its shards and its executio
 
   expect(all.map(({ sequence }) => sequence)).toEqual(all.map(({ sequence }) => sequence).toSorted((a, b) => a - b))
   expect(all.map(({ at }) => at)).toEqual(all.map(({ at }) => at).toSorted((a, b) => a - b))
-  expect(all[0]).toEqual({ sequence: all[0]?.sequence, at: all[0]?.at, kind: 'job', id: job, event: 'submit', actor: 'user', to: 'planning' })
+  expect(all[0]).toEqual({ sequence: all[0]?.sequence, at: all[0]?.at, kind: 'job', id: job, event: 'submit', actor: 'user', to: 'running' })
   expect(all.at(-1)).toMatchObject({ kind: 'job', id: job, event: 'composed', actor: 'compose', from: 'composing', to: 'completed' })
   expect(all.filter(({ id }) => !id.startsWith(job)).every(({ kind }) => kind === 'execution')).toBe(true)
   for (let index = 0; index < 4; index++) {
@@ -182,7 +182,7 @@ const peer = async (world: Simulation, id: string) => {
   const got: AnyMessage[] = []
   let counter = 0
   transport.receive(async (from, frame) => {
-    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true }))
+    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true, verified: () => false }))
   })
   return {
     got,

@@ -2,6 +2,7 @@ import { cidOf } from '@skrei/job-spec'
 import { type AnyMessage, decodeMessage, encodeAnnouncement, encodeHint, encodeMessage, executionId } from '@skrei/protocol'
 import { expect, test } from 'vitest'
 import { createSimulation, type Simulation } from '../src/simulation/index.ts'
+import { askBody } from './asker.ts'
 import { noopJob } from './noop-job.ts'
 
 const sign = () => new Uint8Array(64)
@@ -13,7 +14,7 @@ const evil = async (world: Simulation, id: string) => {
   await transport.start()
   const got: AnyMessage[] = []
   transport.receive(async (from, frame) => {
-    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true }))
+    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true, verified: () => false }))
   })
   const say = async (to: string, type: string, body: unknown) => {
     const sent = transport.send(to, [encodeMessage({ network: 'test', from: id, to, incarnation, type, body } as never, sign)], {}).then(
@@ -96,7 +97,7 @@ const rogue = async (world: Simulation, id: string, onMessage: (message: AnyMess
   const say = (to: string) => (type: string, body: unknown) =>
     void transport.send(to, [encodeMessage({ network: 'test', from: id, to, incarnation, type, body } as never, sign)], {}).catch(() => {})
   transport.receive(async (from, frame) => {
-    for (const bytes of frame) onMessage(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true }), say(from))
+    for (const bytes of frame) onMessage(decodeMessage(bytes, { network: 'test', self: id, from, check: () => true, verified: () => false }), say(from))
   })
   let counter = 0
   const announce = (): void => {
@@ -283,4 +284,28 @@ test('a requester that only asks does not hold all of a node, nor for longer tha
   await world.clock.advance(24 * 3_600_000)
   const job = await requester.scheduler.submit(noopJob())
   expect(await world.finish(requester, job)).toBe('completed')
+})
+
+test('what is said of an execution that is verified must be signed, of one that is not it need not be', async () => {
+  const world = await createSimulation({ nodes: 1 })
+  const node = world.node(0)
+  const { transport, got, say } = await evil(world, 'requester')
+  const ask = async (index: number, verification: string): Promise<string> => {
+    const body = askBody(index)
+    await say(node.id, 'ask', { ...body, terms: { ...body.terms, verification } })
+    return executionId({ network: 'test', requester: 'requester', compute: node.id, askId: body.askId, index: 0 })
+  }
+  const unsigned = async (execution: string): Promise<readonly string[]> => {
+    const stop = { network: 'test', from: 'requester', to: node.id, incarnation, type: 'stop', body: { execution, reason: 'cancel' } }
+    const sent = transport.send(node.id, [encodeMessage(stop as never, undefined)], {})
+    await world.clock.advance(50)
+    return (await sent).map(({ code }) => code)
+  }
+  const verified = await ask(0, 'replicated')
+  const plain = await ask(1, 'none')
+  expect(await unsigned(verified)).toEqual(['bad-signature'])
+  expect(got.filter(({ type }) => type === 'stopped')).toEqual([])
+  await say(node.id, 'stop', { execution: verified, reason: 'cancel' })
+  expect(await unsigned(plain)).toEqual([])
+  expect(got.flatMap((message) => (message.type === 'stopped' ? [message.body.execution] : []))).toEqual([verified, plain])
 })

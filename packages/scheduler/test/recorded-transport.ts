@@ -48,7 +48,7 @@ export const recorder = (): Recorder => {
     if (known.has(text)) return
     known.add(text)
     sent.push({ from, to, bytes: bytes.slice() })
-    const message = decodeMessage(bytes, { network: 'test', self: to, from, check: () => true })
+    const message = decodeMessage(bytes, { network: 'test', self: to, from, check: () => true, verified: () => false })
     const slot = slotKey(slotOf(message))
     const body = JSON.stringify(message.body)
     const before = slots.get(slot)

@@ -196,7 +196,7 @@ test('an ask that is repeated is not run again, and an award of an execution tha
   await transport.start()
   const got: AnyMessage[] = []
   transport.receive(async (from, frame) => {
-    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: 'peer', from, check: () => true }))
+    for (const bytes of frame) got.push(decodeMessage(bytes, { network: 'test', self: 'peer', from, check: () => true, verified: () => false }))
   })
   let counter = 0
   const say = async (type: string, body: unknown): Promise<void> => {

@@ -36,7 +36,7 @@ const listening = () => {
       transport.receive((from, messages) => {
         const list = heard.get(self) ?? []
         heard.set(self, list)
-        for (const bytes of messages) list.push(decodeMessage(bytes, { network: 'test', self, from, check: () => true }).type)
+        for (const bytes of messages) list.push(decodeMessage(bytes, { network: 'test', self, from, check: () => true, verified: () => false }).type)
         return handler(from, messages)
       }),
   })

@@ -59,7 +59,7 @@ test('a node that runs nothing refuses asks, and a second node with one key is r
   await world.node(0).scheduler.submit(noopJob())
   await world.clock.advance(1000)
   const ask = asks
-    .map((bytes) => decodeMessage(bytes, { network: 'test', self: 'observer', from: world.node(0).id, check: () => true }))
+    .map((bytes) => decodeMessage(bytes, { network: 'test', self: 'observer', from: world.node(0).id, check: () => true, verified: () => false }))
     .find(({ type }) => type === 'ask')
   const message = bytesOf('peer', world.node(0).id, 'ask', ask?.body)
   expect(await send(world, 'peer', world.node(0).id, [message])).toEqual([{ index: 0, code: 'unsupported-message', reason: 'this node takes no ask' }])
@@ -103,7 +103,7 @@ const foreigner = async (world: Simulation, id: string, bids: boolean) => {
   await transport.start()
   const got: MessageType[] = []
   transport.receive(async (from, frame): Promise<readonly Rejection[]> => {
-    const messages = frame.map((bytes) => decodeMessage(bytes, { network: 'test', self: id, from, check: () => true }))
+    const messages = frame.map((bytes) => decodeMessage(bytes, { network: 'test', self: id, from, check: () => true, verified: () => false }))
     got.push(...messages.map(({ type }) => type))
     return messages.flatMap((message, index) => {
       if (!bids || message.type !== 'ask') return [{ index, code: 'unsupported-version', reason: 'this node speaks version 2' }]

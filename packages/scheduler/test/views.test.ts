@@ -60,7 +60,7 @@ test('what was submitted, and each shard as it is now, can be read; of a job tha
   const spec = noopJob({ name: 'seven', resources: { cpu: 1000 }, sharding: { count: 7 }, engine: { type: 'noop', duration: 60_000, files: {} } })
   const jobId = await node.scheduler.submit(spec)
   expect(node.scheduler.spec(jobId)).toEqual(spec)
-  expect(node.scheduler.shards(jobId)).toEqual([])
+  expect(node.scheduler.shards(jobId).map(({ state }) => state)).toEqual(Array(7).fill('placing'))
   await world.clock.advance(20_000)
   const running = node.scheduler.shards(jobId, { state: 'running' })
   expect(running).toHaveLength(6)

@@ -5,15 +5,13 @@ import { readAhead } from './read-ahead.ts'
 import type { Stored } from './stored.ts'
 import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
 
-interface CompositionEntry {
+export interface CompositionEntry {
   readonly path: string
   readonly content: Reference | Uint8Array | AsyncIterable<Uint8Array>
 }
 
 /** A directory that is being put together; a `Map`, since names are anybody's text. */
 type Folder = Map<string, Folder | Stored>
-
-const entriesAhead = 16
 
 const segmentsOf = (path: string): string[] => {
   const segments = path.split('/')
@@ -57,8 +55,17 @@ const storeFolder = async (folder: Folder, options: BuildOptions): Promise<Store
   return storeDirectory(entries, options)
 }
 
-/** Stores one directory made of references and small files; of what is referred to, only root blocks are read. */
-export const storeComposition = async (entries: AsyncIterable<CompositionEntry>, maxEntries: number, options: BuildOptions): Promise<Stored> => {
+export interface CompositionOptions extends BuildOptions {
+  readonly maxEntries: number
+  /** Entries that are stored at the same time; with 1, the content of each is read to its end before the next entry is asked for. */
+  readonly entriesAhead: number
+}
+
+/** Stores one directory made of references and files; of what is referred to, only root blocks are read. */
+export const storeComposition = async (
+  entries: AsyncIterable<CompositionEntry>,
+  { maxEntries, entriesAhead, ...options }: CompositionOptions,
+): Promise<Stored> => {
   const root: Folder = new Map()
   let count = 0
   const storeEntry = async ({ path, content }: CompositionEntry) => ({ segments: segmentsOf(path), stored: await storeContent(content, options) })

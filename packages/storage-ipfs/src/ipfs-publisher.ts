@@ -12,6 +12,9 @@ import type { Publications } from './publications.ts'
 import type { Stored } from './stored.ts'
 import { readTree } from './tree-read.ts'
 
+/** Entries of a composition that are stored at the same time. */
+const entriesAhead = 16
+
 interface IpfsPublisherParts {
   readonly open: OpenOperation
   readonly published: Publications
@@ -51,7 +54,7 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
     compose: async (id, entries, options) => {
       const { signal, node } = open(options)
-      return once(id, signal, () => storeComposition(entries, maxEntries, { node, signal }))
+      return once(id, signal, () => storeComposition(entries, { node, signal, maxEntries, entriesAhead }))
     },
 
     fetch: async function* (reference, into, options) {

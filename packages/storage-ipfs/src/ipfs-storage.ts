@@ -1,5 +1,6 @@
 import type { Helia } from '@helia/interface'
 import type { AbortOptions, Publisher, Source } from '@skrei/storage'
+import { type Additions, additions } from './additions.ts'
 import { type Blockstore, fsBlockstore } from './blockstore.ts'
 import type { EmbeddedHelia } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
@@ -22,7 +23,7 @@ export interface IpfsStorageOptions {
 }
 
 /** Source and publisher of type `ipfs`, over an embedded helia. Opens no port and reaches no host. */
-export interface IpfsStorage extends AsyncDisposable {
+export interface IpfsStorage extends Additions, AsyncDisposable {
   readonly source: Source
   readonly publisher: Publisher
   /** The node that stores and reads all blocks: made by the first `start`, kept until the end. It has no block brokers, routers nor libp2p; add what is wanted. */
@@ -67,6 +68,7 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   return {
     source: ipfsSource({ open, maxEntries }),
     publisher: ipfsPublisher({ open, published, maxEntries, maxFetchBytes }),
+    ...additions({ open, maxEntries }),
     blockstore,
     get helia() {
       if (node === undefined) throw notStarted()

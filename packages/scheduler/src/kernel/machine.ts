@@ -38,6 +38,8 @@ export interface Kind {
   keeps?(context: Data, subject: string): boolean
   /** How the object ends when an event of this node's own broke its machine, without the machine; absent: its deadline tries again. */
   breakOff?(reader: Reader, row: Row, detail: string): { readonly state: string; readonly context: Data; readonly outputs: readonly Output[] }
+  /** Whether it is, or belongs to, an execution that is verified: its messages are part of a transcript, and signed. Absent: none is. */
+  verified?(context: Data): boolean
   /** What to do about an event for an object that is final. */
   late?(state: string, context: Data, event: ObjectEvent): readonly Output[]
   /** What to do about an event for an object that is not there. */

@@ -49,7 +49,7 @@ const answers: Readonly<Partial<Record<string, readonly MessageType[]>>> = {
   award: ['awarded', 'refused'],
   stop: ['stopped'],
   verdict: ['published', 'publish-failed', 'stopped'],
-  finished: ['verdict', 'stop'],
+  finished: ['verdict', 'stop', 'settle'],
   awarded: ['stop'],
   published: ['settle', 'superseded'],
   'publish-failed': ['superseded'],

@@ -10,8 +10,8 @@ import { answersAgain, fillSlots, judge, slotsOf } from './slots.ts'
 /** What a turn needs besides the store. */
 export interface TurnContext extends RecordContext {
   readonly kinds: Readonly<Record<string, Kind>>
-  /** The bytes of a message: fixed in the transaction that writes the outbox row. `by`: as which incarnation of this node. */
-  readonly encode: (output: SendOutput, by: Incarnation) => Uint8Array
+  /** The bytes of a message: fixed in the transaction that writes the outbox row. `by`: as which incarnation of this node. `verified`: its execution has a transcript. */
+  readonly encode: (output: SendOutput, by: Incarnation, verified: boolean) => Uint8Array
   readonly incarnation: () => Incarnation
   /** A message that says other than an earlier one in its slot did: nothing changed. */
   readonly equivocated: (event: KernelEvent, slot: string) => void
@@ -111,7 +111,7 @@ export const turn = (
       const { state, context: data, outputs } = kind.breakOff(transaction, row, `${event.event.type} broke the ${event.kind} of this node: ${String(error)}`)
       const failed = nested(() => {
         const slots = fillSlots(row, event.id, context.incarnation())
-        for (const output of outputs) if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, now), turned)
+        for (const output of outputs) if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, kind, row.data, now), turned)
         save(transaction, context, kind, row, event, { state, open: false, context: data, outputs: [] }, slots, now, turned)
       })
       if (failed !== undefined) {
@@ -177,9 +177,10 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
     const { kind: from, id: by } = event
     // What its state asked for ends with the state (PROTOCOL.md rule 10); what the new one asks for comes after this.
     if (row !== undefined && 'state' in step && step.state !== row.state) dropOvertaken(transaction, context, `${from} ${by}`, step.open, turned)
+    const data = 'context' in step ? step.context : row?.data
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
-      else if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, now), turned)
+      else if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, kind, data, now), turned)
       else enqueue(transaction, { kind: from, id: by, type: output.type, lane: `${from} ${by}`, data: output.data }, turned)
     }
     let freed = false
@@ -227,7 +228,8 @@ const isNews = (transaction: Transaction, context: TurnContext, kind: Kind, row:
   if (fills === undefined) return true
   const slots = slotsOf(row.data)
   const news = judge(slots, fills)
-  if (news === 'repeated') for (const answer of answersAgain(slots, fills.slot, actor)) enqueue(transaction, messageOf(event, answer, context, now), turned)
+  if (news === 'repeated')
+    for (const answer of answersAgain(slots, fills.slot, actor)) enqueue(transaction, messageOf(event, answer, context, kind, row.data, now), turned)
   if (news === 'equivocation') {
     const contradicted = { ...slots, heard: { ...slots.heard, [fills.slot]: `${slots.heard[fills.slot]}!` } }
     transaction.put({ ...row, data: { ...(row.data as object), slots: contradicted } as unknown as Data })
@@ -297,11 +299,18 @@ const save = (
   return moveLedger(transaction, event.id, before && kind.holds(before.state, before.data), kind.holds(state, data)) || isFreed
 }
 
-const messageOf = (event: KernelEvent, { output, by }: ReturnType<Filled['say']>, context: TurnContext, now: number): Effect => ({
+const messageOf = (
+  event: KernelEvent,
+  { output, by }: ReturnType<Filled['say']>,
+  context: TurnContext,
+  kind: Kind,
+  data: Data | undefined,
+  now: number,
+): Effect => ({
   kind: event.kind,
   id: event.id,
   type: 'send',
   lane: `send ${output.to}`,
   data: { to: output.to, message: output.type, dropAt: now + Math.min(output.expires, longestResend) },
-  bytes: context.encode(output, by),
+  bytes: context.encode(output, by, data !== undefined && kind.verified?.(data) === true),
 })

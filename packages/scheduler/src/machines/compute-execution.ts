@@ -480,6 +480,9 @@ export const computeHolds = (state: string, context: ComputeContext): Holding | 
   }
 }
 
+/** Its messages are signed then, and its requester's: others than its two parties must be able to check them. */
+export const isVerifiedHere = ({ terms }: ComputeContext): boolean => terms.verification !== 'none'
+
 /** Of an ask that came to nothing: whose it was. There is no bound to what nobody awards. */
 export const cameToNothing = (state: string, { requester }: ComputeContext): string | undefined => (neverRan.has(state) ? requester : undefined)
 
@@ -487,7 +490,15 @@ export const cameToNothing = (state: string, { requester }: ComputeContext): str
 export const computeRemains = (state: string, context: ComputeContext): ComputeContext => {
   if (!neverRan.has(state)) return context
   const { id, requester, askId, job, shard, terms, slots } = context as ComputeContext & { readonly slots?: unknown }
-  const remains = { id, requester, askId, job, shard: { index: shard.index }, terms: { retention: terms.retention }, ...(slots !== undefined && { slots }) }
+  const remains = {
+    id,
+    requester,
+    askId,
+    job,
+    shard: { index: shard.index },
+    terms: { retention: terms.retention, verification: terms.verification },
+    ...(slots !== undefined && { slots }),
+  }
   return remains as unknown as ComputeContext
 }
 

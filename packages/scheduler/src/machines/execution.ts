@@ -142,6 +142,12 @@ export const executionMachine = setup({
       meta: by('compute', (context, now) => Math.min(lease(context), (context.endBy ?? now) - now)),
       on: {
         finished: [
+          // There is nothing to publish, so nothing to permit, to fetch or to match: the outcome is the result.
+          {
+            target: 'judged',
+            guard: ({ context, event }) => context.publisher === 'none' && !isVerified(context) && acceptable(event),
+            actions: [{ type: 'keep', params: ({ event }) => event }, assign({ reference: { type: 'none' } })],
+          },
           { target: 'accepted', guard: ({ event }) => acceptable(event), actions: { type: 'keep', params: ({ event }) => event } },
           {
             target: 'failed',
@@ -273,6 +279,9 @@ export const executionMachine = setup({
     stopped: { type: 'final', entry: ended('stopped') },
   },
 })
+
+/** Its messages are signed then: others than its two parties must be able to check them. */
+export const isVerified = ({ assurance }: ExecutionContext): boolean => assurance !== 'none'
 
 /** Only what is an outcome's, with nothing undefined. */
 export const outcomeOf = ({ digest, exit, failure, usage, facts }: Outcome): Outcome => ({

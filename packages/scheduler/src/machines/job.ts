@@ -32,17 +32,25 @@ export interface JobContext {
   readonly reference?: Reference
 }
 
-/** `active`: the ids of the job's open shards, at most a window of them. `shard`: a new shard's context. */
+/** `active`: the ids of the job's open shards, at most a window of them. `shard`: a new shard's context. `composes`: whether there is somewhere to publish a result. */
 export interface JobFacts {
   readonly active: readonly string[]
   readonly shard: (index: number) => ShardContext
+  readonly composes: boolean
+}
+
+/** Of a job's inputs: how many shards they come to, and what names their list. */
+interface Planned {
+  readonly total: number
+  readonly manifest: string
+  readonly holders?: readonly string[]
 }
 
 export type JobEvent = Enveloped<
   JobFacts,
-  | { readonly type: 'submit'; readonly context: JobContext }
+  | { readonly type: 'submit'; readonly context: JobContext; readonly planned?: Planned }
   | { readonly type: 'planning' }
-  | { readonly type: 'planned'; readonly total: number; readonly manifest: string; readonly holders?: readonly string[] }
+  | ({ readonly type: 'planned' } & Planned)
   | { readonly type: 'plan-failed'; readonly failure: Failure }
   | { readonly type: 'shard-ended'; readonly index: number; readonly outcome: 'completed' | 'failed' | 'cancelled'; readonly failure?: Failure }
   | { readonly type: 'composed'; readonly reference: Reference }
@@ -91,13 +99,26 @@ export const jobMachine = setup({
     ...actions,
     fail: assign((_, failure: Failure) => ({ failure })),
     count: assign(({ context }, event: Ended) => ({ shards: counted(context, event) })),
+    plan: assign(({ context }, { total, manifest, holders }: Planned) => ({ manifest, shards: { ...context.shards, total }, ...(holders && { holders }) })),
   },
 }).createMachine({
   id: 'job',
   context: ({ input }) => input,
   initial: 'new',
   states: {
-    new: { on: { submit: 'planning' } },
+    new: {
+      on: {
+        submit: [
+          // Without inputs there is nothing to list.
+          {
+            target: 'running',
+            guard: ({ event }) => event.planned !== undefined,
+            actions: { type: 'plan', params: ({ context, event }) => event.planned ?? { total: 0, manifest: context.manifest ?? '' } },
+          },
+          'planning',
+        ],
+      },
+    },
     /** Inputs are listed once; the manifest comes in parts and is frozen by `planned`. */
     planning: {
       meta: by('requester', untilEnd),
@@ -106,11 +127,7 @@ export const jobMachine = setup({
         planning: { actions: 'note' },
         planned: {
           target: 'running',
-          actions: assign(({ context, event }) => ({
-            manifest: event.manifest,
-            shards: { ...context.shards, total: event.total },
-            ...(event.holders && { holders: event.holders }),
-          })),
+          actions: { type: 'plan', params: ({ event }) => event },
         },
         'plan-failed': { target: 'composing', actions: { type: 'fail', params: ({ event }) => event.failure } },
         cancel: { target: 'composing', actions: [assign({ cancelled: true }), emit(() => [{ do: 'effect', type: 'abort', data: null }])] },
@@ -164,10 +181,11 @@ export const jobMachine = setup({
         deadline: { actions: 'note' },
       },
     },
-    /** The shards' references become one directory; no data moves. */
+    /** The shards' references become one directory; no data moves. Where nothing is published there is nothing to do. */
     composing: {
       meta: by('requester', (context) => context.times.compose),
-      entry: emit(() => [{ do: 'effect', type: 'compose', data: null }]),
+      entry: { type: 'emit', params: ({ event }) => (event.known.composes ? [{ do: 'effect', type: 'compose', data: null }] : []) },
+      always: { target: 'ended', guard: ({ event }) => !event.known.composes, actions: assign({ reference: { type: 'none' } }) },
       on: {
         composed: { target: 'ended', actions: assign({ reference: ({ event }) => event.reference }) },
         'compose-failed': { target: 'ended', actions: { type: 'fail', params: ({ context, event }) => context.failure ?? event.failure } },

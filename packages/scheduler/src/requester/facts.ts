@@ -46,7 +46,10 @@ export const jobFacts = (world: RequesterWorld, reader: Reader, jobId: string): 
   lazy<JobFacts>({
     active: () => reader.list('shard', { parent: jobId, open: true, limit: everyOpenShard }).map(({ id }) => id),
     shard: () => (index) => newShard(world, world.specs.get(reader, jobId), jobId, index),
+    composes: () => publisherOf(world.specs.get(reader, jobId)) !== 'none',
   })
+
+const publisherOf = ({ resolved }: KnownJob): string => resolved.publishers[0]?.type ?? 'none'
 
 const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, index: number): ShardContext => ({
   id: shardId(jobId, index),
@@ -75,7 +78,7 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
       drift: settings.drift,
     },
   },
-  publisher: job.resolved.publishers[0]?.type ?? 'none',
+  publisher: publisherOf(job),
   stopping: false,
 })
 
@@ -136,7 +139,7 @@ export const wantedBy = (job: KnownJob): Wanted => ({
   task: job.task,
   constraints: job.resolved.constraints,
   sources: sourcesOf(job),
-  publisher: job.resolved.publishers[0]?.type ?? 'none',
+  publisher: publisherOf(job),
 })
 
 const sourcesOf = ({ resolved }: KnownJob): readonly string[] => [

@@ -1,5 +1,5 @@
 import type { JobSpec, ResolvedJob } from '@skrei/job-spec'
-import type { OutboxEntry, StateStore } from '@skrei/state-store'
+import type { OutboxEntry, Row, StateStore } from '@skrei/state-store'
 import type { Publisher, Source, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
 import type { Method } from '@skrei/verifier'
@@ -14,7 +14,7 @@ import { SubmitError } from '../submit-error.ts'
 import { jobOf } from './facts.ts'
 import { locateInputs } from './holders.ts'
 import { createLogFetcher } from './logs.ts'
-import { plan } from './manifest.ts'
+import { type Planned, plan } from './manifest.ts'
 import { match, mostPublished } from './match.ts'
 import { resultEntries } from './result.ts'
 import type { Specs } from './specs.ts'
@@ -65,6 +65,21 @@ export const requesterPerformers = (world: RequesterRoleWorld): Readonly<Record<
       }
     },
   }
+}
+
+/** Of a job without inputs, what `plan` would come to: all is known where it is submitted, and no source is asked. */
+export const planWithoutInputs = async (
+  id: string,
+  resolved: ResolvedJob,
+): Promise<{ readonly planned: Planned; readonly records: readonly Row[] } | undefined> => {
+  if (resolved.inputs.length > 0) return undefined
+  const records: Row[] = []
+  const keep = (rows: readonly Row[]): Promise<void> => {
+    records.push(...rows)
+    return Promise.resolve()
+  }
+  const { total, manifest } = await plan(id, resolved, new Map(), keep, { signal: new AbortController().signal })
+  return { planned: { total, manifest }, records }
 }
 
 /** What an effect of the requester's role comes to when it throws. */

@@ -3,6 +3,7 @@ import { requireJobId } from '../check-options.ts'
 import type { KernelEvent } from '../kernel/event.ts'
 import type { JobContext } from '../machines/job.ts'
 import { SubmitError } from '../submit-error.ts'
+import { planWithoutInputs } from './role.ts'
 import { type KnownJob, specRow } from './specs.ts'
 
 export interface SubmissionsWorld {
@@ -53,10 +54,12 @@ export const createSubmissions = (world: SubmissionsWorld): Submissions => {
   const accept = async (job: KnownJob, key: string | undefined): Promise<string> => {
     const isTaken = (given: string): boolean => ids.has(given) || store.read((reader) => reader.get('job', given)) !== undefined
     const id = requireJobId(world.jobId(), isTaken)
-    const records = [specRow(id, job.spec), ...(key === undefined ? [] : [keyRow(key, id, job.specCid)])]
     ids.add(id)
     try {
-      await world.submit([{ kind: 'job', id, event: { type: 'submit', context: world.newJob(id, job) }, actor: 'user', records }])
+      const { planned, records = [] } = (await planWithoutInputs(id, job.resolved)) ?? {}
+      const event = { type: 'submit', context: world.newJob(id, job), ...(planned && { planned }) }
+      const own = [specRow(id, job.spec), ...(key === undefined ? [] : [keyRow(key, id, job.specCid)])]
+      await world.submit([{ kind: 'job', id, event, actor: 'user', records: [...own, ...records] }])
     } finally {
       ids.delete(id)
     }
