@@ -107,7 +107,9 @@ test('doctor tells what it looked at, for people and as events, and leaves nothi
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as { type: string; name?: string; state?: string; error?: unknown })
-  expect(events.filter(({ type }) => type === 'finding').map(({ name }) => name)).toEqual(expect.arrayContaining(['skrei', 'home', 'wasm', 'noop', 'docker', 'gpu']))
+  expect(events.filter(({ type }) => type === 'finding').map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['skrei', 'home', 'wasm', 'noop', 'docker', 'gpu']),
+  )
   expect(events.at(-1)).toMatchObject({ type: 'result', jobId: null })
   // What it says is whether anything is broken.
   expect(json.code).toBe(events.some(({ state }) => state === 'broken') ? 1 : 0)

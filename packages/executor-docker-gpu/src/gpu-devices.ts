@@ -63,8 +63,9 @@ export const gpuDevices = (
   }
 
   return {
+    // Asked for each task: the tools are asked once.
     list: async ({ signal } = {}) => {
-      await look(signal)
+      if (monitor === undefined) await look(signal)
       return known.map(deviceOf)
     },
     grant: async (ids) => {

@@ -5,7 +5,11 @@ import type { Gpu } from './gpu.ts'
 export interface Grant {
   /** Of the engine's API. */
   readonly hostConfig: {
-    readonly DeviceRequests: readonly { readonly Driver: string; readonly DeviceIDs: readonly string[]; readonly Capabilities?: readonly (readonly string[])[] }[]
+    readonly DeviceRequests: readonly {
+      readonly Driver: string
+      readonly DeviceIDs: readonly string[]
+      readonly Capabilities?: readonly (readonly string[])[]
+    }[]
     readonly Devices: readonly { readonly PathOnHost: string; readonly PathInContainer: string; readonly CgroupPermissions: string }[]
     readonly GroupAdd: readonly string[]
   }

@@ -25,7 +25,9 @@ const toolFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin
 
 /** Whether NVIDIA's hook is where the engine finds it, which it asks nobody about: engines before 25 need no more to give devices to containers. */
 export const runtimeHookInstalled = (): boolean =>
-  toolEnvironment()['PATH']?.split(':').some((folder) => existsSync(join(folder, 'nvidia-container-runtime-hook'))) === true
+  toolEnvironment()
+    ['PATH']?.split(':')
+    .some((folder) => existsSync(join(folder, 'nvidia-container-runtime-hook'))) === true
 
 /** A tool gets no more of this process than where programs are: no secrets, no settings of loaders, and messages in English. */
 export const toolEnvironment = (path = process.env['PATH']): Record<string, string> => ({

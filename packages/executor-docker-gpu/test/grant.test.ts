@@ -32,7 +32,12 @@ test('where the engine lists all of them by id, they are asked for by CDI; an in
 
 test("AMD's and Intel's devices are files, each once, with the groups that own them but root's", async () => {
   const grant = await grantOf([amd, otherAmd, intel], new Set(), groups)
-  expect(grant.hostConfig.Devices.map(({ PathOnHost }) => PathOnHost)).toEqual(['/dev/kfd', '/dev/dri/renderD129', '/dev/dri/renderD130', '/dev/dri/renderD128'])
+  expect(grant.hostConfig.Devices.map(({ PathOnHost }) => PathOnHost)).toEqual([
+    '/dev/kfd',
+    '/dev/dri/renderD129',
+    '/dev/dri/renderD130',
+    '/dev/dri/renderD128',
+  ])
   expect(grant.hostConfig.Devices[0]).toEqual({ PathOnHost: '/dev/kfd', PathInContainer: '/dev/kfd', CgroupPermissions: 'rw' })
   expect(grant.hostConfig.GroupAdd).toEqual(['992'])
   expect(grant).toMatchObject({ hostConfig: { DeviceRequests: [] }, env: {} })

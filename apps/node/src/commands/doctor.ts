@@ -1,8 +1,8 @@
 import { styleText } from 'node:util'
 import { cliErrors, type ExitCode, exitCodes, problem } from '../cli-errors.ts'
 import { diagnose } from '../doctor/diagnose.ts'
-import type { Finding, FindingState } from '../doctor/finding.ts'
 import { examine } from '../doctor/examine.ts'
+import type { Finding, FindingState } from '../doctor/finding.ts'
 import { interrupts } from '../interrupts.ts'
 import { oneLine } from '../printable.ts'
 
@@ -11,7 +11,10 @@ export const doctor = async (version: string, options: { readonly json?: true })
   using interrupt = interrupts()
   const findings = diagnose(await examine(version, interrupt.first))
   const broken = findings.filter(({ state }) => state === 'broken')
-  const error = broken.length === 0 ? null : problem('machine-unfit', `of what this node would use, ${[...new Set(broken.map(({ name }) => name))].join(', ')} does not work`)
+  const error =
+    broken.length === 0
+      ? null
+      : problem('machine-unfit', `of what this node would use, ${[...new Set(broken.map(({ name }) => name))].join(', ')} does not work`)
   if (options.json) {
     for (const finding of findings) write({ type: 'finding', ...finding })
     write({ type: 'result', jobId: null, state: null, results: { cid: null, path: null }, error })

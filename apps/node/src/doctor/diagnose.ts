@@ -78,7 +78,11 @@ const engine = (info: EngineInfo): readonly Finding[] => {
     loose.length > 0
       ? { name: 'limits', state: 'broken', detail: `the engine does not hold limits of ${loose.join(', ')}`, remedy: limitRemedy }
       : { name: 'limits', state: 'works', detail: `of ${held.join(', ')}${limits.swap ? ', swap' : ''} are held` },
-    ...(limits.swap ? [] : [{ name: 'swap', state: 'absent', detail: 'the engine does not limit swap: a container may use some beyond its memory', remedy: limitRemedy } as const]),
+    ...(limits.swap
+      ? []
+      : [
+          { name: 'swap', state: 'absent', detail: 'the engine does not limit swap: a container may use some beyond its memory', remedy: limitRemedy } as const,
+        ]),
     security.includes('seccomp')
       ? { name: 'sandbox', state: 'works', detail: `${security.join(', ')}` }
       : { name: 'sandbox', state: 'absent', detail: 'the engine filters no system calls (seccomp)', remedy: 'Use a kernel and an engine with seccomp.' },

@@ -28,7 +28,16 @@ export const examine = async (skrei: string, signal: AbortSignal): Promise<Machi
     builtIn,
     docker,
     gpus: noEngine ? [] : gpus,
-    gpuProblems: noEngine ? [...problems, ...gpus.map(({ vendor, id, model }) => ({ vendor, code: 'engine-missing' as const, detail: `${model ?? vendor} ${id}: without an engine nothing runs on it` }))] : problems,
+    gpuProblems: noEngine
+      ? [
+          ...problems,
+          ...gpus.map(({ vendor, id, model }) => ({
+            vendor,
+            code: 'engine-missing' as const,
+            detail: `${model ?? vendor} ${id}: without an engine nothing runs on it`,
+          })),
+        ]
+      : problems,
     installer: findInstaller(),
   }
 }
@@ -57,7 +66,8 @@ const examineBuiltIn = async (signal: AbortSignal): Promise<MachineFacts['builtI
     const found: Record<string, string | undefined> = {}
     for (const executor of engines(folder, 0)) {
       try {
-        if (executor.engine === 'wasm') found['wasm'] = await tryProgram(executor, { type: 'wasm', module: { type: 'local', path: 'empty.wasm' } }, { module }, signal)
+        if (executor.engine === 'wasm')
+          found['wasm'] = await tryProgram(executor, { type: 'wasm', module: { type: 'local', path: 'empty.wasm' } }, { module }, signal)
         if (executor.engine === 'noop') found['noop'] = await tryProgram(executor, { type: 'noop' }, {}, signal)
       } catch (error) {
         signal.throwIfAborted()

@@ -7,7 +7,8 @@ export type Installer = (typeof installers)[number]
 /** What can be missing on a machine. */
 export type Missing = 'docker' | 'nvidia-smi' | 'nvidia-runtime' | 'amd-smi' | 'xpu-smi'
 
-const nvidiaRuntime = (install: string): string => `${install} nvidia-container-toolkit && nvidia-ctk runtime configure --runtime=docker && systemctl restart docker`
+const nvidiaRuntime = (install: string): string =>
+  `${install} nvidia-container-toolkit && nvidia-ctk runtime configure --runtime=docker && systemctl restart docker`
 
 const commands: Readonly<Record<Installer, Readonly<Partial<Record<Missing, string>>>>> = {
   'apt-get': {
