@@ -64,7 +64,7 @@ const examineBuiltIn = async (signal: AbortSignal): Promise<MachineFacts['builtI
     const module = join(folder, 'empty.wasm')
     await writeFile(module, emptyModule)
     const found: Record<string, string | undefined> = {}
-    for (const executor of engines(folder, 0)) {
+    for (const executor of engines(folder, { warm: 0, runsPerProcess: 1 })) {
       try {
         if (executor.engine === 'wasm')
           found['wasm'] = await tryProgram(executor, { type: 'wasm', module: { type: 'local', path: 'empty.wasm' } }, { module }, signal)
