@@ -6,7 +6,7 @@ import type { RunTool, ToolOutput } from './tool.ts'
 // Formats: AMD's "AMD SMI CLI tool usage" (ROCm 6 and 7) and, for what is older, the source of rocm_smi.py.
 
 /** A device as AMD's tools tell of it; whether a container can be given it, only the kernel knows. */
-export interface AmdGpu {
+interface AmdGpu {
   readonly pciAddress?: string | undefined
   readonly uuid?: string | undefined
   readonly model?: string | undefined
@@ -21,7 +21,7 @@ const rows = (text: string): readonly Readonly<Record<string, unknown>>[] => {
 }
 
 /** `amd-smi list --json` with `amd-smi static --asic --bus --vram --driver --json`, whose rows are put together by their `gpu`. */
-export const parseAmdSmi = (list: string, details: string): readonly AmdGpu[] => {
+const parseAmdSmi = (list: string, details: string): readonly AmdGpu[] => {
   const statics = new Map(rows(details).map((row) => [row['gpu'], row]))
   return rows(list).map((row) => {
     const more = statics.get(row['gpu']) ?? {}
@@ -37,7 +37,7 @@ export const parseAmdSmi = (list: string, details: string): readonly AmdGpu[] =>
 }
 
 /** `rocm-smi --showbus --showuniqueid --showproductname --showmeminfo vram --showdriverversion --json`: values are text, keys changed their case over time. */
-export const parseRocmSmi = (text: string): readonly AmdGpu[] => {
+const parseRocmSmi = (text: string): readonly AmdGpu[] => {
   const json = fieldsOf(jsonOf(text))
   const value = (fields: unknown, ...names: readonly string[]): string | undefined => {
     for (const [key, found] of Object.entries(fieldsOf(fields)))

@@ -6,14 +6,14 @@ import type { RunTool } from './tool.ts'
 // Formats: Intel's "XPU System Management Interface User Guide" (xpumanager), `discovery -j`, `discovery -d … -j` and `stats -d … -j`.
 
 /** The numbers that `xpu-smi discovery -j` gives to devices: by these, which may be others after a restart, its other commands know them. */
-export const parseIntelList = (text: string): readonly number[] =>
+const parseIntelList = (text: string): readonly number[] =>
   listOf(fieldsOf(jsonOf(text))['device_list']).flatMap((device) => {
     const id = numberOf(fieldsOf(device)['device_id'])
     return id === undefined || id > 255 ? [] : [id]
   })
 
 /** A device of `xpu-smi discovery -d NUMBER -j`. */
-export const parseIntelDevice = (
+const parseIntelDevice = (
   text: string,
 ): {
   readonly uuid?: string | undefined
@@ -33,7 +33,7 @@ export const parseIntelDevice = (
 }
 
 /** Per cent, out of `xpu-smi stats -d NUMBER -j`. */
-export const parseIntelUtilisation = (text: string): number | undefined => {
+const parseIntelUtilisation = (text: string): number | undefined => {
   const metrics = listOf(fieldsOf(jsonOf(text))['device_level']).map(fieldsOf)
   return numberOf(metrics.find((metric) => metric['metrics_type'] === 'XPUM_STATS_GPU_UTILIZATION')?.['value'])
 }

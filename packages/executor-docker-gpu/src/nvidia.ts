@@ -9,7 +9,7 @@ const fields = ['uuid', 'pci.bus_id', 'driver_version', 'memory.total', 'utiliza
 const query = (names: readonly string[]): readonly string[] => [`--query-gpu=${names.join(',')}`, '--format=csv,noheader,nounits']
 
 /** One device of `nvidia-smi --query-gpu`: itself, and whether it is divided into MIG instances, of which then each is a device and it is none. */
-export interface NvidiaGpu extends Gpu {
+interface NvidiaGpu extends Gpu {
   readonly divided: boolean
 }
 
@@ -18,7 +18,7 @@ const wholeId = /^GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const instanceId = /^MIG-(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/\d{1,3}\/\d{1,3})$/i
 
 /** Lines of `nvidia-smi --query-gpu=uuid,pci.bus_id,driver_version,memory.total,utilization.gpu,mig.mode.current,name --format=csv,noheader,nounits`; a line that is not one is left out. */
-export const parseNvidiaGpus = (csv: string): readonly NvidiaGpu[] => {
+const parseNvidiaGpus = (csv: string): readonly NvidiaGpu[] => {
   const found: NvidiaGpu[] = []
   // What stands after the last newline may be half of something.
   for (const line of csv.split('\n').slice(0, -1)) {
@@ -40,7 +40,7 @@ export const parseNvidiaGpus = (csv: string): readonly NvidiaGpu[] => {
 }
 
 /** The instances of `nvidia-smi -L` by the device that they are of. `index` counts them as `nvidia-smi -q -x` does. */
-export const parseMigInstances = (list: string): ReadonlyMap<string, readonly { readonly id: string; readonly profile: string; readonly index: number }[]> => {
+const parseMigInstances = (list: string): ReadonlyMap<string, readonly { readonly id: string; readonly profile: string; readonly index: number }[]> => {
   const found = new Map<string, { id: string; profile: string; index: number }[]>()
   let whole: string | undefined
   for (const line of list.split('\n')) {
@@ -55,7 +55,7 @@ export const parseMigInstances = (list: string): ReadonlyMap<string, readonly { 
 }
 
 /** Bytes of memory of each instance, by device and index, out of `nvidia-smi -q -x`. */
-export const parseMigMemory = (xml: string): ReadonlyMap<string, ReadonlyMap<number, number>> => {
+const parseMigMemory = (xml: string): ReadonlyMap<string, ReadonlyMap<number, number>> => {
   const found = new Map<string, ReadonlyMap<number, number>>()
   for (const device of blocks(xml, '<gpu id=', '</gpu>')) {
     const memory = new Map<number, number>()

@@ -44,7 +44,7 @@ export const installCommand = (missing: Missing, installer: Installer | undefine
 export const findInstaller = (path = process.env['PATH'] ?? ''): Installer | undefined =>
   installers.find((name) => path.split(delimiter).some((folder) => isExecutable(join(folder, name))))
 
-export const isExecutable = (file: string): boolean => {
+const isExecutable = (file: string): boolean => {
   try {
     accessSync(file, constants.X_OK)
     return true
