@@ -225,7 +225,6 @@ export const streamLines: StreamTool = (command, args, line, ended) => {
   const end = (): void => {
     if (over) return
     over = true
-    killTool(child)
     ended()
   }
   child.stdout.setEncoding('utf8')
@@ -240,6 +239,7 @@ export const streamLines: StreamTool = (command, args, line, ended) => {
   child.unref()
   return {
     [Symbol.dispose]: () => {
+      if (over) return
       over = true
       killTool(child)
     },

@@ -35,7 +35,7 @@ export const toolEnvironment = (path = process.env['PATH']): Record<string, stri
   LC_ALL: 'C',
 })
 
-/** Ends a tool and what it started. One that hangs in its driver dies when the driver lets go of it: nobody waits for that. */
+/** Ends a tool that runs, and what it started. One that hangs in its driver dies when the driver lets go of it: nobody waits for that. */
 export const killTool = (child: ChildProcess): void => {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
@@ -60,16 +60,22 @@ export const toolRunner =
       const settle = (act: () => void): void => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', aborted)
-        killTool(child)
         act()
       }
       const fail = (detail: string): void => settle(() => resolve({ status: 'failed', stdout: stdout(), detail: `${command} ${detail}` }))
-      const aborted = (): void => settle(() => reject(signal?.reason))
-      const timer = setTimeout(() => fail(`did not end within ${timeout} ms`), timeout)
+      const kill = (detail: string): void => {
+        killTool(child)
+        fail(detail)
+      }
+      const aborted = (): void => {
+        killTool(child)
+        settle(() => reject(signal?.reason))
+      }
+      const timer = setTimeout(() => kill(`did not end within ${timeout} ms`), timeout)
       signal?.addEventListener('abort', aborted)
       child.stdout.on('data', (chunk: Buffer) => {
         length += chunk.length
-        if (length > longestOutput) return fail(`wrote more than ${longestOutput} bytes`)
+        if (length > longestOutput) return kill(`wrote more than ${longestOutput} bytes`)
         chunks.push(chunk)
       })
       child.stderr.on('data', (chunk: Buffer) => {
