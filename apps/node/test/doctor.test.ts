@@ -1,7 +1,8 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { diagnose, type MachineFacts } from '../src/doctor/diagnose.ts'
+import { examine } from '../src/doctor/examine.ts'
 import { findInstaller } from '../src/doctor/install.ts'
 import { place } from './command-line.ts'
 
@@ -47,12 +48,15 @@ test.each([
   ['missing', 'apt-get install -y docker.io'],
   ['stopped', 'systemctl start docker'],
   ['denied', expect.stringContaining('usermod -aG docker')],
-  ['failed', 'docker info'],
 ] as const)('an engine that is %s is no fault of the node, and the command that helps is said', (trouble, remedy) => {
   expect(of('docker', { docker: { trouble, detail: 'no engine' }, installer: 'apt-get' })).toEqual([
     { name: 'docker', state: 'absent', detail: 'no engine: jobs with an image do not run here', remedy },
   ])
   expect(findings({ docker: { trouble, detail: 'no engine' } }).some(({ name }) => name === 'limits')).toBe(false)
+})
+
+test('an engine that is there and does not answer as one is a fault', () => {
+  expect(of('docker', { docker: { trouble: 'failed', detail: 'it does not answer' } })).toMatchObject([{ state: 'broken', remedy: 'docker info' }])
 })
 
 test('without a package manager that is known, the place to get it from is said', () => {
@@ -140,6 +144,27 @@ test('doctor finds the GPUs that a tool on the PATH lists, and a tool that fails
   } finally {
     process.env['PATH'] = path
   }
+})
+
+test('a home that cannot be made is a fault, and one that is not there yet is none and is not made', async () => {
+  using here = place()
+  await writeFile(join(here.jobs, 'file'), '')
+  const doctor = async (home: string) => {
+    const before = process.env['SKREI_HOME']
+    process.env['SKREI_HOME'] = home
+    try {
+      return (await examine('0.1.0', new AbortController().signal)).home
+    } finally {
+      if (before === undefined) delete process.env['SKREI_HOME']
+      else process.env['SKREI_HOME'] = before
+    }
+  }
+  expect(await doctor(join(here.jobs, 'file/home'))).toMatchObject({ error: expect.stringContaining('file') })
+  expect(await doctor('/proc/skrei')).toMatchObject({ error: expect.stringContaining('/proc cannot be written to') })
+  const fresh = await doctor(join(here.jobs, 'a/b'))
+  expect(fresh).toMatchObject({ path: join(here.jobs, 'a/b'), free: expect.any(Number) })
+  expect(await readdir(here.jobs)).toEqual(expect.arrayContaining(['file']))
+  expect(await readdir(here.jobs)).not.toContain('a')
 })
 
 test('the package manager is the first that the PATH has', async () => {

@@ -57,7 +57,9 @@ const noEngine = ({ trouble, detail }: EngineTrouble, installer: Installer | und
     denied: 'usermod -aG docker "$USER", and log in again: who may use the engine is root on this machine',
     failed: 'docker info',
   }
-  return { name: 'docker', state: 'absent', detail: `${detail}: jobs with an image do not run here`, remedy: remedies[trouble] }
+  // One that is there and does not answer as it should is no engine that is not there.
+  const state = trouble === 'failed' ? 'broken' : 'absent'
+  return { name: 'docker', state, detail: `${detail}: jobs with an image do not run here`, remedy: remedies[trouble] }
 }
 
 const engine = (info: EngineInfo): readonly Finding[] => {

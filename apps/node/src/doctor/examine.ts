@@ -1,4 +1,5 @@
-import { access, constants, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { arch, platform, release, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Executor } from '@skrei/executor'
@@ -48,12 +49,15 @@ const examineHome = async (): Promise<MachineFacts['home']> => {
   for (let folder = path; ; folder = dirname(folder)) {
     try {
       if (!(await stat(folder)).isDirectory()) return { path, error: `${folder} is no folder` }
-      await access(folder, constants.W_OK | constants.X_OK)
+      // To root everything looks writable: only trying tells.
+      await rmdir(await mkdtemp(join(folder, '.skrei-doctor-')))
       const disk = await statfs(folder)
       return { path, free: disk.bavail * disk.bsize }
     } catch (error) {
       const code = systemCode(error)
-      if (code !== 'ENOENT' || folder === dirname(folder)) return { path, error: `${folder} cannot be written to: ${code ?? String(error)}` }
+      // (What is missing may be a folder above: it is looked at next.)
+      if (code !== 'ENOENT' || existsSync(folder) || folder === dirname(folder))
+        return { path, error: `${folder} cannot be written to: ${code ?? String(error)}` }
     }
   }
 }
