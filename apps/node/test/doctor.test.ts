@@ -22,6 +22,7 @@ const machine: MachineFacts = {
   node: '24.21.0',
   platform: 'linux 6.1 x64',
   home: { path: '/root/.skrei', free: 2 ** 36 },
+  config: [],
   builtIn: { wasm: undefined, noop: undefined },
   docker: engine,
   gpus: [],
@@ -119,6 +120,15 @@ test('doctor tells what it looked at, for people and as events, and leaves nothi
   expect(json.code).toBe(events.some(({ state }) => state === 'broken') ? 1 : 0)
   expect(events.at(-1)?.error === null).toBe(json.code === 0)
   here.clean(json)
+})
+
+test('a configuration that the node would refuse is a fault, with its place', async () => {
+  using here = place()
+  await mkdir(here.home)
+  await writeFile(join(here.home, 'config.yaml'), 'listen: 7\n')
+  const ended = await here.skrei('doctor')
+  expect(ended.code).toBe(1)
+  expect(ended.stdout).toMatch(/^broken {2}config {3}.*config\.yaml:1:9: /m)
 })
 
 test('doctor finds the GPUs that a tool on the PATH lists, and a tool that fails is a fault', async () => {

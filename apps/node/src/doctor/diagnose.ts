@@ -1,5 +1,6 @@
 import type { EngineInfo } from '@skrei/executor-docker'
 import type { Gpu, GpuProblem } from '@skrei/executor-docker-gpu'
+import type { Problem } from '../cli-errors.ts'
 import { bytes } from '../printable.ts'
 import type { Finding } from './finding.ts'
 import { type Installer, installCommand, type Missing } from './install.ts'
@@ -11,6 +12,8 @@ export interface MachineFacts {
   readonly platform: string
   /** Bytes that are free where the node keeps its things; a text says why it cannot keep any. */
   readonly home: { readonly path: string; readonly free: number } | { readonly path: string; readonly error: string }
+  /** What is wrong with the configuration. */
+  readonly config: readonly Problem[]
   /** Of each engine that needs nothing but skrei: why a program did not run, if it did not. */
   readonly builtIn: Readonly<Record<string, string | undefined>>
   readonly docker: EngineInfo | EngineTrouble
@@ -36,6 +39,7 @@ export interface EngineTrouble {
 export const diagnose = (facts: MachineFacts): readonly Finding[] => [
   { name: 'skrei', state: 'works', detail: `${facts.skrei} on Node.js ${facts.node}, ${facts.platform}` },
   home(facts.home),
+  ...facts.config.map(configProblem),
   ...Object.entries(facts.builtIn).map(([name, error]): Finding => {
     return error === undefined
       ? { name, state: 'works', detail: 'ran a program' }
@@ -49,6 +53,13 @@ const home = (found: MachineFacts['home']): Finding =>
   'error' in found
     ? { name: 'home', state: 'broken', detail: `${found.path}: ${found.error}`, remedy: 'Set SKREI_HOME to a folder that you may write to.' }
     : { name: 'home', state: 'works', detail: `${found.path}, ${bytes(found.free)} free` }
+
+const configProblem = ({ file, line, column, message, remedy }: Problem): Finding => ({
+  name: 'config',
+  state: 'broken',
+  detail: `${file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `}${message}`,
+  ...(remedy !== undefined && { remedy }),
+})
 
 const noEngine = ({ trouble, detail }: EngineTrouble, installer: Installer | undefined): Finding => {
   const remedies = {

@@ -6,7 +6,8 @@ import type { Executor } from '@skrei/executor'
 import { engineInfo } from '@skrei/executor-docker'
 import { detectGpus, usableGpus } from '@skrei/executor-docker-gpu'
 import { resolve, taskOf } from '@skrei/job-spec'
-import { systemCode } from '../cli-errors.ts'
+import { CliError, type Problem, systemCode } from '../cli-errors.ts'
+import { readConfig } from '../config/read-config.ts'
 import { engines } from '../engines.ts'
 import { homePath } from '../home-path.ts'
 import type { EngineTrouble, MachineFacts } from './diagnose.ts'
@@ -26,6 +27,7 @@ export const examine = async (skrei: string, signal: AbortSignal): Promise<Machi
     node: process.versions.node,
     platform: `${platform()} ${release()} ${arch()}`,
     home,
+    config: examineConfig(),
     builtIn,
     docker,
     gpus: noEngine ? [] : gpus,
@@ -59,6 +61,17 @@ const examineHome = async (): Promise<MachineFacts['home']> => {
       if (code !== 'ENOENT' || existsSync(folder) || folder === dirname(folder))
         return { path, error: `${folder} cannot be written to: ${code ?? String(error)}` }
     }
+  }
+}
+
+/** What `skrei node start` would refuse of the configuration that it finds. */
+const examineConfig = (): readonly Problem[] => {
+  try {
+    readConfig({ home: homePath(), environment: process.env, flags: [] })
+    return []
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    return error.problems
   }
 }
 
