@@ -10,6 +10,7 @@ import {
 } from './engine-client.ts'
 import { frames, pieces } from './frames.ts'
 import { jsonLines } from './json-lines.ts'
+import { launcher } from './launch.ts'
 import { written } from './log-lines.ts'
 
 interface Call {
@@ -36,6 +37,7 @@ const segment = encodeURIComponent
 /** The engine that listens on this socket, through dockerode. The API's version is left out of the paths: what is used here is in all versions since 1.41. */
 export const dockerodeClient = (socketPath: string): EngineClient => {
   const { modem } = new Docker({ socketPath })
+  const starts = launcher(socketPath)
 
   const call = ({ method, path, query = {}, body, credentials, stream = false, signal }: Call): Promise<unknown> =>
     new Promise((resolve, reject) => {
@@ -126,9 +128,7 @@ export const dockerodeClient = (socketPath: string): EngineClient => {
       yield* written(frames(await streamed({ method: 'GET', path: container(name, '/logs'), query, signal })))
     },
 
-    start: async (name, { signal } = {}) => {
-      await call({ method: 'POST', path: container(name, '/start'), signal })
-    },
+    start: (id, seconds) => starts.launch(id, seconds),
 
     endAfter: async (name, seconds, { signal } = {}) => {
       await call({ method: 'POST', path: container(name, '/stop'), query: { t: String(seconds) }, signal })
@@ -198,6 +198,8 @@ export const dockerodeClient = (socketPath: string): EngineClient => {
     removeNetwork: async (name, { signal } = {}) => {
       await orUndefined(call({ method: 'DELETE', path: `/networks/${segment(name)}`, signal }))
     },
+
+    [Symbol.asyncDispose]: () => starts[Symbol.asyncDispose](),
   }
 }
 

@@ -83,7 +83,7 @@ export type ContainerConfig = Readonly<Record<string, unknown>>
  * All that this package asks of a Docker engine. Containers go by id or name. Where the engine answers with an error the promise rejects with an
  * {@link EngineError} that has the answer's status; where it does not answer, with one that has none.
  */
-export interface EngineClient {
+export interface EngineClient extends AsyncDisposable {
   version(options?: AbortOptions): Promise<{ readonly version: string; readonly apiVersion: string }>
   info(options?: AbortOptions): Promise<EngineInfo>
   image(reference: string, options?: AbortOptions): Promise<EngineImage | undefined>
@@ -98,11 +98,9 @@ export interface EngineClient {
   attach(container: string, options?: AbortOptions): Promise<AsyncIterable<EngineOutput>>
   /** The output that the engine kept, from its beginning, and what comes until the container ends. */
   logs(container: string, options?: AbortOptions): AsyncIterable<EngineOutput>
-  start(container: string, options?: AbortOptions): Promise<void>
-  /**
-   * Leaves with the engine the order to kill the container after so many seconds, whether or not this process is still there. Resolves once it has ended,
-   * however it did.
-   */
+  /** Starts it, and leaves with the engine the order to kill it after so many seconds: both also where this process is killed before this resolves. Takes the container's id. */
+  start(container: string, seconds: number): Promise<void>
+  /** Leaves with the engine the order to kill the container after so many seconds, besides what it was told before. Resolves once it has ended, however it did. */
   endAfter(container: string, seconds: number, options?: AbortOptions): Promise<void>
   /** SIGKILL. Does nothing where it does not run. */
   kill(container: string, options?: AbortOptions): Promise<void>

@@ -25,6 +25,17 @@ type Note = Readonly<Record<string, string>>
 /** What is noted of an execution: `container` once there is one, `ended` (its outcome) once that is known, and before the container is removed. */
 type Known = { readonly container?: string; readonly ended?: string }
 
+/** A container that has been started. */
+interface Begun {
+  readonly id: string
+  /** Whether it did when it was last looked at. */
+  readonly runs: boolean
+  readonly startedAt: number
+  readonly network: Attachment
+  /** Its output from its start on, where it was this process that started it. */
+  readonly output?: AsyncIterable<EngineOutput>
+}
+
 const mebibyte = 2 ** 20
 /** The least that a Docker engine takes. */
 const leastMemory = 6 * mebibyte
@@ -40,7 +51,17 @@ const patience = 60_000
  *
  * Throws (from `run`) where the engine cannot be reached, or answers with what is not the job's fault.
  */
-export const dockerExecutor = (options: DockerOptions): DockerExecutor => executorOn(dockerodeClient(options.socketPath ?? defaultSocketPath), options)
+export const dockerExecutor = (options: DockerOptions): DockerExecutor => {
+  const engine = dockerodeClient(options.socketPath ?? defaultSocketPath)
+  const executor = executorOn(engine, options)
+  return {
+    ...executor,
+    [Symbol.asyncDispose]: async () => {
+      await executor[Symbol.asyncDispose]()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}
 
 /** For tests: on any client of an engine. */
 export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 'socketPath'>, seams: NetworkSeams = {}): DockerExecutor => {
@@ -95,10 +116,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     return await options.devices.grant(ids)
   }
 
-  const begin = async (
-    execution: Execution,
-    spec: DockerEngineSpec,
-  ): Promise<{ readonly container: EngineContainer; readonly network: Attachment; readonly output: AsyncIterable<EngineOutput> } | Outcome> => {
+  const begin = async (execution: Execution, spec: DockerEngineSpec): Promise<Begun | Outcome> => {
     const { request, signal } = execution
     const failed = (failure: Failure): Outcome => ({ failure, usage: {}, facts: {} })
     let image: EngineImage
@@ -134,36 +152,31 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       })
       const id = await engine.create(name, config)
       await execution.note({ container: id })
-      if (signal.aborted) return { usage: {}, facts: {} }
+      if (signal.aborted) {
+        await network[Symbol.asyncDispose]()
+        return { usage: {}, facts: {} }
+      }
       const output = await engine.attach(id, { signal: closing.signal })
-      await engine.start(id)
-      const container = await engine.inspect(id)
-      if (container === undefined) throw new Error(`the container ${name} is gone right after its start`)
-      return { container, network, output }
+      await engine.start(id, secondsOf(request.task.timeout))
+      return { id, runs: true, startedAt: Date.now(), network, output }
     } catch (error) {
       await network[Symbol.asyncDispose]()
       await clear(request.id)
       const status = engineStatus(error)
       const said = error instanceof Error ? error.message : String(error)
-      const failure = startFailure(said)
+      const failure = startFailure(said, request.devices.length)
       if (status !== undefined && status !== 409 && failure !== undefined) return failed(failure)
-      if (status === 400) return failed({ code: 'task-invalid', detail: `the engine refuses the container: ${said.slice(0, 1000)}` })
       throw error
     }
   }
 
   /** Follows a container that has been started, whoever started it, until it has ended. */
-  const follow = async (
-    execution: Execution,
-    begun: EngineContainer,
-    network: Attachment,
-    fresh: AsyncIterable<EngineOutput> | undefined,
-  ): Promise<Outcome | Left> => {
+  const follow = async (execution: Execution, begun: Begun): Promise<Outcome | Left> => {
+    const { network } = begun
     const { request, signal } = execution
     const { task } = request
     const paths = writable(request)
-    const startedAt = begun.startedAt ?? Date.now()
-    const before = Math.max(0, Date.now() - startedAt)
+    const before = Math.max(0, Date.now() - begun.startedAt)
     const began = performance.now()
     const elapsed = (): number => before + performance.now() - began
     let exceeded: Failure | undefined
@@ -182,13 +195,13 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     const kill = (): void => void killed()
     signal.addEventListener('abort', kill)
     // From here on it can fail only as the program's fault, and `task.timeout` counts. What has ended in time has, whatever the time is now.
-    if (begun.state === 'running') execution.running(elapsed())
+    if (begun.runs) execution.running(elapsed())
     if (signal.aborted) kill()
     const more = options.devices?.counters
     using samples = evidence({
       engine,
       container: begun.id,
-      interval: begun.state === 'running' ? (options.evidenceInterval ?? 100) : 0,
+      interval: begun.runs ? (options.evidenceInterval ?? 100) : 0,
       ...(more && request.devices.length > 0 && { more: () => more(request.devices, { signal: closing.signal }) }),
       tell: execution.tell,
       elapsed,
@@ -199,7 +212,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     })
     try {
       const ending = untilEnded(begun.id, () => task.timeout - elapsed())
-      const lost = copied(execution, begun.id, fresh, ending)
+      const lost = copied(execution, begun.id, begun.output, ending)
       const [ended, missing] = await Promise.all([ending, lost])
       const { failure: unfit, bytes } = await checkOutputs(paths, task)
       const failure = exceeded ?? unfit
@@ -225,8 +238,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     for (;;) {
       closing.signal.throwIfAborted()
       try {
-        const seconds = Math.min(longestSeconds, Math.max(0, Math.ceil(left() / 1000)) + grace)
-        await engine.endAfter(id, seconds, { signal: closing.signal })
+        await engine.endAfter(id, secondsOf(left()), { signal: closing.signal })
         const found = await engine.inspect(id, { signal: closing.signal })
         if (found === undefined) throw new Error(`somebody removed the container ${id} while it ran`)
         if (found.state === 'ended') return found
@@ -295,8 +307,15 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       await empty(writable(request))
     }
     const begun =
-      found === undefined ? await begin(execution, spec) : { container: found, network: await net.attachAgain(request, nameOf(request.id)), output: undefined }
-    const outcome = 'usage' in begun ? begun : await follow(execution, begun.container, begun.network, begun.output)
+      found === undefined
+        ? await begin(execution, spec)
+        : {
+            id: found.id,
+            runs: found.state === 'running',
+            startedAt: found.startedAt ?? Date.now(),
+            network: await net.attachAgain(request, nameOf(request.id)),
+          }
+    const outcome = 'usage' in begun ? begun : await follow(execution, begun)
     if (outcome === 'left') return outcome
     const whole = { ...outcome, facts: { ...(await factsOf(spec, outcome.facts['imageId'])), ...outcome.facts } }
     // The outcome is on record before its container goes: a node that dies in between knows it.
@@ -378,11 +397,13 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('the executor was disposed of'))
-      await Promise.allSettled(live)
-      await Promise.allSettled(live)
+      while (live.size > 0) await Promise.allSettled(live)
     },
   }
 }
+
+/** What the engine is told, which counts in seconds: a little more than is left, as the node's own limit comes first. */
+const secondsOf = (milliseconds: number): number => Math.min(longestSeconds, Math.max(0, Math.ceil(milliseconds / 1000)) + grace)
 
 const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: number): readonly Refusal[] => {
   const { resources, outputs } = task

@@ -14,7 +14,8 @@ export interface ImageReference {
 
 // https://github.com/distribution/reference/blob/main/regexp.go. Each pattern is applied to one part that was cut out before, so that none can take long.
 const component = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/
-const host = /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/
+const label = /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$/
+const port = /^[0-9]{1,5}$/
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 const digestPattern = /^sha256:[0-9a-f]{64}$/
 
@@ -31,7 +32,8 @@ export const parseImageReference = (text: string): ImageReference | undefined =>
   const first = parts[0] ?? ''
   const hasRegistry = parts.length > 1 && (first.includes('.') || first.includes(':') || first === 'localhost')
   const registry = hasRegistry ? first : 'docker.io'
-  if (!host.test(registry)) return undefined
+  const [host = '', ...ports] = registry.split(':')
+  if (!host.split('.').every((part) => label.test(part)) || ports.length > 1 || !ports.every((part) => port.test(part))) return undefined
   const path = hasRegistry ? parts.slice(1) : parts
   if (path.length === 0 || !path.every((part) => component.test(part))) return undefined
   const repository = registry === 'docker.io' && path.length === 1 ? `library/${path.join('/')}` : path.join('/')

@@ -22,16 +22,21 @@ export const endingOf = (container: EngineContainer, task: Task): Ending => {
   }
 }
 
-/** Why a container did not start, where that is the image's or the job's fault: the engine says it in text only. */
-export const startFailure = (message: string): Failure | undefined => {
+/** How engine and runtimes tell that a device could not be given: it has gone, or its driver is in trouble. */
+const deviceTrouble = /error gathering device information|could not select device driver|CDI device|error running (?:\w+ )?hook/i
+
+/** Why a container was not made or did not start, where that is the image's or the job's fault. The engine says it in text only; what is not known here is the node's fault. `devices`: how many it was to be given. */
+export const startFailure = (message: string, devices: number): Failure | undefined => {
+  if (devices > 0 && deviceTrouble.test(message)) return undefined
   const detail = message
     .replace(/^.*unable to start container process: /s, '')
     .trim()
     .slice(0, 1000)
-  if (/executable file not found|no such file or directory|exec format error|permission denied|is a directory|not a directory/i.test(message))
+  if (/\bexec\b.*(?:not found|no such file|exec format error|permission denied|is a directory)|chdir to cwd/is.test(message))
     return { code: 'module-invalid', detail: `the program cannot be started: ${detail}` }
-  if (/unable to find (user|group)|no matching entries in (passwd|group) file/i.test(message))
+  if (/unable to find (?:user|group)|no matching entries in (?:passwd|group) file/i.test(message))
     return { code: 'task-invalid', detail: `engine.user is not in the image: ${detail}` }
   if (/no command specified/i.test(message)) return { code: 'task-invalid', detail: 'the image has no command: name one in engine.entrypoint or engine.args' }
+  if (/error mounting .*not a directory|minimum memory limit|range of cpus/is.test(message)) return { code: 'task-invalid', detail }
   return undefined
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
 import { dockerodeClient } from '../src/dockerode-client.ts'
 
-export const socketPath = '/var/run/docker.sock'
+const socketPath = '/var/run/docker.sock'
 export const engine = dockerodeClient(socketPath)
 
 const reason = await engine.version().then(
