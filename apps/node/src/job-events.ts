@@ -66,7 +66,7 @@ export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void)
       if (jobId !== undefined && shard !== undefined && state !== undefined && states.has(shard)) setShard(jobId, shard, state, event.node, undefined)
       return
     }
-    if (event.job === undefined || event.job !== jobId) return
+    if (event.type === 'duplicate-identity' || event.job === undefined || event.job !== jobId) return
     if (event.type === 'progress') {
       const state = shardStates['compute']?.[event.phase]
       if (state !== undefined && states.has(event.shard)) setShard(event.job, event.shard, state, event.node, undefined)

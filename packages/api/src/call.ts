@@ -13,6 +13,8 @@ export interface Call<K extends RouteName> {
   readonly streams: Streams
   /** Aborted when the API closes: whoever waits is answered. */
   readonly closing: AbortSignal
+  /** Tells the node of what went wrong inside it, where the answer has begun or is right all the same. */
+  readonly fault: (error: unknown) => void
   /** As it stands in the path. */
   readonly id: string
   /** What stands for the rest of the path. */

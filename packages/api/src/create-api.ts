@@ -1,7 +1,7 @@
 import { ApiError } from './api-error.ts'
 import type { Call } from './call.ts'
 import { endpoints, type RouteName } from './endpoints.ts'
-import { asApiError, errorBody } from './error-body.ts'
+import { asApiError, errorBody, isAbort } from './error-body.ts'
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './exchange.ts'
 import { fetchHandler } from './fetch-handler.ts'
 import { findRoute } from './find-route.ts'
@@ -73,10 +73,15 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const closing = new AbortController()
   let requests = 0
 
+  const fault = (error: unknown, route?: RouteName): void => {
+    const known = asApiError(error)
+    if (!isAbort(error) && (known === undefined || known.code === 'node-fault')) options.onFault?.(error, route)
+  }
+
   const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
     const known = asApiError(error)
     // What fails because its caller is gone is no fault.
-    if (!gone && (known === undefined || known.code === 'node-fault')) options.onFault?.(error, route)
+    if (!gone) fault(error, route)
     const status = known === undefined || known.status === 0 ? 500 : known.status
     return jsonAnswer(status, errorBody(error), {
       ...extra,
@@ -112,6 +117,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
         limits,
         streams,
         closing: closing.signal,
+        fault: (error: unknown) => fault(error, name),
         id,
         path: rest,
         query: readQuery(known.query, mark === -1 ? '' : request.target.slice(mark + 1)),
@@ -129,7 +135,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const api: Api = {
     handle: answer,
     fetch: (request) => fetchHandler(api, request),
-    fault: (error) => options.onFault?.(error, undefined),
+    fault,
     close: () => closing.abort(),
   }
   return api

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { endpoints, type RouteName } from './endpoints.ts'
+import type { RouteName } from './endpoints.ts'
 import type { Route } from './route.ts'
 import { blobSchema } from './schema/blob.ts'
 import { jobPageSchema, jobStateSchema, jobViewSchema, resultHeadSchema, shardPageSchema } from './schema/job.ts'
@@ -30,7 +30,7 @@ const seconds = whole(0, 60).meta({ description: 'Seconds to wait for the job to
 const page = whole(1, 1000).default(100)
 
 /** `execution:stdout:stderr`, bytes of each stream. */
-export const positionSchema = z
+const positionSchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,256}:\d{1,15}:\d{1,15}$/, { error: 'expected EXECUTION:BYTES:BYTES' })
   .transform((text) => {
@@ -180,5 +180,3 @@ export type HeadersOf<K extends RouteName> = Routes[K] extends { readonly header
 type JsonOf<A> = A extends { readonly types: { readonly 'application/json': infer S extends z.ZodType } } ? z.output<S> : never
 /** The JSON that a route answers with. */
 export type AnswerOf<K extends RouteName> = JsonOf<Routes[K]['answers'][keyof Routes[K]['answers']]>
-
-export { endpoints }

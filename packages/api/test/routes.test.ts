@@ -115,6 +115,14 @@ test('who waits is answered when the job ends, and after the time that was asked
   expect(second.state).toBe('running')
 })
 
+test('of a job that was accepted its id is told, whatever happens to the wait for it', async () => {
+  const { node, client, faults } = await served()
+  const error = new Error('the wait failed')
+  node.override({ finished: () => Promise.reject(error) })
+  expect(await client.submit(job, { wait: 60 })).toMatchObject({ job: { id: 'job-0001', state: 'running' }, created: true })
+  expect(faults).toEqual([error])
+})
+
 test('a unique beginning of at least 4 characters names a job', async () => {
   const { client } = await served()
   await client.submit(job)

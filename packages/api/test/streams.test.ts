@@ -193,6 +193,51 @@ test('an error of a stream that has begun reaches its reader with its code, and 
   expect(it.faults).toEqual([])
 })
 
+test('a stream that is only broken off, or whose job goes on, is to be asked for again', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const read = async (route: string) => (await fetch(`${it.server.url}/api/v1/jobs/job-0001/${route}`, { headers: { accept: 'text/event-stream' } })).text()
+  it.node.override({
+    // biome-ignore lint/correctness/useYield: the node stops before anything happens
+    history: async function* () {
+      throw new DOMException('the node stops', 'AbortError')
+    },
+    // biome-ignore lint/correctness/useYield: the node stops before anything is written
+    logs: async function* () {
+      throw new DOMException('the node stops', 'AbortError')
+    },
+  })
+  for (const route of ['events', 'logs']) expect(await read(route)).toBe(': skrei\n\nretry: 1000\n\n')
+  it.node.override({ history: async function* () {} })
+  expect(await read('events')).toBe(': skrei\n\nretry: 1000\n\n')
+  expect(it.faults).toEqual([])
+})
+
+test('what goes wrong inside the node while a stream is open is told to the node, and to the reader only as such', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const error = new Error('a secret of the node')
+  it.node.override({
+    // biome-ignore lint/correctness/useYield: it fails before it has anything
+    history: async function* () {
+      throw error
+    },
+  })
+  const text = await (await fetch(`${it.server.url}/api/v1/jobs/job-0001/events`)).text()
+  expect(text).toContain('event: error\ndata: {"error":{"code":"node-fault"')
+  expect(text).not.toContain('secret')
+  expect(it.faults).toEqual([error])
+})
+
+test('an id that does not fit into a line is left out', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  it.node.logs.push(chunk(0, 'a\nb', 'e\nevent: end'))
+  it.node.end('job-0001')
+  const text = await (await fetch(`${it.server.url}/api/v1/jobs/job-0001/logs`, { headers: { accept: 'text/event-stream' } })).text()
+  expect(text).toMatch(/^: skrei\n\nevent: log\ndata: \{[^\n]*\}\n\nevent: end\ndata: \{\}\n\n$/)
+})
+
 test('content that breaks off in the middle is not taken for all of it', async () => {
   const it = await served()
   await it.client.submit(job)

@@ -209,6 +209,11 @@ export const refusals = {
       "The node did not take the requester's ask: it speaks another version of the protocol, runs nothing, or finds the message at fault. The detail has its code.",
     remedy: 'Run the same release of skrei on both nodes, in the same network.',
   },
+  draining: {
+    permanent: false,
+    cause: 'The node is about to stop: it ends what it runs, and takes nothing new.',
+    remedy: 'Wait: the requester asks other nodes, and this one again once it has restarted.',
+  },
   'queue-full': { permanent: false, cause: "The node's queue of asks is full.", remedy: 'Wait: the requester asks again.' },
   'assess-failed': {
     permanent: false,

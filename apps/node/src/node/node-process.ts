@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
 import { OptionError, StartError } from '@skrei/scheduler'
@@ -100,7 +99,7 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       running: () => scheduler.standing().executions ?? 0,
       drain: async (signal) => {
         isDraining = true
-        while ((scheduler.standing().executions ?? 0) > 0) await pause(50, undefined, { signal })
+        await scheduler.drain({ signal })
       },
       [Symbol.asyncDispose]: async () => {
         await parts.dispose()

@@ -8,8 +8,8 @@ import { findJob } from '../find-job.ts'
 import { readJobBody } from '../read-body.ts'
 import type { Job } from '../schema/job.ts'
 
-/** The job once it is final, or as it is after some seconds, or when the API closes. */
-const settled = async ({ service, request, closing }: Call<'submit' | 'job'>, job: Job, seconds: number | undefined): Promise<Job> => {
+/** The job once it is final, or as it is after some seconds, or when the API closes. Never rejects: of a job that was accepted the caller is to learn its id. */
+const settled = async ({ service, request, closing, fault }: Call<'submit' | 'job'>, job: Job, seconds: number | undefined): Promise<Job> => {
   if (!job.open || seconds === undefined || seconds === 0 || closing.aborted) return job
   const enough = new AbortController()
   const stop = () => enough.abort()
@@ -19,7 +19,7 @@ const settled = async ({ service, request, closing }: Call<'submit' | 'job'>, jo
   try {
     return await service.finished(job.id, { signal: enough.signal })
   } catch (error) {
-    if (!enough.signal.aborted) throw error
+    if (!enough.signal.aborted) fault(error)
     return service.job(job.id) ?? job
   } finally {
     clearTimeout(timer)
