@@ -229,7 +229,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     asks: createAskLimit({ clock, settings }),
     logger,
   })
-  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, report })
+  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, running: leases.running, report })
   const announcer = createAnnouncer({
     network,
     identity,
