@@ -150,6 +150,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
   const [a, b] = [await network.node(), await network.node()]
   const remote = memory()
   const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
+  const asked = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
   const far = await tools.storage({
     directory: tools.fresh(),
@@ -157,6 +158,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
     blockstore: {
       ...remote.blockstore,
       get: async function* (cid, options) {
+        asked.resolve()
         await gate.promise
         yield* remote.blockstore.get(cid, options)
       },
@@ -171,6 +173,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
   const given = collect(near.source.list(source, { signal: controller.signal }))
   const others = Array.from({ length: 10 }, () => collect(near.source.list(source)))
   const ended = expect(given).rejects.toBe(reason)
+  await asked.promise
   controller.abort(reason)
   await ended
   gate.resolve()
