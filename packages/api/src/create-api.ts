@@ -1,4 +1,5 @@
 import { ApiError } from './api-error.ts'
+import { createBodyBudget } from './body-budget.ts'
 import type { Call } from './call.ts'
 import { endpoints, type RouteName } from './endpoints.ts'
 import { asApiError, errorBody, isAbort } from './error-body.ts'
@@ -70,6 +71,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const limits = resolveLimits(options.limits)
   const guard = createGuard(options)
   const streams = createStreams(limits.streams)
+  const bodies = createBodyBudget()
   const closing = new AbortController()
   let requests = 0
 
@@ -79,11 +81,12 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   }
 
   const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
-    const known = asApiError(error)
+    const broken = isAbort(error) && closing.signal.aborted
+    const known = broken ? new ApiError('draining', 'the node ends', { cause: error }) : asApiError(error)
     // What fails because its caller is gone is no fault.
     if (!gone) fault(error, route)
     const status = known === undefined || known.status === 0 ? 500 : known.status
-    return jsonAnswer(status, errorBody(error), {
+    return jsonAnswer(status, errorBody(known ?? error), {
       ...extra,
       'cache-control': 'no-store',
       ...(known?.retryAfter !== undefined && { 'retry-after': String(known.retryAfter) }),
@@ -116,6 +119,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
         service,
         limits,
         streams,
+        bodies,
         closing: closing.signal,
         fault: (error: unknown) => fault(error, name),
         id,

@@ -116,7 +116,10 @@ export const routes = {
     summary: 'What happens to a job, as it happens',
     description:
       'Server-sent events: `history` (a HistoryItem; its id is the sequence), `progress` (a Progress; a hint without an id), and at last `end` (the Job), or `error` (an Error). A stream that ends without either goes on with Last-Event-ID.',
-    query: z.strictObject({ after: sequence.meta({ description: 'Only what came after this sequence.' }).exactOptional() }),
+    query: z.strictObject({
+      after: sequence.meta({ description: 'Only what came after this sequence.' }).exactOptional(),
+      follow: flag.meta({ description: "Go on until the job's end; else what there is now, and `end` with the job as it is." }).default(true),
+    }),
     headers: z.object({ 'last-event-id': sequence.meta({ description: 'As `after`, and before it.' }).exactOptional() }),
     answers: { 200: { description: 'The events.', types: { [events]: 'events' } } },
     errors: [...idErrors, 'too-many-streams'],
@@ -133,7 +136,7 @@ export const routes = {
     }),
     headers: z.object({ 'last-event-id': positionSchema.meta({ description: 'As `from`, and before it.' }).exactOptional() }),
     answers: { 200: { description: 'The logs.', types: { [events]: 'events', [octets]: 'bytes' } } },
-    errors: [...idErrors, 'logs-gone', 'too-many-streams'],
+    errors: [...idErrors, 'no-shard', 'logs-gone', 'logs-unavailable', 'too-many-streams'],
   },
   stop: {
     summary: 'Stop a job',

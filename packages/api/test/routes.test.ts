@@ -40,6 +40,9 @@ test('every route answers the client with what the node says', async () => {
   expect(shards).toMatchObject({ shards: [{ index: 0 }, { index: 1 }], next: 1 })
   expect(await client.shards(first.id, { after: shards.next ?? 0 })).toEqual({ shards: [{ index: 2, state: 'running', open: true, executions: [] }] })
 
+  const past = []
+  for await (const event of client.events(first.id, { follow: false })) past.push(event)
+  expect(past).toMatchObject([{ type: 'history', item: { to: 'running' } }])
   seen('stop', await client.stop(first.id))
   expect((await client.finished(first.id)).state).toBe('cancelled')
   expect(seen('result', await client.result(first.id))).toMatchObject({ jobId: first.id, state: 'cancelled' })

@@ -204,13 +204,30 @@ test('a stream that is only broken off, or whose job goes on, is to be asked for
     },
     // biome-ignore lint/correctness/useYield: the node stops before anything is written
     logs: async function* () {
-      throw new DOMException('the node stops', 'AbortError')
+      throw Object.assign(new Error('the node stops'), { code: 'draining' })
     },
   })
   for (const route of ['events', 'logs']) expect(await read(route)).toBe(': skrei\n\nretry: 1000\n\n')
   it.node.override({ history: async function* () {} })
   expect(await read('events')).toBe(': skrei\n\nretry: 1000\n\n')
   expect(it.faults).toEqual([])
+})
+
+test('a log that cannot be read for a while goes on where it was', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const from: unknown[] = []
+  it.node.override({
+    logs: async function* (_, options) {
+      from.push(options.from)
+      yield chunk(from.length - 1, 'a')
+      if (from.length < 4) throw Object.assign(new Error('its node does not answer'), { code: 'logs-unavailable' })
+    },
+  })
+  let got = ''
+  for await (const { bytes } of it.client.logs('job-0001', { follow: true })) got += text(bytes)
+  expect(got).toBe('aaaa')
+  expect(from).toEqual([undefined, ...[1, 2, 3].map((stdout) => ({ execution: 'e', stdout, stderr: 0 }))])
 })
 
 test('what goes wrong inside the node while a stream is open is told to the node, and to the reader only as such', async () => {

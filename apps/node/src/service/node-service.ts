@@ -112,9 +112,9 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     spec: (id) => scheduler.spec(id),
     shards: (id, page) => scheduler.shards(id, page),
     finished: (id, { signal }) => orRefused(scheduler.finished(id, { signal })),
-    history: (id, options) => {
+    history: (id, { follow = true, ...options }) => {
       requireJob(id)
-      return streamed(scheduler.subscribe(id, options))
+      return streamed(follow ? scheduler.subscribe(id, options) : pastOf(scheduler, id, options))
     },
     progress: (id, listener) =>
       scheduler.watch((event) => {
@@ -150,6 +150,18 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     const publisher = reference && node.publisherOf(reference)
     if (reference === undefined || publisher === undefined) throw new ApiError('result-not-there', `job ${id} is ${job.state}, and has no published result`)
     return { reference, publisher }
+  }
+}
+
+/** What there is of a history, a page at a time. */
+async function* pastOf(scheduler: Scheduler, id: string, { after = 0, signal }: { readonly after?: number; readonly signal: AbortSignal }) {
+  for (let position = after; ; ) {
+    signal.throwIfAborted()
+    const items = scheduler.history(id, { after: position })
+    yield* items
+    const last = items.at(-1)
+    if (last === undefined) return
+    position = last.sequence
   }
 }
 

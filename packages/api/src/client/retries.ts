@@ -12,7 +12,7 @@ export interface Tries {
 }
 
 const transient = (error: unknown): error is ApiError =>
-  error instanceof ApiError && ['unreachable', 'too-many-streams', 'too-many-requests'].includes(error.code)
+  error instanceof ApiError && ['unreachable', 'too-many-streams', 'too-many-requests', 'logs-unavailable'].includes(error.code)
 
 const sleepOnTimer = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {

@@ -29,14 +29,12 @@ const settled = async ({ service, request, closing, fault }: Call<'submit' | 'jo
 }
 
 export const jobHandlers = {
-  validate: async ({ service, request, limits }: Call<'validate'>): Promise<ApiAnswer> =>
-    jsonAnswer(200, await service.validate(await readJobBody(request, limits.bodySilence))),
-  plan: async ({ service, request, limits }: Call<'plan'>): Promise<ApiAnswer> =>
-    jsonAnswer(200, await service.plan(await readJobBody(request, limits.bodySilence), { signal: request.signal })),
+  validate: async (call: Call<'validate'>): Promise<ApiAnswer> => jsonAnswer(200, await call.service.validate(await readJobBody(call))),
+  plan: async (call: Call<'plan'>): Promise<ApiAnswer> => jsonAnswer(200, await call.service.plan(await readJobBody(call), { signal: call.request.signal })),
   submit: async (call: Call<'submit'>): Promise<ApiAnswer> => {
-    const { service, request, limits, query, headers } = call
+    const { service, query, headers } = call
     const key = headers['idempotency-key']
-    const spec = await readJobBody(request, limits.bodySilence)
+    const spec = await readJobBody(call)
     const { id, created } = await service.submit(spec, key === undefined ? {} : { key })
     const job = await settled(call, findJob(service, id), query.wait)
     return jsonAnswer(created ? 201 : 200, job, { location: `${basePath}/jobs/${encodeURIComponent(id)}` })

@@ -1,6 +1,6 @@
 import { begun } from '../begun.ts'
 import type { Call } from '../call.ts'
-import { errorBody, isAbort } from '../error-body.ts'
+import { asApiError, errorBody, isAbort } from '../error-body.ts'
 import { comeAgain, eventStream, frame } from '../event-stream.ts'
 import type { ApiAnswer, ApiRequest } from '../exchange.ts'
 import { findJob } from '../find-job.ts'
@@ -23,7 +23,7 @@ const listening = (request: ApiRequest): AbortController => {
 
 /** What is told last of a stream that failed. One that was only broken off, since the node stops, is to be asked for again. */
 const failed = (error: unknown, fault: (error: unknown) => void): string => {
-  if (isAbort(error)) return comeAgain
+  if (isAbort(error) || asApiError(error)?.code === 'draining') return comeAgain
   fault(error)
   return frame('error', errorBody(error))
 }
@@ -66,7 +66,7 @@ export const streamHandlers = {
       wake()
     })
     const frames = async function* (): AsyncGenerator<string, void, undefined> {
-      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), signal: listener.signal })) {
+      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), follow: query.follow, signal: listener.signal })) {
         yield frame('history', item, String(item.sequence))
       }
     }
@@ -123,6 +123,7 @@ export const streamHandlers = {
         const last = (error: unknown) => (error === undefined ? frame('end', {}) : failed(error, fault))
         return { status: 200, headers, body: eventStream({ source: logFrames(chunks, from), last, heartbeat: limits.heartbeat, closing }), ended }
       }
+      if (closing.aborted) listener.abort(closing.reason)
       closing.addEventListener('abort', () => listener.abort(closing.reason), { once: true, signal: listener.signal })
       return { status: 200, headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }, body: await begun(logBytes(chunks)), ended }
     } catch (error) {
