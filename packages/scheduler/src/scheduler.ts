@@ -383,6 +383,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const submissions = createSubmissions({
     store,
+    specs,
     submit: kernel.submit,
     jobId: options.jobId,
     newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
