@@ -4,7 +4,7 @@ import { StateStoreError } from './errors.ts'
 /** "skrs": marks a file as a state store, so that somebody else's database is not taken for one. */
 const APPLICATION_ID = 0x736b7273
 /** Raise it with every change of the schema, and add the step from the version before. */
-const VERSION = 3
+const VERSION = 4
 
 /** `log` has, a row for each transaction, what the other tables do not have yet. Sequences and outbox ids are given by the store: `counter` has the last ones. */
 const log = `
@@ -46,6 +46,8 @@ const steps: readonly string[] = [
      SELECT 'sequence', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0)
      UNION ALL SELECT 'outbox', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0);
    DROP INDEX deadline_at;`,
+  // A log may hold patches of rows, which an earlier version cannot read.
+  '',
 ]
 
 const pragma = (database: DatabaseSync, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
@@ -121,6 +121,7 @@ test('a file of a newer version, of another program, or of no program is refused
 
 // What made each version of the schema another than the one before, backwards.
 const downgrades = [
+  'PRAGMA user_version = 3',
   `DROP TABLE log; DROP TABLE counter; CREATE INDEX deadline_at ON deadline (at, kind, id); PRAGMA user_version = 2`,
   `DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1`,
 ]
@@ -129,7 +130,7 @@ test.each([1, 2])('a file of schema version %i is brought up to date, with what 
   const path = join(directory, `older-${version}.db`)
   sqliteStateStore({ path })[Symbol.dispose]()
   const database = new DatabaseSync(path)
-  for (const step of downgrades.slice(0, 3 - version)) database.exec(step)
+  for (const step of downgrades.slice(0, 4 - version)) database.exec(step)
   database.exec(`
     INSERT INTO history (kind, id, at, data) VALUES ('job', 'a', 1, '"kept"'), ('job', 'b', 1, '"dropped"');
     DELETE FROM history WHERE id = 'b';
@@ -247,6 +248,42 @@ test('damaged data is reported as such, and a failure inside a transaction undoe
     }),
   ).toThrow(code('store-corrupt'))
   expect(reopened.read((reader) => reader.nextDeadline())).toBeUndefined()
+})
+
+test('of a row that the log has, only what is changed is written, and a start puts it together again', () => {
+  const path = join(directory, 'patches.db')
+  const store = sqliteStateStore({ path })
+  const large = 'x'.repeat(10_000)
+  store.transact((tx) => tx.put({ kind: 'job', id: 'a', parent: 'p', state: 's', open: true, version: 1, data: { large, count: 0, gone: true } }))
+  for (let count = 1; count <= 50; count++)
+    store.transact((tx) => {
+      const before = tx.get('job', 'a') as Row
+      const { gone, ...data } = before.data as Record<string, unknown>
+      tx.put({ kind: 'job', id: 'a', state: `s${count}`, open: count < 50, version: count + 1, data: { ...data, count } as Row['data'] })
+    })
+  // What was removed and is there again has nothing in common with what it was.
+  store.transact((tx) => {
+    const before = tx.get('job', 'a') as Row
+    tx.put({ ...before, id: 'b' })
+    tx.remove('job', 'a')
+    tx.put(before)
+  })
+  // Another process would find the file as it is after a kill.
+  const copy = join(directory, 'patches-copy.db')
+  cpSync(path, copy)
+  cpSync(`${path}-wal`, `${copy}-wal`)
+  const database = new DatabaseSync(copy)
+  const bytes = Number(database.prepare('SELECT sum(length(text)) AS bytes FROM log').get()?.['bytes'])
+  database.close()
+  expect(bytes).toBeLessThan(5 * large.length)
+  using again = sqliteStateStore({ path: copy })
+  const want = { kind: 'job', state: 's50', open: false, version: 51, data: { large, count: 50 } }
+  for (const one of [store, again])
+    one.read((reader) => {
+      expect(reader.get('job', 'a')).toEqual({ ...want, id: 'a' })
+      expect(reader.get('job', 'b')).toEqual({ ...want, id: 'b' })
+    })
+  store[Symbol.dispose]()
 })
 
 test('a log that was damaged is reported when the store is opened, and the file can be opened again', () => {
