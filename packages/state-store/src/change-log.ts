@@ -12,12 +12,18 @@ export interface Written {
 
 type Fields = Readonly<Record<string, Data>>
 
-/** A row that the log has already: of its data only what is another than there, and which fields are gone. */
+/** What makes one map of another: fields that are other or new, fields that are gone, and maps that are themselves changed. */
+interface Difference {
+  readonly set?: Fields
+  readonly gone?: readonly string[]
+  readonly in?: Readonly<Record<string, Difference>>
+}
+
+/** A row that the log has already: of its data only what is another than there. */
 interface Patch {
   readonly do: 'patch'
   readonly row: Omit<Row, 'data'>
-  readonly set: Fields
-  readonly gone?: readonly string[]
+  readonly to: Difference
 }
 
 type Line = (Change & { readonly length?: number }) | Patch
@@ -44,17 +50,40 @@ export const writtenChanges = ({ changes, rows, removed, inLog }: Overlay): Writ
 
 const isMap = (data: Data): data is Fields => typeof data === 'object' && data !== null && !Array.isArray(data)
 
-/** What was written anew shares most of its data with what was there, as the same objects: to compare it looks into none. */
 const patchOf = (before: Row | undefined, { data, ...row }: Row): Patch | undefined => {
-  if (before === undefined || !isMap(data) || !isMap(before.data) || Object.hasOwn(data, '__proto__')) return undefined
-  const old = before.data
-  const set: Record<string, Data> = {}
+  if (before === undefined || !isMap(data) || !isMap(before.data)) return undefined
+  const to = differenceOf(before.data, data, 0)
+  return to && { do: 'patch', row, to }
+}
+
+/** Deeper maps are written whole. */
+const deepest = 3
+
+/** What was written anew shares most of its data with what was there, as the same objects: those are not looked into. */
+const differenceOf = (old: Fields, data: Fields, depth: number): Difference | undefined => {
+  if (Object.hasOwn(data, '__proto__')) return undefined
+  let set: Record<string, Data> | undefined
+  let inner: Record<string, Difference> | undefined
+  let gone: string[] | undefined
   for (const key of Object.keys(data)) {
     const value = data[key] as Data
-    if (old[key] !== value || !Object.hasOwn(old, key)) set[key] = value
+    const before = Object.hasOwn(old, key) ? old[key] : undefined
+    if (before === value) continue
+    const difference = depth < deepest && before !== undefined && isMap(before) && isMap(value) ? differenceOf(before, value, depth + 1) : undefined
+    if (difference) {
+      inner ??= {}
+      inner[key] = difference
+    } else {
+      set ??= {}
+      set[key] = value
+    }
   }
-  const gone = Object.keys(old).filter((key) => !Object.hasOwn(data, key))
-  return { do: 'patch', row, set, ...(gone.length > 0 && { gone }) }
+  for (const key of Object.keys(old))
+    if (!Object.hasOwn(data, key)) {
+      gone ??= []
+      gone.push(key)
+    }
+  return { ...(set && { set }), ...(gone && { gone }), ...(inner && { in: inner }) }
 }
 
 /** The writes that a text stands for. `rowOf`: a row as those before it leave it. Throws where the text is not JSON. */
@@ -71,9 +100,13 @@ export function* readChanges({ text, bytes }: Written, rowOf: (kind: string, id:
   }
 }
 
-const patched = ({ row, set, gone = [] }: Patch, before: Row | undefined): Row => {
-  if (before === undefined || !isMap(before.data)) throw new StateStoreError('store-corrupt', `the log changes ${row.kind} ${row.id}, which it does not have`)
-  const data: Record<string, Data> = { ...before.data, ...set }
+const patched = ({ row, to }: Patch, before: Row | undefined): Row =>
+  Object.freeze({ ...row, data: plainData(changed(before?.data ?? null, to, `${row.kind} ${row.id}`)) })
+
+const changed = (old: Data, { set, gone = [], in: inner = {} }: Difference, name: string): Data => {
+  if (!isMap(old)) throw new StateStoreError('store-corrupt', `the log changes ${name}, which it does not have`)
+  const data: Record<string, Data> = { ...old, ...set }
   for (const key of gone) delete data[key]
-  return Object.freeze({ ...row, data: plainData(data) })
+  for (const [key, difference] of Object.entries(inner)) data[key] = changed(old[key] ?? null, difference, name)
+  return data
 }
