@@ -1,4 +1,5 @@
 import { cliErrors } from '../apps/node/src/cli-errors.ts'
+import { apiErrors, clientErrors } from '../packages/api/src/api-error.ts'
 import { failures, refusals } from '../packages/job-spec/src/failure.ts'
 import { problems } from '../packages/job-spec/src/problem.ts'
 import { protocolErrors } from '../packages/protocol/src/error.ts'
@@ -76,6 +77,20 @@ const sections: readonly Section[] = [
     title: 'Calls of a scheduler',
     about: 'Why `start` or `finished` rejects: codes of `SchedulerError` of `@skrei/scheduler`.',
     table: causes(schedulerErrors),
+  },
+  {
+    title: 'API',
+    about:
+      'Why a node\'s API refuses a request: `apiErrors` of `@skrei/api`, in the body `{ "error": { code, message, remedy?, file?, line?, column?, path?, problems? } }`. What is wrong with a job file has one of its own codes, with status 422.',
+    table: table(
+      ['code', 'HTTP status', 'cause', 'remedy'],
+      Object.entries(apiErrors).map(([name, { status, cause, remedy }]) => [code(name), String(status), cause, remedy]),
+    ),
+  },
+  {
+    title: 'Client of the API',
+    about: 'What the client of `@skrei/api` finds by itself: further codes of its `ApiError`, whose `status` is then 0.',
+    table: causes(clientErrors),
   },
   {
     title: 'Messages between nodes',

@@ -3,12 +3,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorsPage } from './errors-page.ts'
 import { machinesPage } from './machines-page.ts'
+import { openApiFile } from './open-api-file.ts'
 import { protocolPage } from './protocol-page.ts'
 
 const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
   'docs/machines.md': machinesPage,
   'docs/protocol.md': protocolPage,
+  'packages/api/openapi.json': openApiFile,
 }
 
 const root = process.cwd()

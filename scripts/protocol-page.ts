@@ -15,20 +15,26 @@ import {
 } from '../packages/job-spec/src/index.ts'
 import {
   announcementSchema,
+  assessedSchema,
   bodies,
   hintSchema,
   incarnationSchema,
+  logEnds,
+  logRequestSchema,
   type MessageType,
   maxAnnouncementBytes,
   maxAskedFiles,
   maxHintedExecutions,
+  maxLogFrameBytes,
   maxMessageBytes,
   maxMessageDepth,
   maxMessageItems,
+  notAssessedSchema,
   protocolErrors,
   signedTypes,
   signedWhereVerified,
   termsSchema,
+  wishSchema,
 } from '../packages/protocol/src/index.ts'
 import { defaultSettings, type Settings } from '../packages/scheduler/src/settings.ts'
 import { machines } from './machines-page.ts'
@@ -288,6 +294,28 @@ const sharedMeanings: Readonly<Record<string, string>> = {
   'announcement.labels': 'what constraints are matched with',
 }
 
+/** Of bodies and answers of queries. */
+const queryMeanings: Readonly<Record<string, string>> = {
+  'wish.task': 'what would run',
+  'wish.terms': 'those of the [terms](#terms) that decide whether it would',
+  'wish.files': 'of one shard',
+  'assessed.refusals': 'why it would never run here; empty: it would',
+  'assessed.lacks': 'what it would have to wait for, where it would run',
+  'assessed.free': 'what is free now',
+  'assessed.queued': 'how many asks wait',
+  'not-assessed.unknown': 'too much was asked, the node could not find out in time, or the body is none',
+  'logs.network': 'the network’s name',
+  'logs.execution': id,
+  'logs.from': 'the streams that are wanted, one at least',
+  'logs.from.stdout': 'from which byte on',
+  'logs.from.stderr': 'from which byte on',
+  'logs.follow': 'whether to go on with what will be written',
+}
+const ofQuery =
+  (shape: string): Meaning =>
+  (path) =>
+    queryMeanings[`${shape}.${path}`] ?? (path.startsWith('terms.') ? sharedMeanings[path] : undefined)
+
 const of =
   (shape: string): Meaning =>
   (path) =>
@@ -401,6 +429,16 @@ const parts: Readonly<Record<string, () => string>> = {
   settings,
   'rejection-codes': rejectionCodes,
   hints,
+  wish: () => fields(jsonSchema(wishSchema, new Map([...named, [wishSchema.shape.task, 'task']])), ofQuery('wish')),
+  assessed: () => fields(jsonSchema(assessedSchema, named), ofQuery('assessed')),
+  'not-assessed': () => fields(jsonSchema(notAssessedSchema, named), ofQuery('not-assessed')),
+  'log-request': () => fields(jsonSchema(logRequestSchema, named), ofQuery('logs')),
+  'log-ends': () =>
+    table(
+      ['reason', 'what it means'],
+      Object.entries(logEnds).map(([name, about]) => [code(name), about]),
+    ),
+  'log-frame-bytes': () => String(maxLogFrameBytes),
   announcement: () => fields(jsonSchema(announcementSchema, named), of('announcement')),
 }
 

@@ -66,6 +66,31 @@ export const cliErrors = {
     cause: "The node's key file in SKREI_HOME is damaged.",
     remedy: 'Restore the file, or remove it: a new key, and with it a new node id, is made.',
   },
+  'config-unreadable': {
+    exit: 2,
+    cause: 'The configuration file does not exist, or cannot be read as text.',
+    remedy: 'Correct the path that --config names; without it, SKREI_HOME/config.yaml is read where it exists.',
+  },
+  'config-invalid': {
+    exit: 2,
+    cause: 'A setting of the node makes no sense; what the reader of job files finds, such as `unknown-key`, has that code.',
+    remedy: 'Correct it where the message says: in the file, the environment or the flags.',
+  },
+  'api-exposed': {
+    exit: 2,
+    cause: 'The API would be open to other machines, and it asks nobody who they are: whoever reaches it may run jobs.',
+    remedy: 'Leave api.host at a loopback address and reach it through a tunnel; or, where the network is only yours, set api.insecure: true.',
+  },
+  'address-unusable': {
+    exit: 2,
+    cause: 'The node cannot listen on an address: another program does, or it is not one of this machine.',
+    remedy: 'Choose another in `listen` or `api.port`; port 0 is any that is free.',
+  },
+  'duplicate-identity': {
+    exit: 2,
+    cause: 'Another node lives with this key: one with the same SKREI_HOME, or with a copy of it.',
+    remedy: 'Stop the other node; a second node needs a SKREI_HOME of its own, not a copy.',
+  },
   'cid-invalid': { exit: 2, cause: 'What was given is not a CID.', remedy: 'Give the CID that `skrei run` printed, such as bafy….' },
   'result-not-found': {
     exit: 1,

@@ -1,12 +1,12 @@
 import type { NodeOffer } from '@skrei/scheduler'
-import { embeddedCapacity, embeddedLabels } from './capacity.ts'
+import { machineCapacity, machineLabels } from './capacity.ts'
 
 /** What the node that `skrei run` starts is and has, without starting it; `engines` by their names. A test holds it to what such a node announces. */
 export const embeddedOffer = async (home: string, engines: readonly string[]): Promise<NodeOffer> => ({
   engines,
   sources: ['local', 'inline', 'https', 'ipfs'],
   publishers: ['ipfs', 'local', 'none'],
-  capacity: await embeddedCapacity(home),
+  capacity: await machineCapacity(home),
   devices: [],
-  labels: embeddedLabels(),
+  labels: machineLabels(),
 })

@@ -23,6 +23,12 @@ export interface Home {
   readonly logs: string
   /** The node's key, mode 600. */
   readonly identity: string
+  /** State, workspace and engines of the node that is a process of its own. */
+  readonly node: string
+  /** Held by that process while it lives. */
+  readonly nodeLock: string
+  /** Where that process answers, while it runs: what the client commands read. Mode 600. */
+  readonly apiFile: string
 }
 
 /** Makes the folder where it is missing; refuses one of a newer version. */
@@ -35,6 +41,9 @@ export const openHome = (path: string): Home => {
     runs: join(path, 'runs'),
     logs: join(path, 'logs'),
     identity: join(path, 'identity'),
+    node: join(path, 'node'),
+    nodeLock: join(path, 'node.lock'),
+    apiFile: join(path, 'node', 'api.json'),
   }
   try {
     for (const folder of [home.path, home.blocks, home.published, home.results, home.runs]) makeDirectory(folder, 0o700)

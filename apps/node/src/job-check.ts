@@ -25,7 +25,7 @@ export const refusedSubmission = (job: JobFile, error: SubmitError): CliError =>
  */
 export const checkRunnable = async (job: JobFile): Promise<readonly Problem[]> => {
   // Nothing of theirs is started, so there is nothing to dispose of and no folder.
-  const executors = engines('', 0)
+  const executors = engines('', { warm: 0, runsPerProcess: 1 })
   const offer = await embeddedOffer(
     existing(homePath()),
     executors.map(({ engine }) => engine),

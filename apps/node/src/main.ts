@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
+import type { NodeStartOptions } from './commands/node-start.ts'
 import { nodeVersionError } from './node-version.ts'
 
 // Everything but the command that is called stays unloaded: `skrei --help` answers at once.
@@ -94,6 +95,31 @@ program
     process.exitCode = await get(cid, directory)
   })
 
+const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+const node = program.command('node').description('a node that runs on its own, for clients and other nodes')
+node
+  .command('start')
+  .description('start a node, and run it until it is told to end')
+  .option('--config <file>', 'its configuration (default: SKREI_HOME/config.yaml, where there is one); flags and SKREI_… variables come before it')
+  .option('--network <name>', 'nodes of different networks do not understand each other')
+  .addOption(new Option('--requester-only', 'takes jobs, runs none').conflicts('computeOnly'))
+  .option('--compute-only', 'runs jobs, takes none')
+  .option('--listen <multiaddr>', 'where other nodes reach it, such as /ip4/0.0.0.0/tcp/4001; may be repeated', several)
+  .option('--peer <multiaddr>', 'a node to stay connected to, with /p2p/ID at its end; may be repeated', several)
+  .option('--api-host <host>', 'where clients reach it (default: 127.0.0.1)')
+  .option('--api-port <port>', '0: any that is free (default: 1212)')
+  .option('--no-ipfs', 'keep and fetch no blocks')
+  .option('--label <name=value>', 'a label for the constraints of jobs; may be repeated', several)
+  .option('--allow-local-path <dir>', 'let jobs read below this directory; may be repeated', several)
+  .option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses')
+  .option('--log-level <level>', 'debug, info, warn or error')
+  .addOption(json())
+  .action(async (options: NodeStartOptions) => {
+    const { nodeStart } = await import('./commands/node-start.ts')
+    process.exitCode = await nodeStart(options, manifest.version)
+  })
+
 const spec = program.command('spec').description('the job file format')
 spec
   .command('init')
@@ -111,7 +137,7 @@ spec
     specSchema()
   })
 
-for (const command of [program, ...program.commands, ...spec.commands]) command.helpOption('--help', 'print this help')
+for (const command of [program, ...program.commands, ...spec.commands, ...node.commands]) command.helpOption('--help', 'print this help')
 
 try {
   const unfit = nodeVersionError(process.versions.node)

@@ -117,13 +117,13 @@ export class ApiError extends Error {
   readonly code: string
   /** HTTP status; 0 where there was no answer. */
   readonly status: number
-  readonly remedy?: string
-  readonly file?: string
-  readonly line?: number
-  readonly column?: number
-  readonly path?: string
-  readonly problems?: readonly Problem[]
-  readonly retryAfter?: number
+  declare readonly remedy?: string
+  declare readonly file?: string
+  declare readonly line?: number
+  declare readonly column?: number
+  declare readonly path?: string
+  declare readonly problems?: readonly Problem[]
+  declare readonly retryAfter?: number
 
   constructor(code: ApiErrorCode | ClientErrorCode | (string & {}), message: string, details: ApiErrorDetails = {}) {
     const { cause, status, remedy, ...rest } = details

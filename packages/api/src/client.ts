@@ -1,5 +1,6 @@
 export { ApiError, type ApiErrorCode, type ClientErrorCode } from './api-error.ts'
 export type { ApiClient, ApiClientOptions, CallOptions, Content, JobEvent, UploadFile } from './client/api-client.ts'
+export { apiClient } from './client/create-client.ts'
 export type { Blob } from './schema/blob.ts'
 export type { HistoryItem, Progress } from './schema/history.ts'
 export type { Job, JobPage, JobState, ResultHead, Shard, ShardPage } from './schema/job.ts'

@@ -16,6 +16,8 @@ const labelKey = z
 const labelValue = z
   .string({ error: 'expected text; put numbers, true and false into quotes' })
   .regex(labelValuePattern, 'expected a label value as in Kubernetes: up to 63 letters, digits, "-", "_" and "."')
+/** Labels, as in Kubernetes. */
+export const labelsSchema = z.record(labelKey, labelValue)
 const environmentName = z
   .string()
   .max(256)
@@ -267,7 +269,7 @@ export const jobSchema = z
     env: environmentSchema
       .meta({ title: 'Environment', description: "Environment variables: text, or the name of one of the node's secrets." })
       .exactOptional(),
-    labels: z.record(labelKey, labelValue).meta({ title: 'Labels', description: "The job's own labels." }).exactOptional(),
+    labels: labelsSchema.meta({ title: 'Labels', description: "The job's own labels." }).exactOptional(),
     network: networkSchema.meta({ title: 'Network', description: 'The network that the program sees.' }).exactOptional(),
   })
   .check(...jobRules)

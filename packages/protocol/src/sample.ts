@@ -1,10 +1,8 @@
 import * as z from 'zod'
 import { maxAnnouncementBytes } from './announcement.ts'
-import { encodeCanonical, requireCanonical } from './canonical.ts'
-import { decodeVersioned } from './envelope.ts'
 import { ProtocolError } from './error.ts'
 import { count, id, nodeId, protocolVersion } from './field.ts'
-import { validate } from './validate.ts'
+import { decodeQueryBody, encodeQueryBody } from './query-body.ts'
 
 /** The query by which a node asks another for some of the announcements that it holds. It changes nothing. */
 export const sampleProtocol = `skrei/directory/${protocolVersion}`
@@ -41,38 +39,27 @@ export const sampleHeadSchema = z.strictObject({
 })
 export type SampleHead = z.output<typeof sampleHeadSchema>
 
-const decode = <T extends { readonly network: string }>(schema: z.ZodType<T>, bytes: Uint8Array, network: string, what: string): T => {
-  const { version, ...rest } = decodeVersioned(bytes)
-  if (typeof rest['network'] === 'string' && rest['network'] !== network)
-    throw new ProtocolError('wrong-network', `the ${what} is of network ${JSON.stringify(rest['network'].slice(0, 128))}, expected ${JSON.stringify(network)}`)
-  const value = validate(schema, rest, what)
-  requireCanonical({ version, ...value }, bytes)
-  return value
-}
-
 /**
  * The canonical bytes of a request, with its version.
  *
  * @throws ProtocolError `malformed-message`
  */
-export const encodeSampleRequest = (request: SampleRequest): Uint8Array =>
-  encodeCanonical({ version: protocolVersion, ...validate(sampleRequestSchema, request, 'sample request') })
+export const encodeSampleRequest = (request: SampleRequest): Uint8Array => encodeQueryBody(sampleRequestSchema, request, 'sample request')
 
 /** @throws ProtocolError and nothing else: `malformed-message`, `message-too-large`, `unsupported-version`, `wrong-network` */
 export const decodeSampleRequest = (bytes: Uint8Array, { network }: { readonly network: string }): SampleRequest =>
-  decode(sampleRequestSchema, bytes, network, 'sample request')
+  decodeQueryBody(sampleRequestSchema, bytes, network, 'sample request')
 
 /**
  * The canonical bytes of an answer's head, with its version.
  *
  * @throws ProtocolError `malformed-message`
  */
-export const encodeSampleHead = (head: SampleHead): Uint8Array =>
-  encodeCanonical({ version: protocolVersion, ...validate(sampleHeadSchema, head, 'sample head') })
+export const encodeSampleHead = (head: SampleHead): Uint8Array => encodeQueryBody(sampleHeadSchema, head, 'sample head')
 
 /** @throws ProtocolError and nothing else: `malformed-message`, `message-too-large`, `unsupported-version`, `wrong-network` */
 export const decodeSampleHead = (bytes: Uint8Array, { network }: { readonly network: string }): SampleHead =>
-  decode(sampleHeadSchema, bytes, network, 'sample head')
+  decodeQueryBody(sampleHeadSchema, bytes, network, 'sample head')
 
 /** Bytes with their length before them, four bytes big-endian: what the answer is a sequence of, however the transport cuts it. */
 export const frame = (bytes: Uint8Array): Uint8Array => {

@@ -1,39 +1,8 @@
-import { canonicalBytes, capacitySchema, cidOf, decodeCanonical, fileEntrySchema, type Refusal, refusalSchema, taskSchema } from '@skrei/job-spec'
-import { maxMessageBytes, termsSchema } from '@skrei/protocol'
+import { canonicalBytes, cidOf, decodeCanonical, type Refusal } from '@skrei/job-spec'
+import { type Assessment, assessmentSchema, assessProtocol, maxMessageBytes, type Wish, wishSchema } from '@skrei/protocol'
 import type { Clock, Transport } from '@skrei/transport'
-import * as z from 'zod'
 import type { ComputeRole } from './compute/role.ts'
 import { forgetOldest } from './forget-oldest.ts'
-
-const protocol = 'skrei/assess/1'
-/** As many as an ask of ours lists itself. */
-const mostFiles = 32
-const count = z.int().min(0)
-
-const wishSchema = z.strictObject({
-  task: taskSchema.extend({ outputs: taskSchema.shape.outputs.max(256) }),
-  terms: termsSchema.pick({ publishers: true, verification: true, constraints: true }),
-  /** Of the first shard. */
-  files: z.array(fileEntrySchema).max(mostFiles),
-})
-/** What a node is asked about: a task, and some of the files of one execution. */
-export type Wish = z.output<typeof wishSchema>
-
-const answerSchema = z.union([
-  z.strictObject({
-    /** `[]`: it would run it. */
-    refusals: z.array(refusalSchema).max(64),
-    /** What the task lacks now, where it would run but has to wait. */
-    lacks: refusalSchema.exactOptional(),
-    free: capacitySchema,
-    /** Asks that wait here before it. */
-    queued: count,
-  }),
-  /** The node was asked too much, or could not find out in time. */
-  z.strictObject({ unknown: z.enum(['too-many', 'failed', 'invalid']) }),
-])
-/** What a node says to it. It holds nothing and promises nothing: a moment later all of it may be otherwise. */
-export type Assessment = z.output<typeof answerSchema>
 
 // An assessment may open sources and engines: strangers get a bounded share of that.
 const running = 4
@@ -100,7 +69,7 @@ export const serveAssessments = (transport: Transport, clock: Clock, compute: Co
     }
   }
 
-  return transport.serve(protocol, async function* (from, body, { signal }) {
+  return transport.serve(assessProtocol, async function* (from, body, { signal }) {
     yield canonicalBytes(await answer(from, body, signal))
   })
 }
@@ -121,12 +90,12 @@ export const queryAssessment = async (transport: Transport, node: string, wish: 
   const chunks: Uint8Array[] = []
   let bytes = 0
   const read = async (): Promise<Assessment> => {
-    for await (const chunk of transport.query(node, protocol, canonicalBytes(wish), { signal })) {
+    for await (const chunk of transport.query(node, assessProtocol, canonicalBytes(wish), { signal })) {
       bytes += chunk.length
       if (bytes > longestAnswer) throw new Error(`${node} answers with more than ${longestAnswer} bytes`)
       chunks.push(chunk)
     }
-    return answerSchema.parse(decodeCanonical(Buffer.concat(chunks)))
+    return assessmentSchema.parse(decodeCanonical(Buffer.concat(chunks)))
   }
   return await unlessAborted(read(), signal)
 }

@@ -156,6 +156,34 @@ export interface ComputePage {
   readonly open?: boolean
 }
 
+/** How much was read of an execution's streams, in bytes: where to go on. */
+export interface LogPosition {
+  readonly execution: string
+  readonly stdout: number
+  readonly stderr: number
+}
+
+/** A part of a stream; `offset` is that of its first byte. */
+export interface LogChunk {
+  readonly execution: string
+  readonly node: string
+  readonly stream: 'stdout' | 'stderr'
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
+
+export interface LogOptions {
+  /** Index. Default 0. */
+  readonly shard?: number
+  /** Default: both. */
+  readonly stream?: 'stdout' | 'stderr'
+  /** Go on from here, where it is the same execution still; another is read from its beginning. */
+  readonly from?: LogPosition
+  /** Whether to go on with what will be written, and with further tries of the shard, until it is final. Default false. */
+  readonly follow?: boolean
+  readonly signal?: AbortSignal
+}
+
 /** What this node is, has and does now. Without the compute role it has nothing: only `incarnation` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
@@ -280,6 +308,12 @@ export interface Scheduler extends AsyncDisposable {
    * with an `AbortError` when the node stops, and where there is no such job. Take as long as you like over an entry: the rest waits in the store.
    */
   subscribe(jobId: string, options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<HistoryItem>
+  /**
+   * What a shard's execution writes, or wrote, to its streams: that with the result, else the newest. While it lives this is asked of its node, at the pace at which it is read; afterwards it
+   * is read from what was published. Rejects with a `SchedulerError`: `no-job`, `no-shard`, `logs-gone`, `logs-unavailable` (not where it follows a live one: then it tries again), `stopped`; with the
+   * signal's reason.
+   */
+  logs(jobId: string, options?: LogOptions): AsyncIterable<LogChunk>
   /** Tells every transition and progress of this node from now on. */
   watch(listener: (event: SchedulerEvent) => void): Disposable
   standing(): NodeStanding

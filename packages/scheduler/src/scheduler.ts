@@ -7,6 +7,7 @@ import { serveAssessments } from './assess-query.ts'
 import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
+import { serveLogs } from './compute/serve-logs.ts'
 import { computeViews } from './compute/views.ts'
 import { createDirectory } from './directory/directory.ts'
 import { createNodeFailures } from './directory/failures.ts'
@@ -34,10 +35,12 @@ import { createPeers } from './peers.ts'
 import { requireSubmittable } from './requester/check-job.ts'
 import { dryRun } from './requester/dry-run.ts'
 import { jobOf, shardIndexOf } from './requester/facts.ts'
+import { followLogs } from './requester/follow-logs.ts'
 import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
 import { jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
+import { createShardNews } from './requester/shard-news.ts'
 import { createSpecs, type KnownJob } from './requester/specs.ts'
 import { createSubmissions } from './requester/submissions.ts'
 import { createRetention } from './retention.ts'
@@ -203,6 +206,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   })
 
   const openJobs = createOpenJobs({ store, kernel })
+  const shardNews = createShardNews(kernel)
   const inbox = createInbox({
     network,
     self,
@@ -351,7 +355,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       }),
       serveManifests(transport, store),
       serveSamples({ network, clock: clock.calendar, random, transport, directory, own: announcer.own }),
-      ...(compute ? [serveAssessments(transport, clock, compute, settings.assess)] : []),
+      ...(compute
+        ? [
+            serveAssessments(transport, clock, compute, settings.assess),
+            serveLogs({ network, transport, store, clock, kernel, workspace, written: compute.written }),
+          ]
+        : []),
     )
     leases.start()
     announcer.start()
@@ -368,6 +377,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     sampler[Symbol.dispose]()
     leases[Symbol.dispose]()
     openJobs[Symbol.dispose]()
+    shardNews[Symbol.dispose]()
     for (const subscription of subscriptions.splice(0).reverse()) subscription[Symbol.dispose]()
     await outbox?.stop()
     kernel.flush()
@@ -430,6 +440,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     history: histories.ofJob,
     executionHistory: histories.ofExecution,
     subscribe: (jobId, options = {}) => histories.subscribe(jobId, options),
+    logs: (jobId, options = {}) =>
+      followLogs({ network, store, specs, clock, transport, publishers, news: shardNews, stopping: stopping.signal }, jobId, options),
     watch: (listener) => {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

@@ -1,6 +1,6 @@
 import { FailureError, failureOf } from '@skrei/job-spec'
-import { type Dispatcher, request } from 'undici'
-import { checkLiteral } from './guarded-agent.ts'
+import type { Dispatcher } from 'undici'
+import { checkLiteral } from './check-literal.ts'
 
 /** A URL for people: without its query, which may carry a permission. */
 export const shown = (url: URL): string => `${url.origin}${url.pathname}`.slice(0, 1000)
@@ -50,7 +50,8 @@ export interface Answer {
 export interface ExchangeOptions {
   readonly method: 'GET' | 'HEAD'
   readonly headers: Readonly<Record<string, string>>
-  readonly dispatcher: Dispatcher
+  /** Opens the connections; made by the first that asks. */
+  readonly dispatcher: () => Promise<Dispatcher>
   readonly maxRedirects: number
   readonly allowPrivateAddresses: boolean
   readonly signal: AbortSignal
@@ -66,14 +67,23 @@ export const discard = (body: Answer['body']): void => {
 
 /** One request, followed through its redirects. Every address on the way is checked. Nothing but the headers given here is ever sent. */
 export const exchange = async (from: URL, options: ExchangeOptions): Promise<Answer> => {
-  const { dispatcher, method, headers, signal } = options
+  const { method, headers, signal } = options
+  const dispatcher = await options.dispatcher()
   let url = from
   for (let hops = 0; ; hops += 1) {
     checkLiteral(url.hostname, options.allowPrivateAddresses)
     let response: Dispatcher.ResponseData
     try {
       // Undici's own timeouts are off: a server that sends a byte now and then would pass them. The caller's signal carries ours.
-      response = await request(url, { dispatcher, method, headers: { ...headers }, signal, headersTimeout: 0, bodyTimeout: 0 })
+      response = await dispatcher.request({
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method,
+        headers: { ...headers },
+        signal,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      })
     } catch (error) {
       signal.throwIfAborted()
       throw failureOfConnection(error, url)

@@ -1,45 +1,15 @@
-import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
-import { FailureError } from '@skrei/job-spec'
 import { Agent, buildConnector } from 'undici'
-import { limiter } from './limiter.ts'
+import { checkLiteral, forbidden } from './check-literal.ts'
 import { isPublicAddress } from './public-address.ts'
-
-export interface ResolvedAddress {
-  readonly address: string
-  readonly family: 4 | 6
-}
-
-/** Finds the addresses of a name; throws where there are none. */
-export type Resolve = (hostname: string) => Promise<readonly ResolvedAddress[]>
+import type { Resolve } from './resolve.ts'
 
 export interface GuardedAgentOptions {
   readonly allowPrivateAddresses: boolean
   readonly connectTimeout: number
   readonly ca: readonly string[]
   readonly resolve: Resolve
-}
-
-const forbidden = (hostname: string, address?: string) =>
-  new FailureError(
-    'source-forbidden',
-    `${hostname}${address === undefined ? '' : ` (${address})`} is not an address on the public Internet, and this node allows no other`,
-  )
-
-// Two at a time: the system's resolver works on the threads that serve the file system too, and a slow name server must not hold all of them.
-const inTurn = limiter(2)
-
-export const systemResolve: Resolve = (hostname) =>
-  inTurn(async () => {
-    const found = await lookup(hostname, { all: true, order: 'verbatim' })
-    return found.map(({ address }) => ({ address, family: isIP(address) === 6 ? 6 : 4 }))
-  })
-
-/** Throws `source-forbidden` where a host is given as an address that the node does not open. Names are checked when they are looked up. */
-export const checkLiteral = (host: string, allowPrivateAddresses: boolean): void => {
-  const hostname = host.startsWith('[') ? host.slice(1, -1) : host
-  if (!allowPrivateAddresses && isIP(hostname) !== 0 && !isPublicAddress(hostname)) throw forbidden(hostname)
 }
 
 /**

@@ -1,13 +1,14 @@
 import { FailureError, type SourceSpec } from '@skrei/job-spec'
 import type { Source } from '@skrei/storage'
+import type { Agent } from 'undici'
 import { assessor } from './assess.ts'
 import { download } from './download.ts'
 import { parseUrl } from './exchange.ts'
 import { fileNamer } from './file-name.ts'
-import { guardedAgent, type Resolve, systemResolve } from './guarded-agent.ts'
+import { type Resolve, systemResolve } from './resolve.ts'
 
-export type { Resolve, ResolvedAddress } from './guarded-agent.ts'
 export { isPublicAddress } from './public-address.ts'
+export type { Resolve, ResolvedAddress } from './resolve.ts'
 
 /** All times in milliseconds. */
 export interface HttpsSourceOptions {
@@ -73,7 +74,12 @@ const urlsOf = (source: SourceSpec): { readonly urls: readonly string[]; readonl
 export const httpsSource = (options: HttpsSourceOptions = {}): Source & AsyncDisposable => {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as HttpsSourceOptions
   const { userAgent, ca, resolve, ...resolved } = Object.freeze({ ...defaults, ...given })
-  const dispatcher = guardedAgent({ ...resolved, ca, resolve })
+  let agent: Promise<Agent> | undefined
+  // Loaded by the first request: undici is 1.4 MB of source and takes 12 MB, and a node may never fetch from a URL.
+  const dispatcher = (): Promise<Agent> => {
+    agent ??= import('./guarded-agent.ts').then(({ guardedAgent }) => guardedAgent({ ...resolved, ca, resolve }))
+    return agent
+  }
   const shared = { ...resolved, dispatcher, headers: { 'user-agent': userAgent, accept: '*/*', 'accept-encoding': 'identity' } }
   const assess = assessor(shared)
   return {
@@ -111,6 +117,6 @@ export const httpsSource = (options: HttpsSourceOptions = {}): Source & AsyncDis
       yield* download(parseUrl(url), file, into, maxBytes, shared, signal)
     },
 
-    [Symbol.asyncDispose]: () => dispatcher.destroy(),
+    [Symbol.asyncDispose]: async () => await (await agent)?.destroy(),
   }
 }

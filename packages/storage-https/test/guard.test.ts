@@ -68,7 +68,14 @@ test('a redirect to a private address is refused', async () => {
   await using server = await testServer((_request, response) => response.writeHead(302, { location: secret.origin }).end())
   // The first hop stands for a public server: only the agent lets it through, so that the check of the second hop is what is seen.
   const dispatcher = guardedAgent({ allowPrivateAddresses: true, connectTimeout: 1000, ca: [], resolve: async () => [{ address: '127.0.0.1', family: 4 }] })
-  const options = { method: 'GET', headers: {}, dispatcher, maxRedirects: 5, allowPrivateAddresses: false, signal: new AbortController().signal } as const
+  const options = {
+    method: 'GET',
+    headers: {},
+    dispatcher: async () => dispatcher,
+    maxRedirects: 5,
+    allowPrivateAddresses: false,
+    signal: new AbortController().signal,
+  } as const
   const error: unknown = await exchange(new URL(`http://public.test:${new URL(server.origin).port}/`), options).catch((thrown: unknown) => thrown)
   await dispatcher.destroy()
   expect(failureOf(error)?.code).toBe('source-forbidden')

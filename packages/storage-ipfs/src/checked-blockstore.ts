@@ -24,6 +24,9 @@ export const isCheckable = (cid: CID): boolean => {
   return isIdentity(cid) ? size <= maxIdentityBytes : hashFunctions.get(code)?.bytes === size
 }
 
+/** What `node:crypto` calls a hash function, where it is one that can be checked here. */
+export const hashNameOf = (code: number): string | undefined => hashFunctions.get(code)?.name
+
 /** A block as one piece, refused where it is larger than a block may be. */
 export const gather = async (chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, cid: CID): Promise<Uint8Array> => {
   const parts: Uint8Array[] = []
@@ -48,7 +51,7 @@ export const checkedBlockstore = (blocks: Blockstore): CompleteBlockstore => {
   const store: CompleteBlockstore = {
     get: async function* (cid, options) {
       const bytes = await gather(blocks.get(cid, options), cid)
-      const name = isCheckable(cid) ? hashFunctions.get(cid.multihash.code)?.name : undefined
+      const name = isCheckable(cid) ? hashNameOf(cid.multihash.code) : undefined
       if (name === undefined) throw new IpfsError('cid-unsupported', `${cid} has a hash function that cannot be checked`)
       if (!hash(name, bytes, 'buffer').equals(cid.multihash.digest))
         throw new IpfsError('block-corrupt', `the block held for ${cid} has other content; publish or import it again`)

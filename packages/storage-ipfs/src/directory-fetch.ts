@@ -1,9 +1,8 @@
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import type { Blockstore } from './blockstore.ts'
 import { type DagFile, loadNode } from './dag-node.ts'
-import { fileContent, loadFile } from './file-content.ts'
+import { type ContentOptions, fileContent, loadFile } from './file-content.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import { type TreeItem, walkTree } from './tree-walk.ts'
@@ -13,18 +12,16 @@ import { writeAll } from './write-whole.ts'
 const filesAhead = 8
 const smallBytes = 1_048_576
 
-interface FetchOptions {
-  readonly blockstore: Blockstore
-  readonly signal: AbortSignal
+interface FetchOptions extends Omit<ContentOptions, 'from'> {
   readonly maxEntries: number
   readonly maxFetchBytes: number
 }
 
-async function* writeContent(file: DagFile, path: string, { blockstore, signal }: FetchOptions): AsyncGenerator<number, void, undefined> {
+async function* writeContent(file: DagFile, path: string, options: FetchOptions): AsyncGenerator<number, void, undefined> {
   // Created, never opened: what stands there already, a link above all, is not written through.
   const target = await open(path, 'wx', 0o644)
   try {
-    for await (const block of fileContent(blockstore, file, signal)) {
+    for await (const block of fileContent(file, options)) {
       await writeAll(target, block)
       yield block.byteLength
     }

@@ -11,14 +11,19 @@ import type { Stored } from './stored.ts'
 
 export interface EmbeddedHelia {
   readonly helia: Helia
+  /** Blocks of one file, of up to 1 MiB mostly, that are worth reading at the same time. */
+  readonly blocksAhead: number
+  /** What is held, checked on reading; a block that is not is `block-missing`, whatever brokers helia has. */
+  readonly held: Blockstore
   /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
   addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Stored>
   addBlock(cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void>
 }
 
 /** A helia over these blocks: no block brokers, no routers, no libp2p. Whoever wants a network adds them to `helia`. */
-export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
-  const helia: Helia = new HeliaNode({ name, version, blockstore: checkedBlockstore(blocks), hashers: [sha512] })
+export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHelia => {
+  const held = checkedBlockstore(blocks)
+  const helia: Helia = new HeliaNode({ name, version, blockstore: held, hashers: [sha512] })
 
   /** helia does not write what it has; a block that a disk has damaged is replaced first, so that publishing again heals it. */
   const heal = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
@@ -36,6 +41,8 @@ export const embedHelia = (blocks: Blockstore): EmbeddedHelia => {
 
   return {
     helia,
+    blocksAhead,
+    held,
     addBlock,
     addFile: async (content, signal) => {
       const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {

@@ -1,6 +1,8 @@
 export type IpfsErrorCode =
   /** A block is not held here, and nothing that could fetch it was given. */
   | 'block-missing'
+  /** A block is not held here, and no connected peer gave it. */
+  | 'block-unreachable'
   /** A block's bytes are not what its CID says. */
   | 'block-corrupt'
   /** The text is no CID, or its hash function or codec is not one that is read here. */

@@ -40,8 +40,9 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
   async function* contentOf(cid: CID, size: number, options: AbortOptions & { readonly from?: number } = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const { signal, node } = open(options)
-    const { blockstore } = node.helia
-    yield* fileContent(blockstore, await loadFile(blockstore, cid, size, signal), signal, options.from)
+    const { helia, blocksAhead } = node
+    const { blockstore } = helia
+    yield* fileContent(await loadFile(blockstore, cid, size, signal), { blockstore, signal, blocksAhead, from: options.from ?? 0 })
   }
 
   return {
@@ -59,7 +60,7 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
 
     fetch: async function* (reference, into, options) {
       const { signal, node } = open(options)
-      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, signal, maxEntries, maxFetchBytes })
+      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, blocksAhead: node.blocksAhead, signal, maxEntries, maxFetchBytes })
     },
 
     read: async function* (reference, options) {

@@ -4,7 +4,7 @@ import { type FailureCode, FailureError, type FileEntry, type SourceSpec } from 
 import type { Source } from '@skrei/storage'
 import type { Blockstore } from './blockstore.ts'
 import { type DagFile, type DagNode, holdsBlock, loadNode, parseCid, rawCode } from './dag-node.ts'
-import { fileContent } from './file-content.ts'
+import { type ContentOptions, fileContent } from './file-content.ts'
 import { IpfsError, type IpfsErrorCode } from './ipfs-error.ts'
 import type { OpenOperation } from './open-operation.ts'
 import { walkTree } from './tree-walk.ts'
@@ -13,6 +13,8 @@ import { writeAll } from './write-whole.ts'
 // A corrupt block is not here: the node's own disk is at fault, and another node can still do the job.
 const failureCodes: Partial<Record<IpfsErrorCode, FailureCode>> = {
   'block-missing': 'source-not-found',
+  // Others may be connected to a node that has it: the job may be tried there.
+  'block-unreachable': 'source-unreachable',
   'cid-unsupported': 'source-invalid',
   'dag-invalid': 'source-invalid',
   'limit-exceeded': 'source-too-large',
@@ -87,16 +89,10 @@ const checkHash = (hash: Hash | undefined, { sha256 }: Expected, cid: string): v
   for (const wanted of sha256) if (wanted !== found) throw new FailureError('source-mismatch', `ipfs ${cid}: SHA-256 is ${found}, ${wanted} was asked for`)
 }
 
-async function* writeChecked(
-  target: FileHandle,
-  blockstore: Blockstore,
-  file: DagFile,
-  expected: Expected,
-  signal: AbortSignal,
-): AsyncGenerator<number, void, undefined> {
+async function* writeChecked(target: FileHandle, file: DagFile, expected: Expected, options: ContentOptions): AsyncGenerator<number, void, undefined> {
   const hash = expected.sha256.length > 0 ? createHash('sha256') : undefined
   let bytes = 0
-  for await (const block of fileContent(blockstore, file, signal)) {
+  for await (const block of fileContent(file, options)) {
     hash?.update(block)
     await writeAll(target, block)
     bytes += block.byteLength
@@ -135,11 +131,11 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
 
   assess: async (source, options) => {
     const { signal, node } = openOperation(options)
-    const { blockstore } = node.helia
     const text = cidOf(source)
     try {
       const cid = parseCid(text)
-      // Only what is held is read: assessing must not start a download.
+      // Only what is held is read: assessing starts no download, since a bid waits for it.
+      const blockstore = node.held
       if (!(await holdsBlock(blockstore, cid, signal))) return { held: false, refusals: [] }
       return { ...(await assessNode(blockstore, await loadNode(blockstore, cid, signal), maxEntries, signal)), refusals: [] }
     } catch (error) {
@@ -160,7 +156,7 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
       if (root.kind !== 'file') throw new FailureError('source-invalid', `ipfs ${text} is a directory, not a file`)
       checkSize(root, expected)
       target = await open(into, 'wx', 0o644)
-      yield* writeChecked(target, blockstore, root, expected, signal)
+      yield* writeChecked(target, root, expected, { blockstore, signal, blocksAhead: node.blocksAhead })
       done = true
     } catch (error) {
       throw failureFrom(error, text)

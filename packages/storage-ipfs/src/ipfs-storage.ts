@@ -2,6 +2,7 @@ import type { Helia } from '@helia/interface'
 import type { AbortOptions, Publisher, Source } from '@skrei/storage'
 import { type Additions, additions } from './additions.ts'
 import { type Blockstore, fsBlockstore } from './blockstore.ts'
+import type { BlockExchange, BlockPeers } from './exchange/block-exchange.ts'
 import type { EmbeddedHelia } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { ipfsPublisher } from './ipfs-publisher.ts'
@@ -20,13 +21,20 @@ export interface IpfsStorageOptions {
   readonly maxFetchBytes?: number
   /** Flush each block to the disk, so that what was published survives a power cut. Default true; a crash of the process loses nothing either way. */
   readonly sync?: boolean
+  /**
+   * Blocks that are not held come from the peers of this node, by bitswap, and are kept; peers get any block that is held. Started, and later stopped, by whoever made it. Without it the
+   * storage reaches nobody.
+   */
+  readonly libp2p?: BlockPeers
+  /** How long a block is waited for, in milliseconds, while its peer gives nothing else that is wanted. Default 10,000. */
+  readonly blockTimeout?: number
 }
 
-/** Source and publisher of type `ipfs`, over an embedded helia. Opens no port and reaches no host. */
+/** Source and publisher of type `ipfs`, over an embedded helia. Opens no port, and reaches nobody but the peers of the libp2p node that it is given. */
 export interface IpfsStorage extends Additions, AsyncDisposable {
   readonly source: Source
   readonly publisher: Publisher
-  /** The node that stores and reads all blocks: made by the first `start`, kept until the end. It has no block brokers, routers nor libp2p; add what is wanted. */
+  /** The node that stores and reads all blocks: made by the first `start`, kept until the end. It has no routers, and no block broker but bitswap where `libp2p` was given. */
   readonly helia: Helia
   /** The blocks below helia, neither checked on reading nor healed on writing. */
   readonly blockstore: Blockstore
@@ -44,12 +52,13 @@ export interface IpfsStorage extends Additions, AsyncDisposable {
  * const { cid } = await storage.publisher.publish('job-1', '/tmp/results', {})
  */
 export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
-  const { directory, maxEntries = 1_000_000, maxFetchBytes = 64 * 1024 ** 3, sync = true } = options
+  const { directory, maxEntries = 1_000_000, maxFetchBytes = 64 * 1024 ** 3, sync = true, libp2p, blockTimeout = 10_000 } = options
   const own = fsBlockstore({ directory, sync })
   const blockstore = options.blockstore ?? own
   const published = publications({ directory, sync })
   let node: EmbeddedHelia | undefined
   let running: AbortController | undefined
+  let exchange: BlockExchange | undefined
 
   const notStarted = () => new IpfsError('not-started', 'the ipfs storage is not started: call start() first')
 
@@ -62,6 +71,7 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   const stop = async (): Promise<void> => {
     running?.abort(new IpfsError('not-started', 'the ipfs storage was stopped'))
     running = undefined
+    await exchange?.stop()
     if (node?.helia.status === 'started') await node.helia.stop()
   }
 
@@ -80,8 +90,14 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
       await published.start()
       // Loaded here: helia and what it needs are some 300 modules, and a node may never use IPFS.
       const { embedHelia } = await import('./helia-node.ts')
-      node ??= embedHelia(blockstore)
+      node ??= embedHelia(blockstore, libp2p === undefined ? 4 : 16)
       if (node.helia.status === 'stopped') await node.helia.start()
+      if (libp2p !== undefined && exchange === undefined) {
+        const { blockExchange } = await import('./exchange/block-exchange.ts')
+        exchange = blockExchange({ libp2p, blocks: node.held, timeout: blockTimeout })
+        node.helia.addBlockBroker({ name: 'bitswap', retrieve: exchange.retrieve })
+      }
+      await exchange?.start()
       running ??= new AbortController()
     },
     stop,

@@ -25,11 +25,14 @@ const seededNames = (count: number, length: number, lastLength: number, seed: st
 }
 
 const forgetting: BuildOptions = {
-  node: embedHelia({
-    get: function* () {},
-    has: () => false,
-    put: (cid) => cid,
-  }),
+  node: embedHelia(
+    {
+      get: function* () {},
+      has: () => false,
+      put: (cid) => cid,
+    },
+    4,
+  ),
   signal: new AbortController().signal,
 }
 const storeFile = async (content: Iterable<Uint8Array>): Promise<string> => (await forgetting.node.addFile(content, forgetting.signal)).cid.toString()

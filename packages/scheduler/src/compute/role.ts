@@ -55,6 +55,8 @@ export interface ComputeRole {
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
   /** Why the node would not run it; whether it has room now is not looked at. */
   assess(asked: Assessed, files: readonly FileEntry[], options: { readonly signal: AbortSignal }): Promise<readonly Refusal[]>
+  /** How much of its streams an execution has written in this run of the node, as far as it runs. */
+  written(id: string): Written
   /** What the node has, which of it is free, and how many asks wait. */
   inventory(): Required<Pick<NodeStanding, 'capacity' | 'free' | 'devices' | 'queued'>>
   /** What a task would find here now. */
@@ -70,6 +72,12 @@ export interface ComputeRole {
   undone(): void
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
 }
+
+export interface Written {
+  readonly stdout: number
+  readonly stderr: number
+}
+const nothingWritten: Written = { stdout: 0, stderr: 0 }
 
 /** Nothing of these is in the workspace yet: what is there is of a run that a store that was set back knows nothing of. They end without a clean-up. */
 const unbegun: ReadonlySet<string> = new Set(['assessing', 'queued', 'reserved'])
@@ -102,6 +110,8 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     if (row === undefined) throw new Error(`no execution ${entry.id}`)
     return row.data as unknown as ComputeContext
   }
+
+  const written = new Map<string, Written>()
 
   /** The first part of a shard's list, which an assessment looks at. */
   const lists = new Map<string, readonly FileEntry[]>()
@@ -143,6 +153,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   return {
     offer,
     assess: assessHere,
+    written: (id) => written.get(id) ?? nothingWritten,
     inventory: () => {
       const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
       const holders = new Map(Object.entries(ledger.devices))
@@ -220,7 +231,13 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         const context = contextOf(entry)
         const outcome = await run(
           context,
-          { workspace, executors, secret: (name) => secret(name, context.requester), progress: progressOf(context) },
+          {
+            workspace,
+            executors,
+            secret: (name) => secret(name, context.requester),
+            progress: progressOf(context),
+            written: (id, stream, bytes) => void written.set(id, { ...(written.get(id) ?? nothingWritten), [stream]: bytes }),
+          },
           { signal },
         )
         return { type: 'ended', outcome }
@@ -250,6 +267,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         await executorOf(contextOf(entry).task)?.remove(entry.id)
         await workspace.remove(entry.id)
         lists.delete(entry.id)
+        written.delete(entry.id)
         return { type: 'cleaned' }
       },
     },

@@ -13,6 +13,8 @@ export interface RunWorld {
   readonly executors: ReadonlyMap<string, Executor>
   readonly secret: (name: string) => string | undefined
   readonly progress: Progress
+  /** Told up to where a stream is written. */
+  readonly written: (id: string, stream: 'stdout' | 'stderr', bytes: number) => void
 }
 
 /** Runs the staged execution: output goes to the workspace as it comes, the exit becomes the outcome, with the digest of what was computed. */
@@ -31,8 +33,11 @@ export const run = async (context: ComputeContext, world: RunWorld, options: { r
   return outcome(id, exit, world.workspace, options)
 }
 
-const pass = async (id: string, event: RunEvent, { workspace, progress }: RunWorld): Promise<void> => {
-  if (event.type === 'output') await workspace.append(id, event.stream, event.offset, event.bytes)
+const pass = async (id: string, event: RunEvent, { workspace, progress, written }: RunWorld): Promise<void> => {
+  if (event.type === 'output') {
+    await workspace.append(id, event.stream, event.offset, event.bytes)
+    written(id, event.stream, event.offset + event.bytes.length)
+  }
   if (event.type === 'progress') progress('running', event.done ?? 0, event.total)
 }
 

@@ -15,6 +15,8 @@ export interface Interference {
   start?: (execution: string) => Promise<void>
   /** How long an executor takes to stop an execution. It throws where the engine fails. */
   stop?: (execution: string) => Promise<void>
+  /** What programs write to their streams besides, so many milliseconds after they began, in this order. */
+  lines?: (execution: string) => readonly { readonly after: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }[]
   /** What a program writes where it does not write the same each time: by path, of what its task says. */
   outputs?: (execution: string, files: Readonly<Record<string, string>>) => Readonly<Record<string, string>>
   /** What a publisher writes instead of what it is given. */
@@ -23,55 +25,91 @@ export interface Interference {
   fetch?: (signal: AbortSignal | undefined) => Promise<void>
 }
 
+/** What of a map of files is not in it: as durable. */
+interface Disk {
+  readonly sealed: Set<string>
+  readonly tails: Set<() => void>
+}
+const disks = new WeakMap<Map<string, Record<string, string>>, Disk>()
+
 /** Files in a map; contents are the noop engine's. */
-export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => ({
-  open: (id) => {
-    if (!files.has(id)) files.set(id, {})
-    return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs` })
-  },
-  place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
-  locate: (id, area, path) => `${id}/${area}/${path}`,
-  receive: (id) => {
-    files.set(id, {})
-    return Promise.resolve(id)
-  },
-  append: (id, name, offset, bytes) => {
-    const held = files.get(id) ?? {}
-    files.set(id, { ...held, [name]: (held[name] ?? '').slice(0, offset) + new TextDecoder().decode(bytes) })
-    return Promise.resolve()
-  },
-  tail: async function* (id, name, from) {
-    const text = files.get(id)?.[name]?.slice(from) ?? ''
-    if (text !== '') yield new TextEncoder().encode(text)
-  },
-  seal: () => Promise.resolve(),
-  toPublish: (id) => {
-    if (!files.has(id)) files.set(id, {})
-    return Promise.resolve(id)
-  },
-  entries: async function* (id) {
-    const held = files.get(id) ?? {}
-    for (const path of Object.keys(held)
-      .filter((one) => one.startsWith('outputs/'))
-      .sort()) {
-      const bytes = new TextEncoder().encode(held[path])
-      yield {
-        path: path.slice('outputs/'.length),
-        size: bytes.length,
-        open: async function* () {
-          yield bytes
-        },
+export const memoryWorkspace = (files: Map<string, Record<string, string>>): Workspace => {
+  const disk = disks.get(files) ?? { sealed: new Set(), tails: new Set() }
+  disks.set(files, disk)
+  const { sealed, tails } = disk
+  const changed = (): void => {
+    for (const wake of tails) wake()
+  }
+  return {
+    open: (id) => {
+      if (!files.has(id)) files.set(id, {})
+      return Promise.resolve({ inputs: `${id}/inputs`, outputs: `${id}/outputs` })
+    },
+    place: (id, area, path) => Promise.resolve(`${id}/${area}/${path}`),
+    locate: (id, area, path) => `${id}/${area}/${path}`,
+    receive: (id) => {
+      files.set(id, {})
+      sealed.delete(id)
+      return Promise.resolve(id)
+    },
+    append: (id, name, offset, bytes) => {
+      const held = files.get(id) ?? {}
+      files.set(id, { ...held, [name]: (held[name] ?? '').slice(0, offset) + new TextDecoder().decode(bytes) })
+      changed()
+      return Promise.resolve()
+    },
+    tail: async function* (id, name, from, { signal }) {
+      for (let position = from; signal?.aborted !== true && files.has(id); ) {
+        const text = files.get(id)?.[name]?.slice(position) ?? ''
+        position += text.length
+        if (text !== '') yield new TextEncoder().encode(text)
+        else if (sealed.has(id)) return
+        else await nextOf(tails, signal)
       }
-    }
-  },
-  remove: (id) => {
-    files.delete(id)
-    return Promise.resolve()
-  },
-  leftovers: async function* () {
-    yield* [...files.keys()]
-  },
-})
+    },
+    seal: (id) => {
+      sealed.add(id)
+      changed()
+      return Promise.resolve()
+    },
+    toPublish: (id) => {
+      if (!files.has(id)) files.set(id, {})
+      return Promise.resolve(id)
+    },
+    entries: async function* (id) {
+      const held = files.get(id) ?? {}
+      for (const path of Object.keys(held)
+        .filter((one) => one.startsWith('outputs/'))
+        .sort()) {
+        const bytes = new TextEncoder().encode(held[path])
+        yield {
+          path: path.slice('outputs/'.length),
+          size: bytes.length,
+          open: async function* () {
+            yield bytes
+          },
+        }
+      }
+    },
+    remove: (id) => {
+      files.delete(id)
+      sealed.delete(id)
+      changed()
+      return Promise.resolve()
+    },
+    leftovers: async function* () {
+      yield* [...files.keys()]
+    },
+  }
+}
+
+const nextOf = async (tails: Set<() => void>, signal: AbortSignal | undefined): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  tails.add(resolve)
+  signal?.addEventListener('abort', () => resolve(), { once: true })
+  await promise
+  tails.delete(resolve)
+}
 
 /** Lists as many files as the number in an inline source's text says; or one file of that text. */
 export const numberedSource = (interference: Interference): Source => ({

@@ -1,4 +1,4 @@
-import type { Executor, RunExit } from '@skrei/executor'
+import type { Executor, RunEvent, RunExit } from '@skrei/executor'
 import type { Capacity, Device, Task } from '@skrei/job-spec'
 import { type MemoryStateStore, memoryStateStore, type Snapshot } from '@skrei/state-store/memory'
 import type { Publisher, Workspace } from '@skrei/storage'
@@ -267,10 +267,11 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             running.delete(execution)
             happens('ended', execution)
           }
+          const startedAt = clock.now()
           /** Leaves no listener on the signal: one that has any is kept for ever. */
-          const last = async (): Promise<void> => {
+          const until = async (after: number): Promise<void> => {
             const { promise, resolve, reject } = Promise.withResolvers<void>()
-            const alarm = clock.at(clock.now() + Math.min(spec.duration ?? 0, task.timeout), resolve)
+            const alarm = clock.at(startedAt + Math.min(after, task.timeout), resolve)
             const abort = (): void => {
               alarm[Symbol.dispose]()
               reject(signal?.reason)
@@ -283,8 +284,18 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
             }
           }
           try {
-            if (spec.stdout !== undefined) yield { type: 'output', stream: 'stdout', offset: 0, bytes: new TextEncoder().encode(spec.stdout) }
-            await last()
+            const written = { stdout: 0, stderr: 0 }
+            const write = (stream: 'stdout' | 'stderr', text: string): RunEvent => {
+              const bytes = new TextEncoder().encode(text)
+              written[stream] += bytes.length
+              return { type: 'output', stream, offset: written[stream] - bytes.length, bytes }
+            }
+            if (spec.stdout !== undefined) yield write('stdout', spec.stdout)
+            for (const { after, stream, text } of interference.lines?.(execution) ?? []) {
+              await until(after)
+              yield write(stream, text)
+            }
+            await until(spec.duration ?? 0)
           } finally {
             // A node that crashed has no say in what its executions do: the world ended them.
             if (running.get(execution) === task) ended()

@@ -1,0 +1,124 @@
+import { availableParallelism } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { NodeService } from '@skrei/api'
+import type { Logger } from '@skrei/scheduler'
+import { OptionError, StartError } from '@skrei/scheduler'
+import { localPublisher, localSource } from '@skrei/storage/local'
+import { libp2pTransport } from '@skrei/transport-libp2p'
+import { v7 as uuid } from 'uuid'
+import { machineCapacity, machineLabels } from '../capacity.ts'
+import { cliError } from '../cli-errors.ts'
+import type { NodeConfig } from '../config/config-schema.ts'
+import { engines } from '../engines.ts'
+import { lockFile } from '../file-lock.ts'
+import type { Home } from '../home.ts'
+import { openIdentity } from '../identity.ts'
+import { makeDirectory } from '../make-directory.ts'
+import { nodeMetrics } from '../service/node-metrics.ts'
+import { jobIds, nodeService } from '../service/node-service.ts'
+import { disposables } from './disposables.ts'
+import { makeNode } from './make-node.ts'
+import { nodeLinks } from './node-links.ts'
+
+export interface NodeProcessOptions {
+  readonly home: Home
+  readonly config: NodeConfig
+  readonly version: string
+  readonly logger: Logger
+}
+
+/** A node that other nodes and clients talk to, over the folder of its home, which it holds alone. Disposed of, it stops and lets go of the home. */
+export interface NodeProcess extends AsyncDisposable {
+  readonly nodeId: string
+  readonly service: NodeService
+  /** Where other nodes reach it. */
+  readonly addresses: readonly string[]
+  /** Resolves once another node lives with this one's key. */
+  readonly duplicate: Promise<void>
+  /** Executions that run here now. */
+  running(): number
+  /** Takes no new jobs and asks; resolves when nothing runs here any more, or rejects with the signal's reason. */
+  drain(signal: AbortSignal): Promise<void>
+}
+
+/** How long a start waits for the lock: a client that looks whether a node runs holds it for a moment. Milliseconds. */
+const lockTimeout = 1000
+
+export const startNodeProcess = async ({ home, config, version, logger }: NodeProcessOptions): Promise<NodeProcess> => {
+  const parts = disposables()
+  try {
+    const lock = lockFile(home.nodeLock, lockTimeout)
+    if (lock === undefined) throw cliError('duplicate-identity', `a node runs on ${home.path} already`)
+    parts.own({ [Symbol.dispose]: () => lock.release() })
+    makeDirectory(home.node, 0o700)
+    const identity = openIdentity(home)
+    const ids = jobIds(() => uuid())
+    const node = parts.own(
+      await makeNode({
+        network: config.network,
+        identity,
+        folder: home.node,
+        logger,
+        jobId: ids.next,
+        transport: (clock) =>
+          libp2pTransport({
+            privateKey: identity.exportPrivateKey(),
+            listen: config.listen,
+            announce: config.announce,
+            peers: config.peers,
+            clock,
+            onFault: (error, peer, place) =>
+              logger[place === 'dial' ? 'debug' : 'warn']('the transport had to do with a fault', { peer, place, error: String(error) }),
+          }),
+        ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p }) : undefined,
+        https: { allowPrivateAddresses: config.allow.privateAddresses },
+        local: config.allow.localPaths.length > 0 ? localSource({ allow: config.allow.localPaths }) : undefined,
+        publishers: config.publishers.local === undefined ? [] : [localPublisher({ directory: config.publishers.local })],
+        compute: config.compute
+          ? {
+              // Requesters are strangers to each other: no guest meets anything of another's.
+              engines: engines(home.node, { warm: Math.min(2, availableParallelism()), runsPerProcess: 1, names: config.engines }),
+              capacity: { ...(await machineCapacity(home.path)), ...definedOf(config.capacity) },
+              labels: { ...machineLabels(), ...config.labels },
+            }
+          : undefined,
+        settings: config.settings,
+      }),
+    )
+    const { scheduler, transport } = node
+    const links = nodeLinks(transport, config.peers)
+    const metrics = parts.own(
+      nodeMetrics({ scheduler, version, network: config.network, knownNodes: () => scheduler.nodes().length, connectedPeers: links.connected }),
+    )
+    const duplicate = Promise.withResolvers<void>()
+    let isDraining = false
+    return {
+      nodeId: identity.nodeId,
+      service: nodeService({ node, config, version, startedAt: Date.now(), links, metrics, jobIds: ids, draining: () => isDraining }),
+      addresses: links.addresses(),
+      duplicate: duplicate.promise,
+      running: () => scheduler.standing().executions ?? 0,
+      drain: async (signal) => {
+        isDraining = true
+        while ((scheduler.standing().executions ?? 0) > 0) await pause(50, undefined, { signal })
+      },
+      [Symbol.asyncDispose]: async () => {
+        await parts.dispose()
+      },
+    }
+  } catch (error) {
+    await parts.dispose()
+    throw explained(error)
+  }
+}
+
+const definedOf = <T extends object>(fields: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { readonly [K in keyof T]?: Exclude<T[K], undefined> }
+
+/** What its operator can set right is told as such. */
+const explained = (error: unknown): unknown => {
+  if (error instanceof OptionError || error instanceof StartError) return cliError('config-invalid', error.message, { cause: error })
+  if (error instanceof Error && /EADDRINUSE|EADDRNOTAVAIL|EACCES|UnsupportedListenAddresses|UnsupportedListenAddress/.test(`${error.name} ${error.message}`))
+    return cliError('address-unusable', error.message, { cause: error })
+  return error
+}

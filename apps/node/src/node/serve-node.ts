@@ -1,0 +1,43 @@
+import { serveApi } from '@skrei/api'
+import type { Logger } from '@skrei/scheduler'
+import { cliError, systemCode } from '../cli-errors.ts'
+import type { NodeConfig } from '../config/config-schema.ts'
+import type { Home } from '../home.ts'
+import { removeApiFile, writeApiFile } from './api-file.ts'
+import type { NodeProcess } from './node-process.ts'
+
+export interface ServedNode extends AsyncDisposable {
+  readonly url: string
+  /** Takes back, at once, that clients find the node here. */
+  forget(): void
+}
+
+/** Opens the API of a node, and says in its home where. */
+export const serveNode = async (options: {
+  readonly home: Home
+  readonly config: NodeConfig
+  readonly logger: Logger
+  readonly node: NodeProcess
+}): Promise<ServedNode> => {
+  const { home, config, logger, node } = options
+  const { host, port } = config.api
+  removeApiFile(home)
+  const served = await serveApi(node.service, {
+    host,
+    port,
+    onFault: (error) => logger.error('a request failed by the fault of the node', { error }),
+  }).catch((error: unknown) => {
+    const code = systemCode(error)
+    if (code === undefined) throw error
+    throw cliError('address-unusable', `the API cannot listen on ${host}:${port}: ${code}`, { cause: error })
+  })
+  writeApiFile(home, { url: served.url, nodeId: node.nodeId, pid: process.pid })
+  return {
+    url: served.url,
+    forget: () => removeApiFile(home),
+    [Symbol.asyncDispose]: async () => {
+      removeApiFile(home)
+      await served[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,174 @@
+import { ApiError, type NodeService } from '@skrei/api'
+import { type JobSpec, specCid } from '@skrei/job-spec'
+import { checkJob, type Scheduler, SchedulerError, SubmitError } from '@skrei/scheduler'
+import type { Publisher } from '@skrei/storage'
+import type { NodeConfig } from '../config/config-schema.ts'
+import type { MadeNode } from '../node/make-node.ts'
+import type { NodeLinks } from '../node/node-links.ts'
+import { type JobFacts, refusedSubmission, requireRunnable } from './job-check.ts'
+import type { NodeMetrics } from './node-metrics.ts'
+
+/** The most bytes of one blob. */
+const mostBlobBytes = 64 * 1024 ** 3
+/** Ids whose submission has not been told apart yet. */
+const mostMinted = 10_000
+
+export interface NodeServiceFacts {
+  readonly node: MadeNode
+  readonly config: NodeConfig
+  readonly version: string
+  readonly startedAt: number
+  readonly links: NodeLinks
+  readonly metrics: NodeMetrics
+  /** Ids that this process has made: a submission that ends with another id was known. */
+  readonly jobIds: JobIds
+  readonly draining: () => boolean
+}
+
+/** Makes job ids, and remembers whether one that comes back was just made. */
+export interface JobIds {
+  next(): string
+  /** Whether the job of this id was made by the submission that asks; true once. */
+  take(id: string): boolean
+}
+
+export const jobIds = (make: () => string): JobIds => {
+  const minted = new Set<string>()
+  return {
+    next: () => {
+      const id = make()
+      minted.add(id)
+      const [oldest] = minted
+      if (minted.size > mostMinted && oldest !== undefined) minted.delete(oldest)
+      return id
+    },
+    take: (id) => minted.delete(id),
+  }
+}
+
+/** What the API offers, over the scheduler and the storage of one node. */
+export const nodeService = (facts: NodeServiceFacts): NodeService => {
+  const { node, config, version, links, metrics } = facts
+  const { scheduler, ipfs } = node
+  const self = scheduler.nodeId
+
+  const jobFacts = (): JobFacts => ({
+    sources: node.sources,
+    publishers: node.publishers.map(({ type }) => type),
+    nodes: Math.max(1, scheduler.nodes().length),
+  })
+
+  const requireRequester = (): void => {
+    if (!config.requester) throw new ApiError('not-requester', 'this node only computes: it takes no jobs')
+  }
+
+  const requireJob = (id: string): void => {
+    if (scheduler.job(id) === undefined) throw new ApiError('job-not-found', `there is no job ${id}`)
+  }
+
+  const blobs = () => {
+    if (ipfs === undefined) throw new ApiError('blobs-off', 'IPFS is off at this node (`ipfs: false`): it keeps no blobs')
+    return ipfs
+  }
+
+  return {
+    health: () => ({ status: facts.draining() ? 'draining' : 'ready', nodeId: self, version }),
+    node: () => {
+      const own = scheduler.nodes().find((announcement) => announcement.node === self)
+      return {
+        nodeId: self,
+        network: config.network,
+        version,
+        startedAt: facts.startedAt,
+        roles: [...(config.requester ? (['requester'] as const) : []), ...(config.compute ? (['compute'] as const) : [])],
+        addresses: links.addresses(),
+        engines: own?.engines ?? [],
+        sources: node.sources.map(({ type }) => type),
+        publishers: [...node.publishers.map(({ type }) => type), 'none'],
+        labels: own?.labels ?? config.labels,
+        standing: scheduler.standing(),
+      }
+    },
+    nodes: () => scheduler.nodes(),
+    peers: () => links.peers(),
+    validate: async (spec) => {
+      await requireRunnable(spec, jobFacts())
+      return { specCid: specCid(spec), warnings: warningsOf(spec, scheduler) }
+    },
+    plan: async (spec, { signal }) => {
+      requireRequester()
+      await requireRunnable(spec, jobFacts(), { signal })
+      return await orRefused(scheduler.plan(spec, { signal }))
+    },
+    submit: async (spec, { key }) => {
+      requireRequester()
+      await requireRunnable(spec, jobFacts())
+      const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
+      return { id, created: facts.jobIds.take(id) }
+    },
+    jobs: (where) => scheduler.jobs({ ...where, newestFirst: true }),
+    job: (id) => scheduler.job(id),
+    spec: (id) => scheduler.spec(id),
+    shards: (id, page) => scheduler.shards(id, page),
+    finished: (id, { signal }) => orRefused(scheduler.finished(id, { signal })),
+    history: (id, options) => {
+      requireJob(id)
+      return scheduler.subscribe(id, options)
+    },
+    progress: (id, listener) =>
+      scheduler.watch((event) => {
+        if (event.type !== 'progress' || event.job !== id) return
+        const { shard, node: at, phase, fraction } = event
+        listener({ shard, node: at, phase, ...(fraction !== undefined && { fraction }) })
+      }),
+    logs: (id) => {
+      requireJob(id)
+      throw new ApiError('logs-gone', 'this node cannot read logs yet')
+    },
+    stop: (id) => scheduler.cancel(id),
+    result: (id) => {
+      const result = scheduler.result(id)
+      if (result === undefined) return undefined
+      const { shards: _, ...head } = result
+      const reference = scheduler.job(id)?.reference
+      return { ...head, ...(reference !== undefined && { reference }) }
+    },
+    files: (id, { path, signal }) => {
+      const { reference, publisher } = requireResult(id)
+      return publisher.read(reference, { signal, ...(path !== undefined && { path }) })
+    },
+    addBlob: async (content, { signal }) => await blobs().add(content, { signal, maxBytes: mostBlobBytes }),
+    addTree: async (files, { signal }) => await blobs().addDirectory(files, { signal, maxBytes: mostBlobBytes }),
+    metrics: () => metrics.text(),
+  }
+
+  function requireResult(id: string): { readonly reference: Parameters<Publisher['read']>[0]; readonly publisher: Publisher } {
+    const job = scheduler.job(id)
+    if (job === undefined) throw new ApiError('job-not-found', `there is no job ${id}`)
+    const reference = job.reference
+    const publisher = reference && node.publisherOf(reference)
+    if (reference === undefined || publisher === undefined) throw new ApiError('result-not-there', `job ${id} is ${job.state}, and has no published result`)
+    return { reference, publisher }
+  }
+}
+
+/** Why this node could not run the job itself: another may. */
+const warningsOf = (spec: JobSpec, scheduler: Scheduler) => {
+  const own = scheduler.nodes().find(({ node }) => node === scheduler.nodeId)
+  if (own === undefined) return []
+  const { misfits } = checkJob(spec, { ...own, engines: own.engines.map(({ name }) => name) }, { nodes: Number.MAX_SAFE_INTEGER })
+  return misfits.map(({ code, detail }) => ({ code, message: `this node could not run it: ${detail}` }))
+}
+
+const codes: Readonly<Partial<Record<string, string>>> = { 'no-job': 'job-not-found', stopped: 'draining' }
+
+const orRefused = async <T>(answer: Promise<T>): Promise<T> => {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof SubmitError) throw refusedSubmission(error)
+    const code = error instanceof SchedulerError ? codes[error.code] : undefined
+    if (code !== undefined) throw new ApiError(code, error instanceof Error ? error.message : String(error), { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,68 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import { bitswapProtocol, encodeMessage, type Message } from './message.ts'
+
+export interface Sender {
+  /** Resolves once the message has left this node; rejects where it cannot. Messages leave in order. */
+  send(message: Message): Promise<void>
+  close(): void
+}
+
+interface SenderOptions {
+  /** An open connection to the peer, if there is one: a sender dials nobody. */
+  connection(): Connection | undefined
+  /** How long a message may take to leave, in milliseconds. */
+  readonly timeout: number
+}
+
+/** A stream is closed when nothing was sent for so long: others end one that is silent for ten seconds. */
+const idleMs = 2000
+
+/** Sends to one peer, over one stream for as long as there is something to send. */
+export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
+  let stream: Stream | undefined
+  let idle: NodeJS.Timeout | undefined
+  let last: Promise<unknown> = Promise.resolve()
+
+  const leave = () => {
+    const leaving = stream
+    stream = undefined
+    leaving?.close({ signal: AbortSignal.timeout(timeout) }).catch((error: Error) => leaving.abort(error))
+  }
+
+  const opened = async (signal: AbortSignal): Promise<Stream> => {
+    if (stream?.status === 'open' && stream.writeStatus === 'writable') return stream
+    const through = connection()
+    if (through === undefined) throw new Error('the peer is not connected')
+    const made = await through.newStream(bitswapProtocol, { signal, maxOutboundStreams: 64 })
+    // Nobody answers on it: answers come on a stream of the peer's own.
+    await made.closeRead({ signal })
+    stream = made
+    return made
+  }
+
+  const sendNow = async (message: Message): Promise<void> => {
+    clearTimeout(idle)
+    const signal = AbortSignal.timeout(timeout)
+    try {
+      const out = await opened(signal)
+      if (!out.send(encodeMessage(message))) await out.onDrain({ signal })
+    } catch (error) {
+      stream?.abort(error instanceof Error ? error : new Error(String(error)))
+      stream = undefined
+      throw error
+    }
+    idle = setTimeout(leave, idleMs).unref()
+  }
+
+  return {
+    send: (message) => {
+      const sent = last.then(() => sendNow(message))
+      last = sent.catch(() => undefined)
+      return sent
+    },
+    close: () => {
+      clearTimeout(idle)
+      leave()
+    },
+  }
+}
