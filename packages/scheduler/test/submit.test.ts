@@ -47,6 +47,9 @@ test('what a job says when it is submitted counts, not which object says it', as
   expect(first).not.toBe(second)
   // As good as equal, but for what no file could say.
   await expect(scheduler.submit({ ...spec, name: undefined } as unknown as JobSpec)).rejects.toMatchObject({ code: 'job-invalid' })
-  await expect(scheduler.submit(Object.assign(Object.create({ inherited: 1 }), spec) as JobSpec)).rejects.toMatchObject({ code: 'job-invalid', path: ['inherited'] })
+  await expect(scheduler.submit(Object.assign(Object.create({ inherited: 1 }), spec) as JobSpec)).rejects.toMatchObject({
+    code: 'job-invalid',
+    path: ['inherited'],
+  })
   await world.stop()
 })
