@@ -103,6 +103,13 @@ export const plainData = (value: unknown): Data => {
   return copyOf(value)
 }
 
+/**
+ * Data that is made once and written again and again: a store takes it as it is, and holds it once.
+ *
+ * @throws StateStoreError `invalid-data`
+ */
+export const sharedData = (value: unknown): Data => plainData(value)
+
 /** The same, for what is written once. */
 export const plainOnce = (value: unknown): Data => {
   trail.length = 0
