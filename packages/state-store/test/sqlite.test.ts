@@ -121,7 +121,7 @@ test('a file of a newer version, of another program, or of no program is refused
 
 // What made each version of the schema another than the one before, backwards.
 const downgrades = [
-  'PRAGMA user_version = 3',
+  'DROP INDEX object_open; CREATE INDEX object_open ON object (kind, open, id); PRAGMA user_version = 3',
   `DROP TABLE log; DROP TABLE counter; CREATE INDEX deadline_at ON deadline (at, kind, id); PRAGMA user_version = 2`,
   `DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1`,
 ]
@@ -248,6 +248,37 @@ test('damaged data is reported as such, and a failure inside a transaction undoe
     }),
   ).toThrow(code('store-corrupt'))
   expect(reopened.read((reader) => reader.nextDeadline())).toBeUndefined()
+})
+
+test('the log of a file of schema version 3 is read', () => {
+  const path = join(directory, 'named-log.db')
+  sqliteStateStore({ path })[Symbol.dispose]()
+  const database = new DatabaseSync(path)
+  database.exec(downgrades[0] as string)
+  const row = { kind: 'job', id: 'a', state: 's', open: true, version: 2, data: { deep: [1] } }
+  const entry = { sequence: 1, kind: 'job', id: 'a', group: 'g', at: 1, data: 'one' }
+  const effect = { outboxId: 1, kind: 'job', id: 'a', type: 't', lane: 'l', data: null }
+  const lines = [
+    { do: 'put', row },
+    { do: 'record', entry },
+    { do: 'deadline', kind: 'job', id: 'a', at: 5 },
+    { do: 'enqueue', entry: effect, length: 2 },
+    { do: 'enqueue', entry: { ...effect, outboxId: 2 } },
+    { do: 'done', outboxId: 2 },
+    { do: 'put', row: { ...row, id: 'b' } },
+    { do: 'remove', kind: 'job', id: 'b' },
+  ]
+  database.prepare('INSERT INTO log (text, bytes) VALUES (?, ?)').run(JSON.stringify(lines), Uint8Array.of(7, 8))
+  database.close()
+  for (const _ of [1, 2]) {
+    using store = sqliteStateStore({ path })
+    store.read((reader) => {
+      expect(reader.list('job', { open: true, limit: 10 })).toEqual([row])
+      expect(reader.groupHistory('g', 0, 10)).toEqual([entry])
+      expect(reader.due(5, 10)).toEqual([{ kind: 'job', id: 'a', at: 5 }])
+      expect(reader.pending(0, 10)).toEqual([{ ...effect, bytes: Uint8Array.of(7, 8) }])
+    })
+  }
 })
 
 test('of a row that the log has, only what is changed is written, and a start puts it together again', () => {
