@@ -1,6 +1,7 @@
 // Runs the smallest program of every published library's README the way a stranger would: an empty project, the packed tarballs, plain `node`.
 // The first ```ts block under "## Smallest program" must compile against the packed types and print exactly the ```text block that follows it.
 // A package with commands is installed in the same way, and each command must print the package's version when asked to.
+// A program that needs a Docker engine says so in its section (`<!-- needs: docker -->`): without one it is skipped, in CI it fails.
 // What is installed must hold the licences (LICENSE-*) as they stand at the root.
 // `node scripts/check-readmes.ts [package…]`; the packages must have been built.
 import { execFile } from 'node:child_process'
@@ -64,10 +65,12 @@ const closure = (name: string, packages: ReadonlyMap<string, Package>): readonly
   return [...names]
 }
 
-const smallestProgram = (readme: string): { program: string; prints: string } | undefined => {
+const smallestProgram = (readme: string): { program: string; prints: string; needsDocker: boolean } | undefined => {
   const section = /^## Smallest program\n([\s\S]*?)(?=^## |(?![\s\S]))/m.exec(readme)?.[1]
   const blocks = section && /^```ts\n([\s\S]*?)^```\n\s*```text\n([\s\S]*?)^```/m.exec(section)
-  return blocks?.[1] !== undefined && blocks[2] !== undefined ? { program: blocks[1], prints: blocks[2] } : undefined
+  return blocks?.[1] !== undefined && blocks[2] !== undefined
+    ? { program: blocks[1], prints: blocks[2], needsDocker: section?.includes('<!-- needs: docker -->') === true }
+    : undefined
 }
 
 type Project = { readonly folder: string; readonly subject: Package }
@@ -115,6 +118,11 @@ const runProgram = async ({ folder, subject }: Project): Promise<string | undefi
   const types = await execute('tsc', [...flags.split(' '), '--typeRoots', typeRoots, 'program.ts'], folder)
   if (types.code !== 0) return `the program does not compile:\n${types.stdout}${types.stderr}`
 
+  if (example.needsDocker && (await execute('docker', ['version'], folder)).code !== 0) {
+    if (process.env['CI'] === 'true') return 'the program needs a Docker engine, and none answers: bash scripts/ci-machine'
+    console.log(`skipped ${subject.manifest.name}: its program compiles and was not run, as no Docker engine answers; run: sudo bash scripts/ci-machine`)
+    return undefined
+  }
   const { code, stdout, stderr } = await execute(process.execPath, ['program.ts'], folder)
   if (code !== 0) return `the program ended with ${code}:\n${stdout}${stderr}`
   if (stdout !== example.prints) return `the program printed\n${stdout}where README.md says\n${example.prints}${stderr}`

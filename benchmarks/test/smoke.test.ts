@@ -7,8 +7,8 @@ import { loadSuite, suiteNames } from '../src/load-suites.ts'
 const bench = (...args: string[]) =>
   promisify(execFile)(process.execPath, ['--conditions=@skrei/source', 'src/main.ts', ...args], { cwd: join(import.meta.dirname, '..') })
 
-/** Suites that read the process table of Linux. */
-const linuxOnly = ['kills']
+/** Suites that read the tables of processes and sockets of Linux. */
+const linuxOnly = ['kills', 'jobs']
 const onAnySystem = suiteNames().filter((name) => !linuxOnly.includes(name))
 
 const givesItsFigures = async (name: string): Promise<void> => {
@@ -30,6 +30,8 @@ const published: Readonly<Record<string, readonly string[]>> = {
   simulation: ['executionsPerSecond', 'messagesPerExecution10', 'messagesPerExecution10000', 'costRatio', 'rssMiB'],
   faults: ['seeds', 'lawsBroken', 'mutants', 'mutantsCaught'],
   planning: ['seconds', 'rssMiB'],
+  jobs: ['jobsPerSecond', 'meanMs', 'p99Ms', 'cpuMsPerJob', 'bytesPerJob', 'oneClientMs', 'listMs', 'readyMs', 'readyIpfsMs', 'rssMiB', 'rssIpfsMiB'],
+  transport: ['roundTripRatio', 'messagesPerSecond'],
   kills: ['kills', 'jobsLost', 'doubleResults', 'processesLeft'],
 }
 

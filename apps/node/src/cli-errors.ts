@@ -66,6 +66,22 @@ export const cliErrors = {
     cause: "The node's key file in SKREI_HOME is damaged.",
     remedy: 'Restore the file, or remove it: a new key, and with it a new node id, is made.',
   },
+  'no-node-named': {
+    exit: 2,
+    cause: 'The command talks to a node: none was named, and none runs on SKREI_HOME.',
+    remedy: 'Start one with `skrei node start`; or name one with --node URL, or with SKREI_NODE.',
+  },
+  'node-url-invalid': {
+    exit: 2,
+    cause: 'What names the node is no URL of http or https.',
+    remedy: 'Give the address that the node printed when it started, such as http://127.0.0.1:1212.',
+  },
+  'node-unknown': {
+    exit: 2,
+    cause: 'The node that is asked knows no compute node of this id, or several.',
+    remedy: 'See `skrei node list` for those that it knows.',
+  },
+  'job-not-over': { exit: 1, cause: 'The job has no result yet.', remedy: 'Wait for its end: `skrei job wait`.' },
   'config-unreadable': {
     exit: 2,
     cause: 'The configuration file does not exist, or cannot be read as text.',
@@ -91,6 +107,7 @@ export const cliErrors = {
     cause: 'Another node lives with this key: one with the same SKREI_HOME, or with a copy of it.',
     remedy: 'Stop the other node; a second node needs a SKREI_HOME of its own, not a copy.',
   },
+  'devnet-ended': { exit: 1, cause: 'Every process of the devnet has ended by itself.', remedy: 'Start it again with --home DIR, and read DIR/node-0/log.' },
   'cid-invalid': { exit: 2, cause: 'What was given is not a CID.', remedy: 'Give the CID that `skrei run` printed, such as bafy….' },
   'result-not-found': {
     exit: 1,

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
-import { specCid } from '@skrei/job-spec'
+import { failures, specCid } from '@skrei/job-spec'
 import { type JobView, SubmitError } from '@skrei/scheduler'
 import type { Source } from '@skrei/storage'
 import { CliError } from './cli-errors.ts'
 import { internal } from './commands/fail.ts'
 import { type EmbeddedNode, startEmbeddedNode } from './embedded-node.ts'
+import { embeddedSignals } from './embedded-signals.ts'
 import { reapEngines } from './engines.ts'
 import { fetchResult } from './fetch-result.ts'
 import { type Home, openHome, type RunFolder, takeRunFolder } from './home.ts'
@@ -12,8 +13,8 @@ import { homePath } from './home-path.ts'
 import { openIdentity } from './identity.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refusedSubmission } from './job-check.ts'
-import { jobError } from './job-error.ts'
-import { type CliEvent, jobEvents, type ResultEvent } from './job-events.ts'
+import { culpritOf, jobError, remedyOf, stderrIn } from './job-error.ts'
+import { type CliEvent, jobEvents, type ResultEvent, resultEvent } from './job-events.ts'
 import type { JobFile } from './job-file.ts'
 import { progress } from './progress.ts'
 import { type ResultDirectory, takeResultDirectory } from './result-directory.ts'
@@ -77,12 +78,12 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
     display.show(event)
   }
-  using events = jobEvents(scheduler, emit)
+  using signals = embeddedSignals(scheduler)
   interrupt.first.throwIfAborted()
   const jobId = await orRefused(job, scheduler.submit(job.spec))
   onSubmit(jobId)
   emit({ type: 'submitted', jobId, name: job.spec.name ?? 'job', specCid: specCid(job.spec), node: scheduler.nodeId })
-  events.submitted(jobId)
+  signals.submitted(jobId, jobEvents(jobId, emit))
   const cancel = (): void => void scheduler.cancel(jobId).catch((error: unknown) => log.error('could not cancel the job', { error }))
   interrupt.first.addEventListener('abort', cancel)
   if (interrupt.first.aborted) cancel()
@@ -95,13 +96,14 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
     directory.undo()
     throw error
   }
-  const result: ResultEvent = {
-    type: 'result',
-    jobId,
-    state: view.state === 'completed' || view.state === 'cancelled' ? view.state : 'failed',
-    results: { cid: view.reference?.cid ?? null, path: directory.path },
-    error: await jobError(view, scheduler.result(jobId), directory.path, () => log.keep()),
-  }
+  const shard = culpritOf(view, scheduler.result(jobId)?.shards ?? [])
+  const error = jobError(view, {
+    shard,
+    stderr: shard === undefined ? '' : await stderrIn(directory.path, shard.index),
+    log: view.failure !== undefined && failures[view.failure.code].by === 'node' ? log.keep() : undefined,
+    remedyOf,
+  })
+  const result = resultEvent(view, directory.path, error)
   return { view, result }
 }
 

@@ -31,20 +31,23 @@ export interface Home {
   readonly apiFile: string
 }
 
+/** The layout of a home at this path, which need not be there. */
+export const homeAt = (path: string): Home => ({
+  path,
+  blocks: join(path, 'blocks'),
+  published: join(path, 'published'),
+  results: join(path, 'results'),
+  runs: join(path, 'runs'),
+  logs: join(path, 'logs'),
+  identity: join(path, 'identity'),
+  node: join(path, 'node'),
+  nodeLock: join(path, 'node.lock'),
+  apiFile: join(path, 'node', 'api.json'),
+})
+
 /** Makes the folder where it is missing; refuses one of a newer version. */
 export const openHome = (path: string): Home => {
-  const home: Home = {
-    path,
-    blocks: join(path, 'blocks'),
-    published: join(path, 'published'),
-    results: join(path, 'results'),
-    runs: join(path, 'runs'),
-    logs: join(path, 'logs'),
-    identity: join(path, 'identity'),
-    node: join(path, 'node'),
-    nodeLock: join(path, 'node.lock'),
-    apiFile: join(path, 'node', 'api.json'),
-  }
+  const home = homeAt(path)
   try {
     for (const folder of [home.path, home.blocks, home.published, home.results, home.runs]) makeDirectory(folder, 0o700)
     writeOnce(join(path, 'version'), () => `${homeVersion}\n`)

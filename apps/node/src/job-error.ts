@@ -1,30 +1,33 @@
 import { join } from 'node:path'
 import { type FailureCode, failures } from '@skrei/job-spec'
-import type { JobResult, JobView, ShardResult } from '@skrei/scheduler'
+import type { JobView, ShardResult } from '@skrei/scheduler'
 import { type ExitCode, exitCodes } from './cli-errors.ts'
 import type { ResultError } from './job-events.ts'
 import { printable } from './printable.ts'
 import { tailOf } from './result-directory.ts'
 
-const tailBytes = 2048
+/** The shard that a job failed by. */
+export interface Culprit {
+  readonly index: number
+  readonly node?: string
+}
 
-/**
- * Why a job did not complete, with the shard that it failed by and the end of that shard's stderr, if the result was fetched into `directory`. Where the node is at
- * fault, `keepLog` says where its log will lie.
- */
-export const jobError = async (
-  job: JobView,
-  result: JobResult | undefined,
-  directory: string,
-  keepLog: () => string | undefined,
-): Promise<ResultError | null> => {
+/** Why a job did not complete: with the shard that it failed by, and what that shard wrote to stderr at its end. `log`: where the log of the node lies, where that is at fault. */
+export const jobError = (
+  job: Pick<JobView, 'state' | 'failure'>,
+  facts: {
+    readonly shard?: Culprit | undefined
+    readonly stderr?: string
+    readonly log?: string | undefined
+    readonly remedyOf?: (code: FailureCode) => string
+  },
+): ResultError | null => {
   if (job.state === 'completed') return null
   const failure = job.failure ?? { code: 'cancelled', detail: '' }
-  const shard = job.state === 'failed' ? culprit(result?.shards ?? [], failure.code) : undefined
-  const stderr = shard === undefined ? '' : printable(await tailOf(join(directory, 'shards', String(shard.index), 'stderr'), tailBytes)).trimEnd()
-  const { by, cause } = failures[failure.code]
-  const remedy = remedyOf(failure.code)
-  const log = by === 'node' ? keepLog() : undefined
+  const { cause } = failures[failure.code]
+  const { shard, log } = facts
+  const stderr = printable(facts.stderr ?? '').trimEnd()
+  const remedy = (facts.remedyOf ?? ((code) => failures[code].remedy))(failure.code)
   return {
     code: failure.code,
     message: failure.detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${printable(failure.detail)}`,
@@ -35,7 +38,16 @@ export const jobError = async (
   }
 }
 
-/** What to do about a failure. */
+const stderrBytes = 2048
+
+/** The end of a shard's stderr, out of a result that was fetched; empty where there is none. */
+export const stderrIn = (directory: string, shard: number): Promise<string> => tailOf(join(directory, 'shards', String(shard), 'stderr'), stderrBytes)
+
+/** The shard whose failure is the job's, else the first that failed. */
+export const culpritOf = (job: Pick<JobView, 'state' | 'failure'>, shards: readonly ShardResult[]): ShardResult | undefined =>
+  job.state !== 'failed' ? undefined : (shards.find(({ failure }) => failure?.code === job.failure?.code) ?? shards.find(({ state }) => state === 'failed'))
+
+/** What to do about a failure on an embedded node. */
 export const remedyOf = (code: FailureCode): string => remedies[code] ?? failures[code].remedy
 
 // What helps on an embedded node, which its user operates.
@@ -44,11 +56,8 @@ const remedies: Readonly<Partial<Record<string, string>>> = {
     'An address: run it with --allow-private-addresses if it is meant to be private. A file: put it beside the job file or below, readable by you.',
 }
 
-const culprit = (shards: readonly ShardResult[], code: string): ShardResult | undefined =>
-  shards.find((shard) => shard.failure?.code === code) ?? shards.find((shard) => shard.state === 'failed')
-
 /** The exit code of a job that is over. */
-export const jobExit = (job: JobView): ExitCode => {
+export const jobExit = (job: Pick<JobView, 'state' | 'failure'>): ExitCode => {
   if (job.state === 'completed') return exitCodes.completed
   if (job.state === 'cancelled') return exitCodes.cancelled
   const by = job.failure && failures[job.failure.code].by

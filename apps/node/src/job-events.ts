@@ -1,5 +1,5 @@
 import type { Failure } from '@skrei/job-spec'
-import type { JobState, Scheduler, SchedulerEvent } from '@skrei/scheduler'
+import type { JobState, JobView } from '@skrei/scheduler'
 import type { Problem } from './cli-errors.ts'
 
 /** What a shard is doing, for people and scripts: fewer words than the machines have. */
@@ -7,6 +7,8 @@ export type ShardState = 'waiting' | 'staging' | 'running' | 'publishing' | 'ret
 
 /** The JSON events of `skrei run --json`, one a line; documented in the README, and what the progress display is made from. */
 export type CliEvent =
+  /** Files of this machine on their way to the node, in bytes so far; before `submitted`. */
+  | { readonly type: 'uploading'; readonly bytes: number }
   | { readonly type: 'submitted'; readonly jobId: string; readonly name: string; readonly specCid: string; readonly node: string }
   | { readonly type: 'job'; readonly jobId: string; readonly state: JobState }
   | { readonly type: 'planned'; readonly jobId: string; readonly shards: number }
@@ -33,6 +35,31 @@ export interface ResultError extends Problem {
   readonly stderr?: string
 }
 
+/** What a requester tells of one job, embedded or over the API: a change of its history, or a hint of how far an execution is. */
+export type JobSignal =
+  | {
+      readonly type: 'changed'
+      readonly kind: string
+      readonly shard?: number
+      readonly node?: string
+      readonly from?: string
+      readonly to: string
+      /** Of a job that runs: how many shards it has. */
+      readonly shards?: number
+      /** Of a shard that failed. */
+      readonly failure?: Failure
+    }
+  | { readonly type: 'progress'; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
+
+/** How a job ended, as the last line tells it. `path`: where its result was fetched to. */
+export const resultEvent = (job: JobView, path: string | null, error: ResultError | null): ResultEvent => ({
+  type: 'result',
+  jobId: job.id,
+  state: job.state === 'completed' || job.state === 'cancelled' ? job.state : 'failed',
+  results: { cid: job.reference?.cid ?? null, path },
+  error,
+})
+
 // States of the machines and phases of hints, in the words of ShardState. What is not here changes nothing that is shown.
 const shardStates: Readonly<Record<string, Readonly<Record<string, ShardState>>>> = {
   shard: { placing: 'waiting', choosing: 'waiting', waiting: 'waiting', backoff: 'retrying', completed: 'completed', failed: 'failed', cancelled: 'cancelled' },
@@ -40,75 +67,59 @@ const shardStates: Readonly<Record<string, Readonly<Record<string, ShardState>>>
   compute: { staging: 'staging', running: 'running', finished: 'publishing', publishing: 'publishing' },
 }
 
-/**
- * Turns what a scheduler tells of its one job into the events of the command line, each change once. Nothing is told before `submitted`, which names the job;
- * call this before submitting, so that nothing is missed.
- */
-export const jobEvents = (scheduler: Scheduler, emit: (event: CliEvent) => void): Disposable & { submitted(jobId: string): void } => {
+/** How far an execution is. A hint that comes late takes nothing back. */
+const order: readonly ShardState[] = ['staging', 'running', 'publishing']
+
+/** Turns what a requester tells of a job into the events of the command line, each change once. */
+export const jobEvents = (jobId: string, emit: (event: CliEvent) => void): ((signal: JobSignal) => void) => {
   const states = new Map<number, ShardState>()
-  /** Which shard an execution is of: what a compute node says of it names only the execution. */
-  const shards = new Map<string, number>()
-  const early: SchedulerEvent[] = []
-  let jobId: string | undefined
+  /** Hints that came before the news that they are about. */
+  const early = new Map<number, { readonly node: string; readonly state: ShardState }>()
   let planned = false
 
-  const setShard = (job: string, shard: number, state: ShardState, node: string | undefined, failure: Failure | undefined): void => {
+  const setShard = (shard: number, state: ShardState, node: string | undefined, failure: Failure | undefined): void => {
     if (states.get(shard) === state) return
     states.set(shard, state)
-    emit({ type: 'shard', jobId: job, shard, state, ...(node !== undefined && { node }), ...(failure !== undefined && { failure }) })
-    if (isFinal(state)) states.delete(shard)
+    emit({ type: 'shard', jobId, shard, state, ...(node !== undefined && { node }), ...(failure !== undefined && { failure }) })
+    if (!isFinal(state)) return
+    states.delete(shard)
+    early.delete(shard)
   }
 
-  const tell = (event: SchedulerEvent): void => {
-    if (event.type === 'transition' && event.transition.kind === 'compute') {
-      const shard = shards.get(event.transition.id)
-      const state = shardStates['compute']?.[event.transition.to]
-      if (jobId !== undefined && shard !== undefined && state !== undefined && states.has(shard)) setShard(jobId, shard, state, event.node, undefined)
+  const hinted = (shard: number, node: string, state: ShardState): void => {
+    const now = states.get(shard)
+    if (now === undefined) return
+    if (!order.includes(now)) early.set(shard, { node, state })
+    else if (order.indexOf(state) > order.indexOf(now)) setShard(shard, state, node, undefined)
+  }
+
+  return (signal) => {
+    if (signal.type === 'progress') {
+      const { shard, node, phase, fraction } = signal
+      if (!states.has(shard)) return
+      const state = shardStates['compute']?.[phase]
+      if (state !== undefined) hinted(shard, node, state)
+      emit({ type: 'progress', jobId, shard, phase, ...(fraction !== undefined && { fraction }) })
       return
     }
-    if (event.job === undefined || event.job !== jobId) return
-    if (event.type === 'progress') {
-      const state = shardStates['compute']?.[event.phase]
-      if (state !== undefined && states.has(event.shard)) setShard(event.job, event.shard, state, event.node, undefined)
-      const { phase, fraction } = event
-      emit({ type: 'progress', jobId: event.job, shard: event.shard, phase, ...(fraction !== undefined && { fraction }) })
+    const { kind, shard, node, from, to, shards, failure } = signal
+    if (from === to) return
+    if (kind === 'job') {
+      emit({ type: 'job', jobId, state: to as JobState })
+      if (planned || to !== 'running' || shards === undefined) return
+      planned = true
+      emit({ type: 'planned', jobId, shards })
       return
     }
-    const { transition, shard, node } = event
-    if (transition.from === transition.to) return
-    if (transition.kind === 'job') {
-      emit({ type: 'job', jobId: event.job, state: transition.to as JobState })
-      const counts = scheduler.job(event.job)?.shards
-      if (!planned && transition.to === 'running' && counts !== undefined) {
-        planned = true
-        emit({ type: 'planned', jobId: event.job, shards: counts.total })
-      }
-      return
-    }
-    if (transition.kind === 'execution' && shard !== undefined) {
-      if (transition.open) shards.set(transition.id, shard)
-      else shards.delete(transition.id)
-    }
-    const state = shardStates[transition.kind]?.[transition.to]
+    const state = shardStates[kind]?.[to]
     // What an execution says after its shard has ended is about cleaning up.
-    if (state === undefined || shard === undefined || (transition.kind !== 'shard' && !states.has(shard))) return
-    setShard(event.job, shard, state, node, state === 'failed' ? failureIn(transition.context) : undefined)
-  }
-
-  const watching = scheduler.watch((event) => {
-    if (jobId === undefined) early.push(event)
-    else tell(event)
-  })
-  return {
-    submitted: (id) => {
-      jobId = id
-      for (const event of early.splice(0)) tell(event)
-    },
-    [Symbol.dispose]: () => watching[Symbol.dispose](),
+    if (state === undefined || shard === undefined || (kind !== 'shard' && !states.has(shard))) return
+    setShard(shard, state, node, failure)
+    if (kind !== 'execution') return
+    const hint = early.get(shard)
+    early.delete(shard)
+    if (hint !== undefined && hint.node === node) hinted(shard, hint.node, hint.state)
   }
 }
 
 export const isFinal = (state: ShardState): boolean => state === 'completed' || state === 'failed' || state === 'cancelled'
-
-const failureIn = (context: unknown): Failure | undefined =>
-  typeof context === 'object' && context !== null && 'failure' in context ? (context.failure as Failure | undefined) : undefined

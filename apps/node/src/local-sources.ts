@@ -40,7 +40,8 @@ const remedies: Readonly<Partial<Record<string, string>>> = {
   'source-forbidden': "Put the file beside the job file or below: the node that `skrei run` starts opens nothing outside the job file's directory.",
 }
 
-const localSources = ({ spec }: JobFile): readonly { readonly path: Path; readonly source: SourceSpec }[] => {
+/** Where a job names files of this machine. */
+export const localSources = ({ spec }: JobFile): readonly { readonly path: Path; readonly source: SourceSpec }[] => {
   const engine = spec.engine.type === 'wasm' && 'module' in spec.engine ? [{ path: ['engine', 'module'], source: spec.engine.module as SourceSpec }] : []
   const inputs = (spec.inputs ?? []).map(({ source }, index) => ({ path: ['inputs', index, 'source'], source }))
   return [...engine, ...inputs].filter(({ source }) => source.type === 'local')

@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
+import type { AskOptions } from './commands/ask-node.ts'
+import type { DevnetOptions } from './commands/devnet.ts'
+import type { DevnetProcessOptions } from './commands/devnet-process.ts'
+import type { ListOptions } from './commands/job-list.ts'
+import type { LogsOptions } from './commands/job-logs.ts'
+import type { ResultsOptions } from './commands/job-results.ts'
+import type { SubmitOptions } from './commands/job-submit.ts'
 import type { NodeStartOptions } from './commands/node-start.ts'
+import type { RunOptions } from './commands/run.ts'
 import { nodeVersionError } from './node-version.ts'
 
 // Everything but the command that is called stays unloaded: `skrei --help` answers at once.
@@ -40,6 +48,7 @@ process.removeAllListeners('warning').on('warning', (warning) => {
   if (warning.name !== 'ExperimentalWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`)
 })
 
+const nodeOption = () => new Option('--node <url>', 'the API of the node that is asked (default: SKREI_NODE, else the node that runs on SKREI_HOME)')
 const json = () => new Option('--json', 'write one JSON event a line to standard output')
 
 const program = new Command('skrei')
@@ -64,8 +73,9 @@ program
   .option('--output <dir>', 'put the result into this new or empty directory (default: SKREI_HOME/results/JOB)')
   .addOption(new Option('--plan', 'say what would run where, and what not and why; run nothing').conflicts('output'))
   .addOption(json())
-  .option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses')
-  .action(async (file: string, options: { readonly output?: string; readonly plan?: true; readonly json?: true; readonly allowPrivateAddresses?: true }) => {
+  .option('--node <url>', 'run it on the network of this node instead, through its API; files that the job names are uploaded')
+  .addOption(new Option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses').conflicts('node'))
+  .action(async (file: string, options: RunOptions & { readonly plan?: true }) => {
     if (options.plan) {
       const { plan } = await import('./commands/plan.ts')
       process.exitCode = await plan(file, options)
@@ -120,6 +130,142 @@ node
     process.exitCode = await nodeStart(options, manifest.version)
   })
 
+node
+  .command('list')
+  .description('the compute nodes that a node knows, and what of each is reserved')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (options: AskOptions) => {
+    const { nodeList } = await import('./commands/node-list.ts')
+    process.exitCode = await nodeList(options)
+  })
+node
+  .command('describe')
+  .description('the node that is asked, or one that it knows: what it has, and what of that is reserved')
+  .argument('[ID]', 'what the id of one node begins or ends with')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string | undefined, options: AskOptions) => {
+    const { nodeDescribe } = await import('./commands/node-describe.ts')
+    process.exitCode = await nodeDescribe(id, options)
+  })
+node
+  .command('peers')
+  .description('whom a node is connected to, or should be')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (options: AskOptions) => {
+    const { nodePeers } = await import('./commands/node-peers.ts')
+    process.exitCode = await nodePeers(options)
+  })
+
+const job = program.command('job').description('jobs of a node that runs on its own')
+const jobId = ['ID', 'the id of a job, or at least 4 characters that only it begins with'] as const
+job
+  .command('submit')
+  .description('give a job to a node, with the files of this machine that it names')
+  .argument('FILE', 'the job file, YAML or JSON; - reads standard input')
+  .option('--key <text>', 'submitted again with the same key, it is the same job')
+  .option('--wait', 'wait for its end, and end as it does')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (file: string, options: SubmitOptions) => {
+    const { jobSubmit } = await import('./commands/job-submit.ts')
+    process.exitCode = await jobSubmit(file, options)
+  })
+job
+  .command('list')
+  .description('the newest jobs of a node')
+  .addOption(
+    new Option('--state <state>', 'only those in this state').choices(['planning', 'running', 'stopping', 'composing', 'completed', 'failed', 'cancelled']),
+  )
+  .option('--limit <count>', 'at most so many (default: 20)')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (options: ListOptions) => {
+    const { jobList } = await import('./commands/job-list.ts')
+    process.exitCode = await jobList(options)
+  })
+job
+  .command('describe')
+  .description('what became of a job: its shards, where each ran, how long, and what went wrong')
+  .argument(...jobId)
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string, options: AskOptions) => {
+    const { jobDescribe } = await import('./commands/job-describe.ts')
+    process.exitCode = await jobDescribe(id, options)
+  })
+job
+  .command('logs')
+  .description('what a shard of a job wrote')
+  .argument(...jobId)
+  .option('--shard <index>', 'which shard (default: 0)')
+  .option('--stdout', 'only its standard output')
+  .option('--stderr', 'only its standard error')
+  .option('--follow', 'go on until the shard is over')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string, options: LogsOptions) => {
+    const { jobLogs } = await import('./commands/job-logs.ts')
+    process.exitCode = await jobLogs(id, options)
+  })
+job
+  .command('wait')
+  .description('wait for the end of a job, and end as it does')
+  .argument(...jobId)
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string, options: AskOptions) => {
+    const { jobWait } = await import('./commands/job-wait.ts')
+    process.exitCode = await jobWait(id, options)
+  })
+job
+  .command('stop')
+  .description('cancel a job')
+  .argument(...jobId)
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string, options: AskOptions) => {
+    const { jobStop } = await import('./commands/job-stop.ts')
+    process.exitCode = await jobStop(id, options)
+  })
+job
+  .command('results')
+  .description('fetch the result of a job that is over')
+  .argument(...jobId)
+  .requiredOption('--output <dir>', 'a new or empty directory')
+  .addOption(nodeOption())
+  .addOption(json())
+  .action(async (id: string, options: ResultsOptions) => {
+    const { jobResults } = await import('./commands/job-results.ts')
+    process.exitCode = await jobResults(id, options)
+  })
+
+program
+  .command('devnet')
+  .description('a whole network on this machine, to try things with; gone when it ends')
+  .option('--nodes <count>', 'how many nodes', '3')
+  .option('--per-process <count>', 'how many of them share a process (default: 1)')
+  .option('--home <dir>', 'keep the homes of the nodes in this directory')
+  .option('--cpu <quantity>', 'of each node, such as 500m (default: its share of the machine)')
+  .option('--memory <quantity>', 'of each node, such as 1Gi (default: its share)')
+  .option('--disk <quantity>', 'of each node (default: its share)')
+  .option('--no-ipfs', 'keep and fetch no blocks')
+  .addOption(json())
+  .action(async (options: DevnetOptions) => {
+    const { devnet } = await import('./commands/devnet.ts')
+    process.exitCode = await devnet(options)
+  })
+program
+  .command('devnet-process', { hidden: true })
+  .argument('HOME...')
+  .option('--temporary')
+  .action(async (homes: readonly string[], options: DevnetProcessOptions) => {
+    const { devnetProcess } = await import('./commands/devnet-process.ts')
+    process.exitCode = await devnetProcess(homes, options, manifest.version)
+  })
+
 const spec = program.command('spec').description('the job file format')
 spec
   .command('init')
@@ -137,7 +283,7 @@ spec
     specSchema()
   })
 
-for (const command of [program, ...program.commands, ...spec.commands, ...node.commands]) command.helpOption('--help', 'print this help')
+for (const command of [program, ...program.commands, ...spec.commands, ...node.commands, ...job.commands]) command.helpOption('--help', 'print this help')
 
 try {
   const unfit = nodeVersionError(process.versions.node)

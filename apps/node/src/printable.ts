@@ -29,3 +29,13 @@ export const elapsed = (milliseconds: number): string => {
   const seconds = Math.round(milliseconds / 1000)
   return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, '0')}s`
 }
+
+/** `61500` -> `1m ago`. */
+export const ago = (milliseconds: number): string => {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 100) return `${seconds}s ago`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 100) return `${minutes}m ago`
+  const hours = Math.round(minutes / 60)
+  return hours < 48 ? `${hours}h ago` : `${Math.round(hours / 24)}d ago`
+}

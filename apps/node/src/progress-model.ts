@@ -27,6 +27,7 @@ export const progressModel = (now: () => number) => {
       if (event.type === 'submitted') model.name = event.name
       else if (event.type === 'job') model.state = event.state
       else if (event.type === 'planned') model.total = event.shards
+      else if (event.type === 'uploading') model.state = 'uploading'
       else if (event.type === 'fetching') model.state = 'fetching'
       else if (event.type === 'progress') {
         const shard = open.get(event.shard)

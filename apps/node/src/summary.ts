@@ -4,7 +4,15 @@ import type { ResultEvent } from './job-events.ts'
 import { elapsed, oneLine } from './printable.ts'
 
 /** How a job ended, where its result lies, and what to type next. */
-export const summary = (job: JobView, { results, error }: ResultEvent, milliseconds: number, stream: NodeJS.WriteStream): string => {
+export const summary = (
+  job: JobView,
+  { results, error }: ResultEvent,
+  /** How long it took; undefined where that is not known. */
+  milliseconds: number | undefined,
+  stream: NodeJS.WriteStream,
+  /** What fetches a result of this CID again. */
+  again: (cid: string) => string,
+): string => {
   const style = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream })
   const colour = job.state === 'completed' ? 'green' : job.state === 'cancelled' ? 'yellow' : 'red'
   const { total = 0, completed = 0, failed = 0 } = job.shards ?? {}
@@ -12,10 +20,10 @@ export const summary = (job: JobView, { results, error }: ResultEvent, milliseco
   const rows: readonly (readonly [string, string])[] = [
     ...(results.cid === null ? [] : [['result', results.cid] as const]),
     ...(results.path === null ? [] : [['files', results.path] as const]),
-    ...(results.cid === null ? [] : [['fetch it again', `skrei get ${results.cid} DIR`] as const]),
+    ...(results.cid === null ? [] : [[results.path === null ? 'fetch it' : 'fetch it again', again(results.cid)] as const]),
   ]
   return [
-    `${style([colour, 'bold'], job.state)}  ${oneLine(job.name)}${shards === '' ? '' : `, ${shards}`}, ${elapsed(milliseconds)}`,
+    `${style([colour, 'bold'], job.state)}  ${oneLine(job.name)}${shards === '' ? '' : `, ${shards}`}${milliseconds === undefined ? '' : `, ${elapsed(milliseconds)}`}`,
     ...(error === null || job.state === 'cancelled' ? [] : errorLines(error, style)),
     ...rows.map(([label, value]) => `  ${style('dim', label.padEnd(14))} ${value}`),
   ].join('\n')

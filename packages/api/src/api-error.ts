@@ -43,6 +43,16 @@ export const apiErrors = {
     remedy: 'Wait until the job is final; give it a publisher.',
   },
   'file-not-found': { status: 404, cause: 'The result has no file of this path.', remedy: 'Look through the whole result for the path.' },
+  'no-shard': {
+    status: 404,
+    cause: 'The job has no shard of this index.',
+    remedy: 'Count from 0; the job says how many shards there are, once it is planned.',
+  },
+  'logs-unavailable': {
+    status: 503,
+    cause: 'What the execution wrote cannot be read now: its node does not answer.',
+    remedy: 'Try again; what is published can be read once the job is final.',
+  },
   'logs-gone': { status: 410, cause: 'Nothing is left of what the execution wrote.', remedy: 'Give the job a publisher, or follow its logs while it runs.' },
   'range-not-satisfiable': {
     status: 416,

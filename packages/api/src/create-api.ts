@@ -1,7 +1,8 @@
 import { ApiError } from './api-error.ts'
+import { createBodyBudget } from './body-budget.ts'
 import type { Call } from './call.ts'
 import { endpoints, type RouteName } from './endpoints.ts'
-import { asApiError, errorBody } from './error-body.ts'
+import { asApiError, errorBody, isAbort } from './error-body.ts'
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './exchange.ts'
 import { fetchHandler } from './fetch-handler.ts'
 import { findRoute } from './find-route.ts'
@@ -70,15 +71,22 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const limits = resolveLimits(options.limits)
   const guard = createGuard(options)
   const streams = createStreams(limits.streams)
+  const bodies = createBodyBudget()
   const closing = new AbortController()
   let requests = 0
 
-  const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
+  const fault = (error: unknown, route?: RouteName): void => {
     const known = asApiError(error)
+    if (!isAbort(error) && (known === undefined || known.code === 'node-fault')) options.onFault?.(error, route)
+  }
+
+  const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
+    const broken = isAbort(error) && closing.signal.aborted
+    const known = broken ? new ApiError('draining', 'the node ends', { cause: error }) : asApiError(error)
     // What fails because its caller is gone is no fault.
-    if (!gone && (known === undefined || known.code === 'node-fault')) options.onFault?.(error, route)
+    if (!gone) fault(error, route)
     const status = known === undefined || known.status === 0 ? 500 : known.status
-    return jsonAnswer(status, errorBody(error), {
+    return jsonAnswer(status, errorBody(known ?? error), {
       ...extra,
       'cache-control': 'no-store',
       ...(known?.retryAfter !== undefined && { 'retry-after': String(known.retryAfter) }),
@@ -111,7 +119,9 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
         service,
         limits,
         streams,
+        bodies,
         closing: closing.signal,
+        fault: (error: unknown) => fault(error, name),
         id,
         path: rest,
         query: readQuery(known.query, mark === -1 ? '' : request.target.slice(mark + 1)),
@@ -129,7 +139,7 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   const api: Api = {
     handle: answer,
     fetch: (request) => fetchHandler(api, request),
-    fault: (error) => options.onFault?.(error, undefined),
+    fault,
     close: () => closing.abort(),
   }
   return api

@@ -25,3 +25,6 @@ export const errorBody = (error: unknown): ErrorBody => {
     },
   }
 }
+
+/** Whether something was only broken off. */
+export const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError'

@@ -1,8 +1,11 @@
 import { setTimeout as later } from 'node:timers'
 
-/** One event as it is sent. `data` is JSON, so it has no line breaks. */
-export const frame = (event: string, data: unknown, id?: string): string =>
-  `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+/** One event as it is sent. `data` is JSON, so it has no line breaks; an id that has some is left out. */
+export const frame = (event: string, data: unknown, id = ''): string =>
+  `${/^[\x21-\x7e]+$/.test(id) ? `id: ${id}\n` : ''}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+
+/** In place of a last frame: the reader is to come again, after a second. */
+export const comeAgain = 'retry: 1000\n\n'
 
 export interface EventStreamOptions {
   /** Frames in order. When it ends, or throws, `last` says what is told of it. */
@@ -63,7 +66,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
       }
       const hinted = hints?.() ?? ''
       if (hinted !== '') yield hinted
-      if (closing.aborted) return yield 'retry: 1000\n\n'
+      if (closing.aborted) return yield comeAgain
       if (result?.done === true) return yield last(result.error)
       if (result?.value !== undefined) {
         const { value } = result

@@ -19,7 +19,7 @@ export interface ApiAnswer {
   readonly ended?: () => void
 }
 
-export const jsonType = 'application/json'
+const jsonType = 'application/json'
 
 export const jsonAnswer = (status: number, value: unknown, headers?: Readonly<Record<string, string>>): ApiAnswer => ({
   status,

@@ -8,7 +8,7 @@ export interface ApiLimits {
   readonly blobBytes?: number
   /** Files and directories of one archive. Default 100,000. */
   readonly treeEntries?: number
-  /** After how long without an event a stream says that it lives. Default 15,000. */
+  /** After how long without an event a stream says that it lives. Default 15,000, at most 60,000. */
   readonly heartbeat?: number
   /** How long a body may bring nothing. Default 30,000. */
   readonly bodySilence?: number
@@ -24,6 +24,8 @@ export const resolveLimits = (given: ApiLimits = {}): Limits => {
     if (!Object.hasOwn(defaults, name)) throw new RangeError(`createApi: there is no limit ${name}`)
     if (!(Number.isSafeInteger(value) && value > 0)) throw new RangeError(`createApi: limits.${name} must be a whole number above 0, not ${value}`)
   }
+  if (limits.heartbeat > 60_000)
+    throw new RangeError(`createApi: limits.heartbeat must be at most 60000, not ${limits.heartbeat}: silent connections are closed`)
   return Object.freeze(limits)
 }
 

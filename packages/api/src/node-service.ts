@@ -77,8 +77,8 @@ export interface NodeService {
   shards(id: string, page: ShardsPage): readonly Shard[]
   /** Resolves once the job is final; rejects with the signal's reason. */
   finished(id: string, options: { readonly signal: AbortSignal }): Promise<Job>
-  /** Entries after a sequence, and on as they happen; ends after what ended the job. */
-  history(id: string, options: { readonly after?: number; readonly signal: AbortSignal }): AsyncIterable<HistoryItem>
+  /** Entries after a sequence; with `follow` (default) on as they happen, to what ended the job, else those that there are now. */
+  history(id: string, options: { readonly after?: number; readonly follow?: boolean; readonly signal: AbortSignal }): AsyncIterable<HistoryItem>
   /** Tells of hints from now on. */
   progress(id: string, listener: (progress: Progress) => void): Disposable
   logs(id: string, options: LogsOptions): AsyncIterable<LogChunk>

@@ -1,5 +1,6 @@
 import { type JobSpec, problems, readJob } from '@skrei/job-spec'
 import { ApiError } from './api-error.ts'
+import type { Call } from './call.ts'
 import type { ApiRequest } from './exchange.ts'
 import { maxJobBytes } from './limits.ts'
 
@@ -58,9 +59,12 @@ const within = <T>(promise: Promise<T>, milliseconds: number): Promise<T> =>
     )
   })
 
-const collect = async (body: AsyncIterable<Uint8Array>): Promise<Uint8Array> => {
+const collect = async (body: AsyncIterable<Uint8Array>, taken: (bytes: number) => void): Promise<Uint8Array> => {
   const chunks: Uint8Array[] = []
-  for await (const chunk of body) chunks.push(chunk)
+  for await (const chunk of body) {
+    taken(chunk.length)
+    chunks.push(chunk)
+  }
   const [only] = chunks
   return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
 }
@@ -71,12 +75,24 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 /**
  * Reads the job file in the body.
  *
- * @throws ApiError `unsupported-media-type`, `body-too-large`, `bad-request`; or with status 422, the code of the first problem, its place, and all `problems`
+ * @throws ApiError `unsupported-media-type`, `body-too-large`, `too-many-requests`, `bad-request`; or with status 422, the code of the first problem, its place, and all `problems`
  */
-export const readJobBody = async (request: ApiRequest, silence: number): Promise<JobSpec> => {
+export const readJobBody = async ({ request, limits, bodies }: Pick<Call<'submit'>, 'request' | 'limits' | 'bodies'>): Promise<JobSpec> => {
   const format = bodyType(request, jobTypes) === 'application/json' ? 'json' : 'yaml'
-  // All of it in that time: it is small.
-  const bytes = await within(collect(boundedBody(request, maxJobBytes)), silence)
+  let held = 0
+  const taken = (bytes: number) => {
+    bodies.take(bytes)
+    held += bytes
+  }
+  try {
+    // All of it in that time: it is small.
+    return readText(await within(collect(boundedBody(request, maxJobBytes), taken), limits.bodySilence), format)
+  } finally {
+    bodies.give(held)
+  }
+}
+
+const readText = (bytes: Uint8Array, format: 'json' | 'yaml'): JobSpec => {
   let text: string
   try {
     text = decoder.decode(bytes)

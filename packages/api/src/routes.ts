@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { endpoints, type RouteName } from './endpoints.ts'
+import type { RouteName } from './endpoints.ts'
 import type { Route } from './route.ts'
 import { blobSchema } from './schema/blob.ts'
 import { jobPageSchema, jobStateSchema, jobViewSchema, resultHeadSchema, shardPageSchema } from './schema/job.ts'
@@ -30,7 +30,7 @@ const seconds = whole(0, 60).meta({ description: 'Seconds to wait for the job to
 const page = whole(1, 1000).default(100)
 
 /** `execution:stdout:stderr`, bytes of each stream. */
-export const positionSchema = z
+const positionSchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,256}:\d{1,15}:\d{1,15}$/, { error: 'expected EXECUTION:BYTES:BYTES' })
   .transform((text) => {
@@ -116,7 +116,10 @@ export const routes = {
     summary: 'What happens to a job, as it happens',
     description:
       'Server-sent events: `history` (a HistoryItem; its id is the sequence), `progress` (a Progress; a hint without an id), and at last `end` (the Job), or `error` (an Error). A stream that ends without either goes on with Last-Event-ID.',
-    query: z.strictObject({ after: sequence.meta({ description: 'Only what came after this sequence.' }).exactOptional() }),
+    query: z.strictObject({
+      after: sequence.meta({ description: 'Only what came after this sequence.' }).exactOptional(),
+      follow: flag.meta({ description: "Go on until the job's end; else what there is now, and `end` with the job as it is." }).default(true),
+    }),
     headers: z.object({ 'last-event-id': sequence.meta({ description: 'As `after`, and before it.' }).exactOptional() }),
     answers: { 200: { description: 'The events.', types: { [events]: 'events' } } },
     errors: [...idErrors, 'too-many-streams'],
@@ -133,7 +136,7 @@ export const routes = {
     }),
     headers: z.object({ 'last-event-id': positionSchema.meta({ description: 'As `from`, and before it.' }).exactOptional() }),
     answers: { 200: { description: 'The logs.', types: { [events]: 'events', [octets]: 'bytes' } } },
-    errors: [...idErrors, 'logs-gone', 'too-many-streams'],
+    errors: [...idErrors, 'no-shard', 'logs-gone', 'logs-unavailable', 'too-many-streams'],
   },
   stop: {
     summary: 'Stop a job',
@@ -180,5 +183,3 @@ export type HeadersOf<K extends RouteName> = Routes[K] extends { readonly header
 type JsonOf<A> = A extends { readonly types: { readonly 'application/json': infer S extends z.ZodType } } ? z.output<S> : never
 /** The JSON that a route answers with. */
 export type AnswerOf<K extends RouteName> = JsonOf<Routes[K]['answers'][keyof Routes[K]['answers']]>
-
-export { endpoints }

@@ -133,7 +133,7 @@ export const fakeNode = (): FakeNode => {
       while (held(id).job.open) await change(signal)
       return held(id).job
     },
-    history: async function* (id, { after = 0, signal }) {
+    history: async function* (id, { after = 0, follow = true, signal }) {
       reading += 1
       try {
         let last = after
@@ -143,7 +143,7 @@ export const fakeNode = (): FakeNode => {
           if (next !== undefined) {
             last = next.sequence
             yield next
-          } else if (!job.open) return
+          } else if (!job.open || !follow) return
           else await change(signal)
         }
       } finally {

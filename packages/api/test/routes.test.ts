@@ -40,6 +40,9 @@ test('every route answers the client with what the node says', async () => {
   expect(shards).toMatchObject({ shards: [{ index: 0 }, { index: 1 }], next: 1 })
   expect(await client.shards(first.id, { after: shards.next ?? 0 })).toEqual({ shards: [{ index: 2, state: 'running', open: true, executions: [] }] })
 
+  const past = []
+  for await (const event of client.events(first.id, { follow: false })) past.push(event)
+  expect(past).toMatchObject([{ type: 'history', item: { to: 'running' } }])
   seen('stop', await client.stop(first.id))
   expect((await client.finished(first.id)).state).toBe('cancelled')
   expect(seen('result', await client.result(first.id))).toMatchObject({ jobId: first.id, state: 'cancelled' })
@@ -113,6 +116,14 @@ test('who waits is answered when the job ends, and after the time that was asked
   expect((await waiting).state).toBe('completed')
   const { job: second } = await client.submit(job, { wait: 1 })
   expect(second.state).toBe('running')
+})
+
+test('of a job that was accepted its id is told, whatever happens to the wait for it', async () => {
+  const { node, client, faults } = await served()
+  const error = new Error('the wait failed')
+  node.override({ finished: () => Promise.reject(error) })
+  expect(await client.submit(job, { wait: 60 })).toMatchObject({ job: { id: 'job-0001', state: 'running' }, created: true })
+  expect(faults).toEqual([error])
 })
 
 test('a unique beginning of at least 4 characters names a job', async () => {

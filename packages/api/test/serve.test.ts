@@ -111,6 +111,7 @@ test('options that make no sense are refused by name', async () => {
   expect(() => createApi(service, { origins: ['https://a.example/'] })).toThrow('is no origin')
   expect(() => createApi(service, { limits: { streams: 0 } })).toThrow('limits.streams must be')
   expect(() => createApi(service, { limits: { steams: 1 } as object })).toThrow('there is no limit steams')
+  expect(() => createApi(service, { limits: { heartbeat: 60_001 } })).toThrow('limits.heartbeat must be at most 60000')
   await expect(serveApi(service, { limits: { requests: 0.5 } })).rejects.toThrow('limits.requests')
 })
 
@@ -145,6 +146,26 @@ test('closing answers who waits, ends event streams so that they come again, and
   await closed
   expect(it.node.listening()).toBe(0)
   await expect(it.client.health()).rejects.toMatchObject({ code: 'unreachable', remedy: expect.stringContaining('skrei node start') })
+  expect(it.faults).toEqual([])
+})
+
+test('what is broken off since the node ends is said to be, and no fault of it', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const raw = fetch(`${it.server.url}/api/v1/jobs/job-0001/logs?follow=true`)
+  let asked = false
+  const { logs } = it.node.service
+  it.node.override({
+    logs: (id, options) => {
+      asked = true
+      return logs(id, options)
+    },
+  })
+  await until(() => asked)
+  await it.server.close()
+  const response = await raw
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
+  expect(await response.json()).toMatchObject({ error: { code: 'draining' } })
   expect(it.faults).toEqual([])
 })
 
@@ -198,13 +219,36 @@ test('a client that sends without end what nobody wants is cut off', async () =>
   socket.resume().once('close', () => {
     closed = true
   })
+  let sent = 0
   while (!closed) {
+    sent += chunk.length
     if (socket.write(chunk)) continue
     await new Promise<void>((resolve) => {
       socket.once('drain', resolve).once('close', resolve)
     })
   }
-  expect(closed).toBe(true)
+  expect(sent).toBeLessThan(64 * 2 ** 20)
+})
+
+test('job files that come at the same time hold a bounded amount of memory, and leave room when they are gone', async () => {
+  const it = await served()
+  const head = 'POST /api/v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/yaml\r\ncontent-length: 1000000\r\n\r\n'
+  const answers: string[] = []
+  const sockets = Array.from({ length: 70 }, () => {
+    const socket = connect(it.server.port, '127.0.0.1')
+    socket.on('error', () => undefined).on('data', (chunk) => answers.push(text(chunk)))
+    socket.write(head)
+    socket.write(Buffer.alloc(990_000, 0x23))
+    return socket
+  })
+  await until(() => answers.length > 0)
+  expect(answers[0]).toContain('HTTP/1.1 503')
+  expect(answers[0]).toContain('too-many-requests')
+  for (const socket of sockets) socket.destroy()
+  const big = `${job}#${'x'.repeat(900_000)}`
+  let code: unknown = 'too-many-requests'
+  while (code === 'too-many-requests') code = await codeOf(it.client.validate(big))
+  expect(code).toBe('resolved')
 })
 
 test('the same API answers requests of the web', async () => {

@@ -193,6 +193,68 @@ test('an error of a stream that has begun reaches its reader with its code, and 
   expect(it.faults).toEqual([])
 })
 
+test('a stream that is only broken off, or whose job goes on, is to be asked for again', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const read = async (route: string) => (await fetch(`${it.server.url}/api/v1/jobs/job-0001/${route}`, { headers: { accept: 'text/event-stream' } })).text()
+  it.node.override({
+    // biome-ignore lint/correctness/useYield: the node stops before anything happens
+    history: async function* () {
+      throw new DOMException('the node stops', 'AbortError')
+    },
+    // biome-ignore lint/correctness/useYield: the node stops before anything is written
+    logs: async function* () {
+      throw Object.assign(new Error('the node stops'), { code: 'draining' })
+    },
+  })
+  for (const route of ['events', 'logs']) expect(await read(route)).toBe(': skrei\n\nretry: 1000\n\n')
+  it.node.override({ history: async function* () {} })
+  expect(await read('events')).toBe(': skrei\n\nretry: 1000\n\n')
+  expect(it.faults).toEqual([])
+})
+
+test('a log that cannot be read for a while goes on where it was', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const from: unknown[] = []
+  it.node.override({
+    logs: async function* (_, options) {
+      from.push(options.from)
+      yield chunk(from.length - 1, 'a')
+      if (from.length < 4) throw Object.assign(new Error('its node does not answer'), { code: 'logs-unavailable' })
+    },
+  })
+  let got = ''
+  for await (const { bytes } of it.client.logs('job-0001', { follow: true })) got += text(bytes)
+  expect(got).toBe('aaaa')
+  expect(from).toEqual([undefined, ...[1, 2, 3].map((stdout) => ({ execution: 'e', stdout, stderr: 0 }))])
+})
+
+test('what goes wrong inside the node while a stream is open is told to the node, and to the reader only as such', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const error = new Error('a secret of the node')
+  it.node.override({
+    // biome-ignore lint/correctness/useYield: it fails before it has anything
+    history: async function* () {
+      throw error
+    },
+  })
+  const text = await (await fetch(`${it.server.url}/api/v1/jobs/job-0001/events`)).text()
+  expect(text).toContain('event: error\ndata: {"error":{"code":"node-fault"')
+  expect(text).not.toContain('secret')
+  expect(it.faults).toEqual([error])
+})
+
+test('an id that does not fit into a line is left out', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  it.node.logs.push(chunk(0, 'a\nb', 'e\nevent: end'))
+  it.node.end('job-0001')
+  const text = await (await fetch(`${it.server.url}/api/v1/jobs/job-0001/logs`, { headers: { accept: 'text/event-stream' } })).text()
+  expect(text).toMatch(/^: skrei\n\nevent: log\ndata: \{[^\n]*\}\n\nevent: end\ndata: \{\}\n\n$/)
+})
+
 test('content that breaks off in the middle is not taken for all of it', async () => {
   const it = await served()
   await it.client.submit(job)

@@ -7,12 +7,17 @@ export interface Execution {
   readonly request: RunRequest
   /** Aborted when the program must end now: kill it, and settle `start` once it is dead. What `start` then returns keeps its usage and facts only. */
   readonly signal: AbortSignal
-  /** The program itself runs from now on: says so to who listens, and starts `task.timeout`. Preparation before it is the driver's to bound. */
-  running(): void
+  /**
+   * The program itself runs from now on, or has run for so many milliseconds where it was taken up again: says so to who listens, and starts
+   * `task.timeout`. Preparation before it is the driver's to bound.
+   */
+  running(elapsed?: number): void
   /** Something happened that is worth telling who listens now. Who attaches later hears the newest progress only. */
   tell(event: Extract<RunEvent, { type: 'progress' | 'evidence' }>): void
   /** Appends output, cut at `task.limits`; what was cut is said in the exit's facts. */
   write(stream: StreamName, bytes: Uint8Array): void
+  /** How many bytes of a stream are kept so far, those of a former process of this node included. */
+  written(stream: StreamName): number
   /** For a driver whose program writes its output into the record's log by itself: the log has grown. */
   wrote(): void
   /** Kept in the record of this execution before it goes on: what is needed to find its process after a crash. */
@@ -22,12 +27,21 @@ export interface Execution {
 /** What an execution came to. `exit` alone is filled up to `exit-nonzero` where it is not 0. */
 export type Outcome = Omit<RunExit, 'type'>
 
+/** What `start` and `resume` answer for a program that goes on without this process: nothing is recorded, so that a later one can take it up again. */
+export type Left = 'left'
+
 export interface ExecutionsOptions {
   /**
    * Runs one program to its end. Throws where the fault is the node's: before `running` the id is then forgotten and may run again, after it the
    * id has ended with `node-fault`, as its outputs may hold anything. Never called twice for an id that is not removed.
    */
-  readonly start: (execution: Execution) => Promise<Outcome>
+  readonly start: (execution: Execution) => Promise<Outcome | Left>
+  /**
+   * Takes up what a former process of this node started under this id, from what it noted, and follows it to its end; `undefined` where nothing of it is
+   * left, and the id then ends with `node-restarted`. Where it throws before `running`, a later `run` tries again. Default: nothing outlives the process,
+   * so what `reap` has ended is all that there can be.
+   */
+  readonly resume?: (execution: Execution, note: Readonly<Record<string, string>>) => Promise<Outcome | Left | undefined>
   /** Where records and output are kept. Default: in memory, which forgets with the process. */
   readonly records?: ExecutionRecords
   /** Resolves after so many milliseconds; rejects once the signal is aborted. Default: timers. */
@@ -51,6 +65,8 @@ interface Live {
   note: Readonly<Record<string, string>>
   running: boolean
   stopped: boolean
+  /** Begun by a former process of this node. */
+  resumed: boolean
   ending?: Ending
   /** What it came to, which is not yet on record. */
   outcome?: RunExit
@@ -65,6 +81,7 @@ interface Listener {
   wake: () => void
 }
 
+const restarted: RunExit = { type: 'exit', failure: { code: 'node-restarted', detail: 'the node restarted while this ran' }, usage: {}, facts: {} }
 /** More than this many untaken progress and evidence events of one listener, and its oldest are dropped. */
 const toldLimit = 256
 const chunkBytes = 65_536
@@ -135,12 +152,12 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
       request,
       signal: live.controller.signal,
       tell,
-      running: () => {
+      running: (elapsed = 0) => {
         if (live.running) return
         live.running = true
         tell({ type: 'progress', phase: 'run' })
         const limit = request.task.timeout
-        wait(limit, { signal: live.controller.signal }).then(
+        wait(Math.max(0, limit - elapsed), { signal: live.controller.signal }).then(
           () => end(live, { code: 'timeout', detail: `ran longer than ${limit} ms and was killed` }),
           () => undefined,
         )
@@ -151,6 +168,7 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
         if (room > 0 && bytes.length > 0) live.log.append(stream, bytes.length > room ? bytes.subarray(0, room) : bytes)
         wake(live)
       },
+      written: (stream) => live.log.length(stream),
       wrote: () => wake(live),
       note: (note) => {
         live.note = note
@@ -159,14 +177,20 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
     }
   }
 
-  const finish = async (request: RunRequest, live: Live): Promise<void> => {
+  const finish = async (request: RunRequest, live: Live, work: () => Promise<Outcome | Left | undefined>): Promise<void> => {
     try {
-      const exit = exitOf(await options.start(execution(request, live)), live)
+      const outcome = await work()
+      if (outcome === 'left') {
+        live.fault = { error: new Error('the executor was disposed of while this ran: it goes on, and is taken up by the next one') }
+        return
+      }
+      const exit = outcome === undefined ? restarted : exitOf(outcome, live)
       live.outcome = exit
       await save(live)
       live.exit = exit
     } catch (error) {
       live.fault = { error }
+      if (live.resumed && !live.running) return
       if (live.running) live.outcome = { type: 'exit', failure: { code: 'node-fault', detail: 'the node failed while this ran' }, usage: {}, facts: {} }
       // The first error is the one that matters.
       await save(live).catch(() => undefined)
@@ -195,20 +219,27 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
         note: {},
         running: false,
         stopped: false,
+        resumed: false,
         saving: Promise.resolve(),
         done: Promise.resolve(),
       }
       if (record === undefined) {
         await save(live)
         table.set(request.id, live)
-        live.done = finish(request, live)
+        live.done = finish(request, live, () => options.start(execution(request, live)))
       } else if (record.state === 'stopped') {
         live.exit = { type: 'exit', failure: { code: 'cancelled', detail: 'stopped' }, usage: record.exit?.usage ?? {}, facts: record.exit?.facts ?? {} }
       } else if (record.state === 'ended') {
         live.exit = record.exit
+      } else if (options.resume !== undefined) {
+        live.note = record.note
+        live.resumed = true
+        table.set(request.id, live)
+        const { resume } = options
+        live.done = finish(request, live, () => resume(execution(request, live), record.note))
       } else {
         await reap(request.id, record)
-        live.exit = { type: 'exit', failure: { code: 'node-restarted', detail: 'the node restarted while this ran' }, usage: {}, facts: {} }
+        live.exit = restarted
         await records.put(request.id, { state: 'ended', exit: live.exit })
       }
       return live

@@ -93,3 +93,52 @@ test('a timeout longer than a timer can wait does not come at once', async () =>
   await stop('one')
   expect((await running).at(-1)).toMatchObject({ failure: { code: 'cancelled' } })
 })
+
+const started = async (note: Readonly<Record<string, string>>): Promise<ExecutionRecords> => {
+  const records = memoryRecords()
+  await records.put('one', { state: 'started', note })
+  const log = await records.log('one')
+  log.append('stdout', new TextEncoder().encode('before '))
+  return records
+}
+const never = async (): Promise<Outcome> => {
+  throw new Error('it was started a second time')
+}
+
+test('what a former process started is taken up from its note, with its output and the time that is left', async () => {
+  const records = await started({ container: 'abc' })
+  const waits: number[] = []
+  const { run } = executions({
+    records,
+    start: never,
+    wait: async (milliseconds) => void waits.push(milliseconds),
+    resume: async (execution, note) => {
+      execution.running(59_000)
+      execution.write('stdout', new TextEncoder().encode(`${execution.written('stdout')} ${note['container']}`))
+      await new Promise((resolve) => execution.signal.addEventListener('abort', resolve))
+      return { usage: {}, facts: {} }
+    },
+  })
+  const events = await all(run(request, {}))
+  const text = events.map((event) => (event.type === 'output' ? new TextDecoder().decode(event.bytes) : '')).join('')
+  expect(text).toBe('before 7 abc')
+  expect(waits).toEqual([1000])
+  expect(events.at(-1)).toMatchObject({ failure: { code: 'timeout' } })
+  expect(await records.get('one')).toMatchObject({ state: 'ended' })
+})
+
+test('where nothing is left to take up the id ends with node-restarted', async () => {
+  const { run } = executions({ records: await started({}), start: never, resume: async () => undefined })
+  for (let time = 0; time < 2; time++) expect((await all(run(request, {}))).at(-1)).toMatchObject({ failure: { code: 'node-restarted' } })
+})
+
+test('where taking up fails, or the program is left to a later process, it stays on record as started', async () => {
+  const records = await started({ container: 'abc' })
+  const answers = [() => Promise.reject(new Error('the engine is down')), async () => 'left' as const, async () => ({ exit: 0, usage: {}, facts: {} })]
+  const { run } = executions({ records, start: never, resume: async () => (answers.shift() ?? never)() })
+  await expect(all(run(request, {}))).rejects.toThrow('the engine is down')
+  expect(await records.get('one')).toEqual({ state: 'started', note: { container: 'abc' } })
+  await expect(all(run(request, {}))).rejects.toThrow('it goes on')
+  expect(await records.get('one')).toEqual({ state: 'started', note: { container: 'abc' } })
+  expect((await all(run(request, {}))).at(-1)).toMatchObject({ exit: 0 })
+})

@@ -50,7 +50,8 @@ export const failures = {
     by: 'job',
     retry: false,
     cause: 'The program is not one that its engine can run.',
-    remedy: 'Check that the module is a WebAssembly binary for WASI preview 1 that exports _start and memory.',
+    remedy:
+      'wasm: check that the module is a WebAssembly binary for WASI preview 1 that exports _start and memory. docker: check that the entrypoint is in the image, for the architecture of the node.',
   },
   'task-invalid': {
     by: 'job',
@@ -194,6 +195,11 @@ export const refusals = {
     cause: 'The engine or the node does not give the task the network that it asks for.',
     remedy: 'Use network.mode none, or an engine and a node that allow it.',
   },
+  'image-missing': {
+    permanent: true,
+    cause: 'The image is not on the node, and it cannot be pulled: the job or the node forbids it, or its registry does not have it or does not give it.',
+    remedy: 'Correct engine.image, allow engine.pull, push the image, or give the node credentials for its registry.',
+  },
   'secret-unknown': { permanent: true, cause: 'The node does not hold a secret that the task names.', remedy: 'Give the node the secret.' },
   'task-unsupported': { permanent: true, cause: 'The engine does not support a field of the task.', remedy: 'Remove the field that the detail names.' },
   policy: { permanent: true, cause: "The node's own policy refuses the task.", remedy: 'Ask its operator, or use another node.' },
@@ -202,6 +208,11 @@ export const refusals = {
     cause:
       "The node did not take the requester's ask: it speaks another version of the protocol, runs nothing, or finds the message at fault. The detail has its code.",
     remedy: 'Run the same release of skrei on both nodes, in the same network.',
+  },
+  draining: {
+    permanent: false,
+    cause: 'The node is about to stop: it ends what it runs, and takes nothing new.',
+    remedy: 'Wait: the requester asks other nodes, and this one again once it has restarted.',
   },
   'queue-full': { permanent: false, cause: "The node's queue of asks is full.", remedy: 'Wait: the requester asks again.' },
   'assess-failed': {

@@ -22,6 +22,8 @@ export interface AnnounceWorld {
   readonly compute: ComputeRole | undefined
   readonly logger: Logger
   readonly report: (error: unknown) => void
+  /** Another node announced itself with the key of this one. */
+  readonly duplicated: () => void
 }
 
 /** Between two announcements for the sake of newcomers; milliseconds. */
@@ -39,6 +41,8 @@ const newcomers = { burst: 1024, perSecond: 64 }
 
 export interface Announcer extends Disposable {
   start(): void
+  /** What others should know has changed: it is announced soon. */
+  renew(): void
   /** This node's own announcement, signed; undefined where it runs nothing. */
   own(): Uint8Array | undefined
   /** Whether the network is small enough for everybody to tell everybody. */
@@ -68,6 +72,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
     twin: ({ incarnation, issuedAt }: Announcement): void => {
       if (incarnation.id === world.incarnation().id || issuedAt <= startedAt || world.clock.now() < toldAt + world.settings.announcementTtl) return
       toldAt = world.clock.now()
+      world.duplicated()
       world.logger.error('another node lives with the key of this one: stop one of the two', { code: 'duplicate-identity', other: incarnation.counter })
     },
   }
@@ -149,6 +154,10 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
       } catch (error) {
         world.report(error)
       }
+    },
+    renew: () => {
+      signed = undefined
+      if (world.compute !== undefined && next !== undefined) welcome()
     },
     own: () => {
       if (world.compute === undefined) return undefined

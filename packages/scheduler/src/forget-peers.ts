@@ -1,12 +1,12 @@
 import type { Data, Row, Transaction } from '@skrei/state-store'
-import { allRows } from './kernel/all-rows.ts'
-import type { ExecutionContext } from './machines/execution.ts'
-
-const rowsPerPage = 500
 
 export interface PeerForgetter {
-  /** Looks at the next few peers, and removes those of whom nothing was heard for so long. Returns whether there are more to look at now. */
-  sweep(transaction: Transaction, now: number, most: number): boolean
+  /**
+   * Looks at the next few peers, and removes those of whom nothing was heard for so long. Returns whether there are more to look at now.
+   *
+   * @param running nodes that run something for this one
+   */
+  sweep(transaction: Transaction, now: number, most: number, running: { has(node: string): boolean }): boolean
 }
 
 /**
@@ -26,24 +26,14 @@ export const createPeerForgetter = ({
   readonly heardAt: (peer: string) => number | undefined
 }): PeerForgetter => {
   let after: string | undefined
-  let busy: ReadonlySet<string> | undefined
 
-  /** Nodes that run something for this one, found out once for a round over all peers: there is no index by node. */
-  const busyNodes = (transaction: Transaction): ReadonlySet<string> => {
-    const nodes = new Set<string>()
-    for (const { data } of allRows(transaction, 'execution', { open: true }, rowsPerPage)) nodes.add((data as unknown as ExecutionContext).node)
-    return nodes
-  }
-  const isBusy = (transaction: Transaction, peer: string): boolean => {
-    busy ??= busyNodes(transaction)
-    // The parent of what runs here is its requester.
-    return busy.has(peer) || transaction.list('compute', { parent: peer, open: true, limit: 1 }).length > 0
-  }
+  // The parent of what runs here is its requester.
+  const asks = (transaction: Transaction, peer: string): boolean => transaction.list('compute', { parent: peer, open: true, limit: 1 }).length > 0
 
-  const look = (transaction: Transaction, row: Row, now: number): void => {
+  const look = (transaction: Transaction, row: Row, now: number, running: { has(node: string): boolean }): void => {
     const data = row.data as { readonly at?: number }
     const at = Math.max(data.at ?? now, heardAt(row.id) ?? 0)
-    if (now - at >= keep && !isBusy(transaction, row.id)) {
+    if (now - at >= keep && !running.has(row.id) && !asks(transaction, row.id)) {
       transaction.remove('peer', row.id)
       return
     }
@@ -52,11 +42,10 @@ export const createPeerForgetter = ({
   }
 
   return {
-    sweep: (transaction, now, most) => {
+    sweep: (transaction, now, most, running) => {
       const rows = transaction.list('peer', { ...(after !== undefined && { after }), limit: most })
-      for (const row of rows) look(transaction, row, now)
+      for (const row of rows) look(transaction, row, now, running)
       after = rows.length < most ? undefined : rows.at(-1)?.id
-      if (after === undefined) busy = undefined
       return after !== undefined
     },
   }

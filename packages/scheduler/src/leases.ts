@@ -23,6 +23,8 @@ export interface Leases extends Disposable {
   progress(execution: string, requester: string, fraction: number | undefined): void
   /** How many executions of a requester this node has. */
   held(requester: string): number
+  /** Nodes that run something for this one. */
+  running(): ReadonlyMap<string, unknown>
   /** How many awarded executions this node has that are not over, of all requesters. */
   awarded(): number
   /** It is not known whether a turn was written. */
@@ -99,6 +101,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
     heardAt: answers.heardAt,
     progress: heartbeats.progress,
     held: (requester) => executions.held().get(requester)?.size ?? 0,
+    running: executions.awarded,
     awarded: () => {
       let count = 0
       for (const ones of executions.held().values()) for (const { state } of ones.values()) if (state !== 'reserved') count += 1

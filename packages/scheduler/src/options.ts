@@ -184,7 +184,7 @@ export interface LogOptions {
   readonly signal?: AbortSignal
 }
 
-/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation` and `jobs` are there. */
+/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
   readonly capacity?: Capacity
@@ -196,6 +196,8 @@ export interface NodeStanding {
   readonly queued?: number
   /** Awarded executions that are not over. */
   readonly executions?: number
+  /** It takes nothing new. */
+  readonly draining: boolean
   /** Of this node as requester. */
   readonly jobs: { readonly open: number }
 }
@@ -219,6 +221,11 @@ export interface JobResult {
 export type SchedulerEvent =
   | { readonly type: 'transition'; readonly job?: string; readonly shard?: number; readonly node?: string; readonly transition: Transition }
   | { readonly type: 'progress'; readonly job: string; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
+  /**
+   * Another node lives with the key of this one, and one of the two must be stopped: this one heard it announce itself (`node` is this node), or a peer says so, which refuses this one as the older
+   * of the two (`node` is the peer, and it is its word alone). Told once in the time that an announcement holds.
+   */
+  | { readonly type: 'duplicate-identity'; readonly node: string; readonly at: number }
 
 /** Which part of a history: entries with a higher sequence than `after`, at most `limit` of them. */
 export interface HistoryPage {
@@ -273,6 +280,11 @@ export interface Scheduler extends AsyncDisposable {
    * has happened.
    */
   start(): Promise<void>
+  /**
+   * Before a stop: no new jobs (`SubmitError` `draining`), no new asks, and those that wait are declined, so that other nodes take them. Resolves when no execution runs here any more, or
+   * waits to be published or fetched; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
+   */
+  drain(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */
   stop(): Promise<void>
   /**

@@ -10,6 +10,8 @@ export interface RetentionWorld {
   readonly settings: Pick<Settings, 'keepJobs' | 'keepExecutions'>
   /** When a peer was last heard from, as far as this run knows. */
   readonly heardAt: (peer: string) => number | undefined
+  /** Nodes that run something for this one. */
+  readonly running: () => { has(node: string): boolean }
   readonly report: (error: unknown) => void
 }
 
@@ -29,7 +31,7 @@ const later = 600_000
  * Removes what is over and was kept long enough, a bounded number of rows at a time. It needs no memory of its own: the row that says that an object ended goes last,
  * with the last of what belonged to it, so that a sweep that was cut off goes on where it was.
  */
-export const createRetention = ({ store, clock, settings, heardAt, report }: RetentionWorld): Retention => {
+export const createRetention = ({ store, clock, settings, heardAt, running, report }: RetentionWorld): Retention => {
   const keepExecutions = Math.max(shortestKeep, settings.keepExecutions)
   const peers = createPeerForgetter({ keep: keepExecutions, heardAt })
   let alarm: Disposable | undefined
@@ -40,7 +42,9 @@ export const createRetention = ({ store, clock, settings, heardAt, report }: Ret
       const now = clock.now()
       const before = { job: now - Math.max(shortestKeep, settings.keepJobs), compute: now - keepExecutions }
       more = store.transact((transaction) => forgetEnded(transaction, before, rowsPerSweep))
-      more = store.transact((transaction) => peers.sweep(transaction, now, rowsPerSweep)) || more
+      // It may read the store itself.
+      const nodes = running()
+      more = store.transact((transaction) => peers.sweep(transaction, now, rowsPerSweep, nodes)) || more
     } catch (error) {
       report(error)
     }

@@ -6,6 +6,7 @@ import { createAnnouncer } from './announce.ts'
 import { serveAssessments } from './assess-query.ts'
 import { checkOptions } from './check-options.ts'
 import { createAskLimit } from './compute/ask-limit.ts'
+import { allOver, declineWaiting } from './compute/drain.ts'
 import { computeFailed, createComputeRole } from './compute/role.ts'
 import { serveLogs } from './compute/serve-logs.ts'
 import { computeViews } from './compute/views.ts'
@@ -100,6 +101,15 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
         logger.warn('a watcher threw', { error: String(error) })
       }
     }
+  }
+
+  /** Each refused message says so. */
+  let duplicatedAt = Number.NEGATIVE_INFINITY
+  const duplicated = (node: string): void => {
+    const at = clock.now()
+    if (at < duplicatedAt + settings.announcementTtl) return
+    duplicatedAt = at
+    tell({ type: 'duplicate-identity', node, at })
   }
 
   const compute =
@@ -219,7 +229,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     asks: createAskLimit({ clock, settings }),
     logger,
   })
-  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, report })
+  const retention = createRetention({ store, clock, settings, heardAt: peers.heardAt, running: leases.running, report })
   const announcer = createAnnouncer({
     network,
     identity,
@@ -233,6 +243,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute,
     logger,
     report,
+    duplicated: () => duplicated(self),
   })
 
   const sampler = createSampler({
@@ -335,7 +346,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       transport,
       random: options.random,
       performers: { ...requesterPerformers({ clock, store, specs, sources, publishers, workspace }), ...compute?.performers },
-      rejected: (entry, rejection) => undeliverable({ network, self, logger }, entry, rejection),
+      rejected: (entry, rejection) => undeliverable({ network, self, logger, duplicated }, entry, rejection),
       interrupting,
       report,
       failed: (entry: OutboxEntry, error) => {
@@ -386,6 +397,23 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
 
+  let draining = false
+  const drain = async (signal: AbortSignal | undefined): Promise<void> => {
+    signal?.throwIfAborted()
+    const stopped = new SchedulerError('stopped', 'the node is not running: there is nothing to drain')
+    if (outbox === undefined || stopping.signal.aborted) throw stopped
+    draining = true
+    compute?.drain()
+    announcer.renew()
+    await declineWaiting({ store, kernel })
+    try {
+      await allOver({ store, kernel }, { signal: endingWith(signal) })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw stopping.signal.aborted ? stopped : error
+    }
+  }
+
   const resolved = (spec: JobSpec): KnownJob => {
     if (outbox === undefined || stopping.signal.aborted) throw new SubmitError('not-started', 'the node has not started, or is stopping')
     return specs.resolve(spec)
@@ -397,7 +425,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     submit: kernel.submit,
     jobId: options.jobId,
     newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),
-    requireAcceptable,
+    requireAcceptable: (job) => {
+      if (draining) throw new SubmitError('draining', 'the node takes no new jobs: it is about to stop')
+      requireAcceptable(job)
+    },
     wasBroken: (id) => unaccepted.delete(id),
   })
 
@@ -406,6 +437,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   return {
     nodeId: self,
     start,
+    drain: ({ signal } = {}) => drain(signal),
     stop,
     [Symbol.asyncDispose]: stop,
     submit: async (spec, { key } = {}) => await submissions.submit(resolved(spec), key),
@@ -449,6 +481,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     standing: () => ({
       incarnation,
       ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      draining,
       jobs: { open: openJobs.count() },
     }),
     executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),

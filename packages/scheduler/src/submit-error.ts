@@ -15,6 +15,7 @@ export const submitErrors = {
     remedy: 'Use a new key for each job, and the same key only to submit the same job again.',
   },
   'key-invalid': { cause: 'The key is none: 1 to 256 characters of well-formed Unicode without NUL.', remedy: 'Use a shorter key, such as a UUID.' },
+  draining: { cause: 'The node is about to stop, and takes no new jobs (`drain`).', remedy: 'Submit the job to another node, or once this one has restarted.' },
   'not-started': { cause: 'The node has not started, or is stopping.', remedy: 'Start the node first.' },
 } as const
 

@@ -8,14 +8,21 @@ export interface UndeliverableWorld {
   readonly network: string
   readonly self: string
   readonly logger: Logger
+  /** A peer says that another node lives with the key of this one. */
+  readonly duplicated: (peer: string) => void
 }
 
 /**
  * What it means to a message's object that the peer refused it: its history has it, with the code. Where the object waits for an answer, the
  * refusal is one: an ask is declined, for good where that does not pass, an award is refused. Everything else has its deadline.
  */
-export const undeliverable = ({ network, self, logger }: UndeliverableWorld, entry: OutboxEntry, { code, reason }: Rejection): readonly KernelEvent[] => {
+export const undeliverable = (
+  { network, self, logger, duplicated }: UndeliverableWorld,
+  entry: OutboxEntry,
+  { code, reason }: Rejection,
+): readonly KernelEvent[] => {
   const { to, message } = entry.data as { readonly to: string; readonly message: string }
+  if (code === duplicate) duplicated(to)
   logger.warn('a peer refused a message', { to, message, kind: entry.kind, id: entry.id, code, reason })
   const object = { kind: entry.kind, id: entry.id, actor: to }
   const sent = ownMessage(network, self, to, entry.bytes)
@@ -33,8 +40,8 @@ const ownMessage = (network: string, self: string, to: string, bytes: Uint8Array
   }
 }
 
-/** What is over once one of two nodes with one key has ended: the peer is asked again then. */
-const passing: ReadonlySet<string> = new Set(['duplicate-identity'])
+/** It is over once one of two nodes with one key has ended: the peer is asked again then. */
+const duplicate = 'duplicate-identity'
 
 const answerFor = (sent: AnyMessage, code: string, reason: string): ObjectEvent | undefined => {
   if (sent.type === 'ask')
@@ -42,7 +49,7 @@ const answerFor = (sent: AnyMessage, code: string, reason: string): ObjectEvent 
       type: 'decline',
       node: sent.to,
       askId: sent.body.askId,
-      refusals: [{ code: passing.has(code) ? 'busy' : 'protocol-unsupported', detail: `${code}: ${reason}` }],
+      refusals: [{ code: code === duplicate ? 'busy' : 'protocol-unsupported', detail: `${code}: ${reason}` }],
     }
   if (sent.type === 'award') return { type: 'refused', execution: sent.body.execution, code }
   return undefined

@@ -1,5 +1,6 @@
 import type { Transport } from '@skrei/transport'
 import { expect, test } from 'vitest'
+import type { SchedulerEvent } from '../src/options.ts'
 import { createSimulation, type SimulatedNode, type Simulation } from '../src/simulation/index.ts'
 import { quiet, watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
@@ -40,6 +41,13 @@ const clone = async (world: Simulation, of: number): Promise<void> => {
   await world.node(2).restart(image)
 }
 
+/** What a node tells its watchers of a node with its key, from now on. */
+const duplicatesTold = (node: SimulatedNode): Extract<SchedulerEvent, { type: 'duplicate-identity' }>[] => {
+  const told: Extract<SchedulerEvent, { type: 'duplicate-identity' }>[] = []
+  node.scheduler.watch((event) => void (event.type === 'duplicate-identity' && told.push(event)))
+  return told
+}
+
 /** Shards with more than one execution that was completed, and results that are of none. */
 const doubles = (requester: SimulatedNode, jobId: string): readonly unknown[] =>
   (requester.scheduler.result(jobId)?.shards ?? []).filter(({ executions }) => executions.filter(({ outcome }) => outcome === 'completed').length > 1)
@@ -54,7 +62,14 @@ test.each([200, 1200, 2000])('a store cloned onto a second live node after %i ms
   )
   await world.clock.advance(at)
   await clone(world, 1)
+  const told = [1, 2].map((index) => duplicatesTold(world.node(index)))
   await world.clock.advance(60_000)
+  for (const one of told) {
+    expect(one.length).toBeGreaterThan(0)
+    expect(one.filter(({ node }) => node !== other && node !== 'node-0000')).toEqual([])
+    // Each refused message would be one.
+    expect(one.length).toBeLessThanOrEqual(1 + 60_000 / world.settings.announcementTtl)
+  }
   // The requester has seen two that live, and both of them have heard of each other.
   expect(world.alerts.filter((alert) => alert.startsWith('node-0000: two nodes live with one key'))).not.toEqual([])
   expect(world.alerts.filter((alert) => alert.startsWith('node-0001: a peer refused a message'))).not.toEqual([])
@@ -85,12 +100,14 @@ test.each([200, 1200, 2500])(
     const jobId = await requester.scheduler.submit(job)
     await world.clock.advance(at)
     await clone(world, 0)
+    const told = duplicatesTold(requester)
     await world.clock.advance(5000)
     const more = await requester.scheduler.submit(noopJob({ sharding: { count: 4 } }))
     await world.clock.advance(4000)
     // A node that computes sees that two live, and tells the older, whose work is in vain.
     expect(world.alerts.filter((alert) => alert.includes(': two nodes live with one key'))).not.toEqual([])
     expect(world.alerts.filter((alert) => alert.startsWith('node-0000: a peer refused a message'))).not.toEqual([])
+    expect(told).toEqual([{ type: 'duplicate-identity', node: expect.stringMatching(/^node-000[0-9]$/), at: expect.any(Number) }])
     const refused = requester.scheduler.history(more, { limit: 1000 }).flatMap((item) => ('undeliverable' in item ? [item.undeliverable] : []))
     expect(refused.length).toBeGreaterThan(0)
     expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['duplicate-identity']))

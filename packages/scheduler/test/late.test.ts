@@ -37,11 +37,15 @@ test('a node that does not hear this one for now is asked again later; one that 
   const bytes = bytesOf('peer', 'n', { type: 'ask', body: askBody(0) })
   const entry = { outboxId: 1, kind: 'shard', id: 's', type: 'send', lane: 'send n', data: { to: 'n', message: 'ask', dropAt: 0 }, bytes }
   const answer = (code: string): unknown =>
-    undeliverable({ network: 'test', self: 'peer', logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} } }, entry, {
-      index: 0,
-      code,
-      reason: 'why',
-    })[1]?.event
+    undeliverable(
+      { network: 'test', self: 'peer', duplicated: () => {}, logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} } },
+      entry,
+      {
+        index: 0,
+        code,
+        reason: 'why',
+      },
+    )[1]?.event
   expect(answer('duplicate-identity')).toMatchObject({ type: 'decline', refusals: [{ code: 'busy', detail: 'duplicate-identity: why' }] })
   expect(answer('unsupported-version')).toMatchObject({ type: 'decline', refusals: [{ code: 'protocol-unsupported' }] })
 })

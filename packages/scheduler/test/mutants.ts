@@ -159,6 +159,18 @@ export const mutants: readonly Mutant[] = [
     breaks: [7],
   },
   {
+    name: 'an execution runs on after its job was cancelled',
+    edits: [
+      {
+        file: 'machines/execution.ts',
+        find: "        awarded: { actions: 'note' },\n        stop: 'stopping',\n        deadline: [",
+        replace: "        awarded: { actions: 'note' },\n        stop: { actions: 'note' },\n        deadline: [",
+      },
+    ],
+    schedule: 'slow start',
+    breaks: [17],
+  },
+  {
     name: 'deadlines come two minutes late',
     edits: [
       // A second less than the alarm, or it rings again at once.

@@ -179,7 +179,9 @@ test('the same seed gives the same history', async () => {
     const events = world.events.map((event) =>
       event.type === 'transition'
         ? `${event.transition.at} ${event.transition.kind} ${event.transition.id} ${event.transition.to}`
-        : `${event.job} ${event.phase}`,
+        : event.type === 'progress'
+          ? `${event.job} ${event.phase}`
+          : event.type,
     )
     await world.stop()
     return events

@@ -15,6 +15,13 @@ const grace = 1000
 /** Of times that two clocks round; milliseconds. */
 const rounding = 5
 
+/** What a job that was cancelled does not come to any more. */
+const permitted: Readonly<Record<string, readonly string[]>> = {
+  job: ['running', 'completed', 'failed'],
+  shard: ['completed'],
+  execution: ['awarding', 'accepted', 'matching', 'judged', 'completed'],
+}
+
 interface Accept {
   readonly shard: string
   readonly epoch: number
@@ -34,6 +41,8 @@ export const watchWorld = (world: Simulation) => {
   /** The incarnation of its node when an execution was first seen at its requester. */
   const incarnations = new Map<string, number | undefined>()
   const stopped = new Set<string>()
+  /** By node and job. */
+  const cancelled = new Set<string>()
   /** By node and object: the last entry of its history that is accounted for. */
   const written = new Map<string, number>()
   /** By node: how far its own time is ahead of the time since it exists. */
@@ -81,6 +90,21 @@ export const watchWorld = (world: Simulation) => {
     const { executions, retry } = context as unknown as ShardContext
     const attempts = executions.filter(({ outcome }) => outcome !== 'refused').length
     if (attempts > retry.attempts) broken(node, 4, `shard ${id} had ${attempts} executions of ${retry.attempts} attempts`)
+  }
+
+  /**
+   * Invariant 17, which is PROTOCOL.md's rule 12: the transaction of a cancel is the point from which on nothing of the job is awarded or accepted, no permission to publish is written, and nothing
+   * completes, whatever is on its way.
+   */
+  const checkCancelled = (node: SimulatedNode, { kind, id, from, to, event, context }: Transition): void => {
+    if (kind === 'job' && from !== to && event.type === 'cancel') cancelled.add(`${node.id} ${id}`)
+    if (cancelled.size === 0 || from === to) return
+    const job = kind === 'job' ? id : kind === 'shard' ? (context as unknown as ShardContext).jobId : kind === 'execution' ? jobOf(context) : ''
+    if (cancelled.has(`${node.id} ${job}`) && (permitted[kind] ?? []).includes(to)) broken(node, 17, `${kind} ${id} became ${to} after its job was cancelled`)
+  }
+  const jobOf = (context: Transition['context']): string => {
+    const { shardId } = context as unknown as ExecutionContext
+    return shardId.slice(0, shardId.lastIndexOf('/'))
   }
 
   /** Invariant 11. Lost from `awarding` is no matter of leases: the node has none until it got the award. */
@@ -167,7 +191,7 @@ export const watchWorld = (world: Simulation) => {
   return {
     /** Its store was set back: what it did before, it does not know of. */
     forget: (node: SimulatedNode): void => {
-      for (const known of [written, latest]) for (const key of known.keys()) if (key.startsWith(`${node.id} `)) known.delete(key)
+      for (const known of [written, latest, cancelled]) for (const key of known.keys()) if (key.startsWith(`${node.id} `)) known.delete(key)
       for (const [id, requester] of heardBy) if (requester === node.id) for (const known of [outcomes, completed]) known.delete(id)
     },
     checkOverdue,
@@ -176,6 +200,7 @@ export const watchWorld = (world: Simulation) => {
       if (startedAt.get(node.id)?.life !== node.scheduler) isNewHere(node)
       checkAccept(node, transition)
       checkAttempts(node, transition)
+      checkCancelled(node, transition)
       checkLost(node, transition)
       if (!node.up) return
       checkLapse(node, transition)

@@ -5,8 +5,8 @@ import { indexOf, type Overlay } from './overlay.ts'
 import { isMeant, keysOf } from './row-index.ts'
 import type { SqliteTables } from './sqlite-tables.ts'
 
-/** The first of two ordered lists together; of neither is more read than needed. */
-const merged = (one: Iterator<Row>, other: Iterator<Row>, { descending = false, limit }: ListWhere): Row[] => {
+/** The first of two ordered lists together, without those of the one that are hidden; of neither is more read than needed. */
+const merged = (one: Iterator<Row>, other: Iterator<Row>, { descending = false, limit }: ListWhere, isHidden: (id: string) => boolean): Row[] => {
   const found: Row[] = []
   let a: IteratorResult<Row> | undefined
   let b: IteratorResult<Row> | undefined
@@ -14,7 +14,7 @@ const merged = (one: Iterator<Row>, other: Iterator<Row>, { descending = false, 
     a ??= one.next()
     b ??= other.next()
     if (!a.done && (b.done || compareKeys(orderKey(a.value.id), orderKey(b.value.id)) < 0 !== descending)) {
-      found.push(a.value)
+      if (!isHidden(a.value.id)) found.push(a.value)
       a = undefined
     } else if (!b.done) {
       found.push(b.value)
@@ -28,11 +28,6 @@ const merged = (one: Iterator<Row>, other: Iterator<Row>, { descending = false, 
 export const overlaidReader = (tables: SqliteTables, overlay: Overlay): Pick<Reader, 'get' | 'list' | 'history' | 'groupHistory' | 'pending'> => {
   const { rows, removed, done } = overlay
   const isRemoved = (kind: string, id: string): boolean => removed.size > 0 && removed.has(objectKey(kind, id))
-
-  function* storedRows(kind: string, where: ListWhere): Generator<Row> {
-    const ofKind = rows.get(kind)
-    for (const row of tables.list(kind, where)) if (ofKind?.has(row.id) !== true && !isRemoved(kind, row.id)) yield row
-  }
 
   function* overRows(kind: string, where: ListWhere): Generator<Row> {
     const ofKind = rows.get(kind)
@@ -48,7 +43,11 @@ export const overlaidReader = (tables: SqliteTables, overlay: Overlay): Pick<Rea
       const row = rows.get(kind)?.get(id)
       return row ?? (isRemoved(kind, id) ? undefined : tables.get(kind, id))
     },
-    list: (kind, where) => merged(storedRows(kind, where), overRows(kind, where), where),
+    list(kind, where) {
+      const ofKind = rows.get(kind)
+      const stored = tables.list(kind, where)[Symbol.iterator]()
+      return merged(stored, overRows(kind, where), where, (id) => ofKind?.has(id) === true || isRemoved(kind, id))
+    },
     history(kind, id, after, limit) {
       const stored = after >= overlay.stored.sequence || isRemoved(kind, id) ? [] : tables.history(kind, id, after, limit)
       return [...stored, ...objectEntries(overlay, objectKey(kind, id), after, limit - stored.length)]

@@ -381,6 +381,10 @@ test('a page costs the page, however many rows lie in the tables, and over them'
   expect([read, looked].every((count) => count <= 5)).toBe(true)
   expect(costs({ limit: 3, descending: true })).toEqual(['j29998 common', 'j29996 common', 'j29994 common'])
   expect([read, looked].every((count) => count <= 4)).toBe(true)
+  // Where each of the tables' rows is hidden by a newer one, the others are not looked for.
+  for (let index = 0; index < 5000; index += 1) change(overlay, { do: 'put', row: row(id(index * 2 + 1), 'odd') })
+  expect(costs({ limit: 3 })).toEqual(['j00000 rare', 'j00001 odd', 'j00002 common'])
+  expect([read, looked].every((count) => count <= 5)).toBe(true)
   const noTables = overlaidReader({ list: () => [] } as unknown as SqliteTables, overlay)
   looked = 0
   expect(noTables.list('job', { state: 'rare', prefix: 'j298', descending: true, limit: 10 }).map((found) => found.id)).toEqual(['j29800'])

@@ -1,7 +1,7 @@
 import type { PBLink } from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import type { Blockstore } from './blockstore.ts'
-import { type DagDirectory, loadNode, rawCode } from './dag-node.ts'
+import { type DagDirectory, type DagNode, loadNode, rawCode } from './dag-node.ts'
 import { directoryHash, maxShardDepth, slotLabel } from './directory-hash.ts'
 import { IpfsError } from './ipfs-error.ts'
 
@@ -19,6 +19,8 @@ export interface Pending {
 }
 
 const maxPathBytes = 4096
+/** Nodes that are loaded before it is their turn. */
+const loadedAhead = 16
 
 /** Refuses a name that is none: such a name would leave its directory or hide another. */
 const checkName = (name: string, where: string): void => {
@@ -88,17 +90,55 @@ export interface WalkLimits {
   readonly signal: AbortSignal
 }
 
+/** The size of a raw block stands in its link: a directory of many small files is listed without reading them. */
+const sizeInLink = (entry: Pending): entry is Pending & { readonly size: number } =>
+  entry.cid.code === rawCode && entry.size !== undefined && entry.slots === undefined
+
+/** Gives the node of an entry, and begins to load those of the ones that come next: each may come from afar. */
+const nodesAhead = (pending: readonly Pending[], load: (cid: CID) => Promise<DagNode>): ((entry: Pending) => Promise<DagNode>) => {
+  const loading = new Map<Pending, Promise<DagNode>>()
+  const begin = (entry: Pending): Promise<DagNode> => {
+    const begun = loading.get(entry) ?? load(entry.cid)
+    // It is awaited in its turn, or not at all where the walk ends before.
+    begun.catch(() => undefined)
+    loading.set(entry, begun)
+    return begun
+  }
+  return async (entry) => {
+    const node = begin(entry)
+    loading.delete(entry)
+    for (const next of pending.slice(-loadedAhead)) if (!sizeInLink(next)) void begin(next)
+    return await node
+  }
+}
+
 /** Every directory (parents first) and file under a directory. A DAG has no cycles but can be exponentially wide: `maxEntries` ends it. */
 export async function* walkTree(blockstore: Blockstore, root: CID, { maxEntries, signal }: WalkLimits): AsyncGenerator<TreeItem, void, undefined> {
   const pending: Pending[] = [{ cid: root, path: '' }]
+  // What is still being loaded when the walk ends is not wanted any more.
+  const ended = new AbortController()
+  const loadSignal = AbortSignal.any([signal, ended.signal])
+  const nodes = nodesAhead(pending, (cid) => loadNode(blockstore, cid, loadSignal))
+  try {
+    yield* walkFrom(root, pending, nodes, maxEntries)
+  } finally {
+    ended.abort()
+  }
+}
+
+async function* walkFrom(
+  root: CID,
+  pending: Pending[],
+  nodes: (entry: Pending) => Promise<DagNode>,
+  maxEntries: number,
+): AsyncGenerator<TreeItem, void, undefined> {
   let entries = 0
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    // The size of a raw block stands in its link: a directory of many small files is listed without reading them.
-    if (next.cid.code === rawCode && next.size !== undefined && next.slots === undefined) {
+    if (sizeInLink(next)) {
       yield { type: 'file', path: next.path, cid: next.cid, size: next.size }
       continue
     }
-    const node = await loadNode(blockstore, next.cid, signal)
+    const node = await nodes(next)
     if (next.slots !== undefined && node.kind !== 'shard') throw new IpfsError('dag-invalid', `${next.cid} is a part of a sharded directory but a ${node.kind}`)
     if (node.kind === 'file') {
       yield { type: 'file', path: next.path, cid: node.cid, size: node.size }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { failureOf } from '@skrei/job-spec'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 // The package exports only what puts it into a helia with a libp2p node of its own.
 import { BitswapBlockBroker } from '../node_modules/@helia/bitswap/dist/src/block-broker.js'
 import type { Blockstore } from '../src/index.ts'
@@ -132,14 +132,14 @@ test('a block that nobody has ends as source-unreachable, and says how many were
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [a, b] = [await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: a, blockTimeout: 2000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
   const source = { type: 'ipfs', cid: rawCid('nobody has this').toString() } as const
   const error: unknown = await collect(near.source.list(source)).catch((thrown: unknown) => thrown)
-  expect(failureOf(error)).toMatchObject({ code: 'source-unreachable', detail: expect.stringContaining('no peer is connected') })
+  expect(failureOf(error)).toMatchObject({ code: 'source-unreachable', detail: expect.stringContaining('no peer that exchanges blocks is connected') })
   await tools.storage({ directory: tools.fresh(), libp2p: b })
   await network.connect(a, b)
   const told: unknown = await collect(near.source.list(source)).catch((thrown: unknown) => thrown)
-  expect(failureOf(told)).toMatchObject({ code: 'source-unreachable', detail: expect.stringContaining('none of the 1 connected peers has it') })
+  expect(failureOf(told)).toMatchObject({ code: 'source-unreachable', detail: expect.stringContaining('none of 1 connected peers has it') })
   const reference = { type: 'ipfs', cid: source.cid }
   expect(await outcome(collect(near.publisher.read(reference, {})))).toBe('block-unreachable')
 })
@@ -189,6 +189,19 @@ test('a peer that comes while a block is waited for is asked for it', async () =
   const listing = collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))
   await network.connect(a, b)
   expect(await listing).toMatchObject([{ size: content.length }])
+})
+
+test('peers that were connected before their storages started exchange blocks, and one that speaks no bitswap is no obstacle', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const [a, b, other] = [await network.node(), await network.node(), await network.node()]
+  await network.connect(a, other)
+  await network.connect(b, a)
+  const far = await tools.storage({ directory: tools.fresh(), libp2p: b })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
+  const tree = { a: 'some text', b: large }
+  const cid = cidOf(await far.publisher.publish('job', await tools.make(tree), {}))
+  expect(await fetched(near, cid, tools.fresh())).toEqual(asFound(tree))
 })
 
 test('when the holder leaves in the midst, another one is asked', async () => {
@@ -245,7 +258,7 @@ test('a block that a disk has damaged is served to nobody', async () => {
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [a, b] = [await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: a, blockTimeout: 2000 })
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
   const remote = memory()
   const far = await tools.storage({ directory: tools.fresh(), libp2p: b, blockstore: remote.blockstore })
   await network.connect(a, b)
@@ -287,6 +300,9 @@ test("blocks are exchanged with helia's own bitswap, both ways", async () => {
   await broker.start()
   helia.addBlockBroker(broker)
   await network.connect(a, b)
+  // Theirs asks only whom it has identified.
+  const identified = async () => expect((await b.peerStore.get(a.peerId)).protocols).toContain('/ipfs/bitswap/1.2.0')
+  await vi.waitFor(identified, { timeout: 20_000, interval: 5 })
   const tree = { 'a/large': large, 'b/c': 'some text' }
   const here = cidOf(await ours.publisher.publish('here', await tools.make(tree), {}))
   const there = cidOf(await theirs.publisher.publish('there', await tools.make({ ...tree, d: 'more' }), {}))

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
@@ -14,8 +14,14 @@ const rawCid = (content: Uint8Array | string): CID => CID.createV1(0x55, createD
 const rawPrefix = Uint8Array.from([1, 0x55, 0x12, 32])
 const wants = (cids: readonly CID[], block = true) => cids.map((cid) => ({ cid: cid.bytes, block, tellMissing: true, cancel: false }))
 
+const say = async (connection: Connection, message: Message): Promise<void> => {
+  const out = await connection.newStream(protocol)
+  out.send(encodeMessage(message))
+  await out.close()
+}
+
 /** A peer that speaks bitswap as it likes: it hears what it is sent, and answers what `answer` says. */
-const peerOf = async (node: Libp2p, answer: (message: Message, say: (message: Message) => Promise<void>) => void = () => {}) => {
+const peerOf = async (node: Libp2p, answer: (message: Message, reply: (message: Message) => void) => void = () => {}) => {
   const heard: Message[] = []
   const open = async (other: Libp2p): Promise<Stream> => node.dialProtocol(other.getMultiaddrs(), protocol)
   await node.handle(protocol, (stream, connection) => {
@@ -23,11 +29,8 @@ const peerOf = async (node: Libp2p, answer: (message: Message, say: (message: Me
     stream.addEventListener('message', ({ data }) => {
       for (const message of reader.push(data.subarray())) {
         heard.push(message)
-        answer(message, async (said) => {
-          const out = await connection.newStream(protocol)
-          out.send(encodeMessage(said))
-          await out.close()
-        })
+        // When the test is over it is heard by nobody.
+        answer(message, (said) => void say(connection, said).catch(() => undefined))
       }
     })
     void stream.close()
@@ -51,6 +54,7 @@ test('what is no message, is too long, or has too many entries ends the stream, 
     'a length of 64 MiB': Buffer.from([0x80, 0x80, 0x80, 0x20]),
     'a length without end': Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
     'no CID': encodeMessage({ ...noMessage, wants: [{ cid: Buffer.from('no cid'), block: true, tellMissing: true, cancel: false }] }),
+    'a CID of a mebibyte': encodeMessage({ ...noMessage, wants: wants([CID.createV1(0x55, createDigest(0, Buffer.alloc(1024 * 1024)))]) }),
     'a presence of no CID': encodeMessage({ ...noMessage, presences: [{ cid: Buffer.from([1]), has: true }] }),
     'ten thousand entries': encodeMessage({ ...noMessage, wants: wants(Array.from({ length: 10_000 }, () => rawCid('x'))) }),
   }
@@ -70,16 +74,16 @@ test('a peer that sends other bytes than those of the block, or says that it has
   await using tools = await scratch()
   await using network = libp2pNetwork()
   const [self, liar, silent, honest] = [await network.node(), await network.node(), await network.node(), await network.node()]
-  const near = await tools.storage({ directory: tools.fresh(), libp2p: self, blockTimeout: 3000 })
-  const lies = await peerOf(liar, ({ wants: asked }, say) => {
-    void say({
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
+  const lies = await peerOf(liar, ({ wants: asked }, reply) => {
+    reply({
       ...noMessage,
       blocks: asked.map(() => ({ prefix: rawPrefix, data: Buffer.from('other bytes') })),
       presences: asked.map(({ cid }) => ({ cid, has: true })),
     })
   })
-  const nothing = await peerOf(silent, ({ wants: asked }, say) => {
-    void say({ ...noMessage, presences: asked.filter(({ block }) => !block).map(({ cid }) => ({ cid, has: true })) })
+  const nothing = await peerOf(silent, ({ wants: asked }, reply) => {
+    reply({ ...noMessage, presences: asked.filter(({ block }) => !block).map(({ cid }) => ({ cid, has: true })) })
   })
   const far = await tools.storage({ directory: tools.fresh(), libp2p: honest })
   await network.connect(self, liar)
@@ -90,6 +94,26 @@ test('a peer that sends other bytes than those of the block, or says that it has
   expect(await collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))).toMatchObject([{ size: content.length }])
   expect(lies.heard.length + nothing.heard.length).toBeGreaterThan(0)
   expect(await near.source.assess({ type: 'ipfs', cid: rawCid('other bytes').toString() })).toMatchObject({ held: false })
+})
+
+test('of many peers that say that they have a block and give nothing, none keeps it from coming from one that does', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const self = await network.node()
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self })
+  for (let index = 0; index < 8; index += 1) {
+    const silent = await network.node()
+    await peerOf(silent, ({ wants: asked }, reply) => {
+      reply({ ...noMessage, presences: asked.filter(({ block }) => !block).map(({ cid }) => ({ cid, has: true })) })
+    })
+    await network.connect(self, silent)
+  }
+  const honest = await network.node()
+  const far = await tools.storage({ directory: tools.fresh(), libp2p: honest })
+  await network.connect(self, honest)
+  const content = Buffer.from('the one that does')
+  await far.blockstore.put(rawCid(content), content)
+  expect(await collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))).toMatchObject([{ size: content.length }])
 })
 
 test('a block of which every peer says that it has it and none gives it ends in time', async () => {

@@ -72,10 +72,11 @@ interface NodeRun {
 
 const runNode = async ({ home, config, version, interrupt, tell }: NodeRun): Promise<ExitCode> => {
   // A configuration that is wrong is told before a node is loaded.
-  const [{ startNodeProcess }, { nodeLog }, { serveNode }] = await Promise.all([
+  const [{ startNodeProcess }, { nodeLog }, { serveNode }, { settleMemory }] = await Promise.all([
     import('../node/node-process.ts'),
     import('../node/node-log.ts'),
     import('../node/serve-node.ts'),
+    import('../node/settle-memory.ts'),
   ])
   const logger = nodeLog(config.log, process.stderr)
   // A second signal ends at once: everything is written as it happens, and nothing of an execution outlives this process.
@@ -94,6 +95,7 @@ const runNode = async ({ home, config, version, interrupt, tell }: NodeRun): Pro
       { type: 'ready', nodeId, network: config.network, api: served.url, addresses, pid: process.pid, home: home.path },
       `node ${nodeId} is ready: its API is at ${served.url}, ${listening}`,
     )
+    settleMemory()
   }
   const ended = Promise.withResolvers<'signal' | 'duplicate'>()
   interrupt.first.addEventListener('abort', () => ended.resolve('signal'))

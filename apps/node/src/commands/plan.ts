@@ -14,6 +14,8 @@ import { fail, internal } from './fail.ts'
 export interface PlanOptions {
   readonly json?: true
   readonly allowPrivateAddresses?: true
+  /** The API of a node; absent: a node in this process. */
+  readonly node?: string
 }
 
 /** The last line of `skrei run --plan --json`; `outcome` is null where there is no plan. */
@@ -34,8 +36,11 @@ export const plan = async (file: string, options: PlanOptions): Promise<ExitCode
     const local = localSource({ allow: [job.base], base: job.base })
     await checkLocalSources(job, local, { signal: interrupt.first })
     // A job file that is wrong is told before a node is loaded.
-    const { planEmbedded } = await import('../embedded-plan.ts')
-    const planned = await planEmbedded({ job, local, allowPrivateAddresses: options.allowPrivateAddresses === true, interrupt })
+    const allowPrivateAddresses = options.allowPrivateAddresses === true
+    const planned =
+      options.node === undefined
+        ? await (await import('../embedded-plan.ts')).planEmbedded({ job, local, allowPrivateAddresses, interrupt })
+        : await (await import('../remote/remote-plan.ts')).planRemote({ job, local, option: { node: options.node }, signal: interrupt.first })
     const { failure, ...rest } = planned
     const error = failure === undefined ? null : problemOf(failure)
     const people = json ? process.stderr : process.stdout

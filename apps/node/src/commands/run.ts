@@ -4,6 +4,8 @@ import { interrupts } from '../interrupts.ts'
 import { jobExit } from '../job-error.ts'
 import { readJobFile } from '../job-file.ts'
 import { checkLocalSources } from '../local-sources.ts'
+import type { NodeOption } from '../remote/connect.ts'
+import type { RemoteOutcome, RemoteRun } from '../remote/remote-run.ts'
 import { takeResultDirectory } from '../result-directory.ts'
 import { summary } from '../summary.ts'
 import { fail } from './fail.ts'
@@ -12,9 +14,11 @@ export interface RunOptions {
   readonly output?: string
   readonly json?: true
   readonly allowPrivateAddresses?: true
+  /** The API of a node; absent: a node in this process. */
+  readonly node?: string
 }
 
-/** `skrei run`: job file -> embedded node -> result directory. Returns the exit code; whatever happens, it has been told. */
+/** `skrei run`: job file -> node, in this process or another -> result directory. Returns the exit code; whatever happens, it has been told. */
 export const run = async (file: string, options: RunOptions): Promise<ExitCode> => {
   const json = options.json === true
   using interrupt = interrupts()
@@ -25,17 +29,21 @@ export const run = async (file: string, options: RunOptions): Promise<ExitCode> 
     const local = localSource({ allow: [job.base], base: job.base })
     await checkLocalSources(job, local, { signal: interrupt.first })
     const output = options.output === undefined ? undefined : takeResultDirectory(options.output)
+    const onSubmit = (jobId: string): void => {
+      submitted = jobId
+    }
     try {
       // A job file that is wrong is told before a node is loaded.
-      const { runEmbedded } = await import('../embedded-run.ts')
       const allowPrivateAddresses = options.allowPrivateAddresses === true
-      const onSubmit = (jobId: string): void => {
-        submitted = jobId
-      }
+      const given = { job, local, output, json, interrupt, onSubmit }
+      const { view, result } =
+        options.node === undefined
+          ? await (await import('../embedded-run.ts')).runEmbedded({ ...given, allowPrivateAddresses })
+          : await runOn({ node: options.node }, given)
       // Told last, when the node has stopped and its folder is gone.
-      const { view, result } = await runEmbedded({ job, local, output, json, allowPrivateAddresses, interrupt, onSubmit })
+      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => `skrei job results ${view.id} --output DIR`
       const people = json ? process.stderr : process.stdout
-      people.write(`${summary(view, result, performance.now() - startedAt, people)}\n`)
+      people.write(`${summary(view, result, performance.now() - startedAt, people, again)}\n`)
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
       return jobExit(view)
     } catch (error) {
@@ -43,7 +51,21 @@ export const run = async (file: string, options: RunOptions): Promise<ExitCode> 
       throw error
     }
   } catch (error) {
-    const told = interrupt.first.aborted && !(error instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : error
-    return fail(told, json, submitted)
+    if (!interrupt.first.aborted || error instanceof CliError) return fail(error, json, submitted)
+    const what = options.node === undefined || submitted === null ? 'interrupted' : `interrupted: job ${submitted} was told to stop, and is left to its node`
+    return fail(cliError('cancelled', what, { cause: error }), json, submitted)
+  }
+}
+
+const runOn = async (option: NodeOption, given: Omit<RemoteRun, 'client'>): Promise<RemoteOutcome> => {
+  const [{ connect }, { runRemote }, { told }] = await Promise.all([
+    import('../remote/connect.ts'),
+    import('../remote/remote-run.ts'),
+    import('../remote/api-failure.ts'),
+  ])
+  try {
+    return await runRemote({ ...given, client: connect(option) })
+  } catch (error) {
+    throw told(error)
   }
 }

@@ -47,7 +47,7 @@ outputs:
 publisher: { type: ipfs }
 
 # What one execution may use. Quantities as in Kubernetes.
-resources: { cpu: 500m, memory: 256Mi, disk: 100Mi }
+resources: { cpu: 100m, memory: 64Mi, disk: 10Mi }
 
 # One shard per file (or per batchSize files) of the input, or a fixed number of shards.
 # sharding: { glob: "*.csv", batchSize: 1 }

@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
 import { OptionError, StartError } from '@skrei/scheduler'
@@ -91,6 +90,13 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       nodeMetrics({ scheduler, version, network: config.network, knownNodes: () => scheduler.nodes().length, connectedPeers: links.connected }),
     )
     const duplicate = Promise.withResolvers<void>()
+    const trusted = new Set([identity.nodeId, ...config.peers.map((address) => address.slice(address.lastIndexOf('/') + 1))])
+    parts.own(
+      scheduler.watch((event) => {
+        // Its own announcement, signed, proves it. Of a peer it is a mere word, and no stranger ends this node by one: only those that its operator named.
+        if (event.type === 'duplicate-identity' && trusted.has(event.node)) duplicate.resolve()
+      }),
+    )
     let isDraining = false
     return {
       nodeId: identity.nodeId,
@@ -100,11 +106,9 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       running: () => scheduler.standing().executions ?? 0,
       drain: async (signal) => {
         isDraining = true
-        while ((scheduler.standing().executions ?? 0) > 0) await pause(50, undefined, { signal })
+        await scheduler.drain({ signal })
       },
-      [Symbol.asyncDispose]: async () => {
-        await parts.dispose()
-      },
+      [Symbol.asyncDispose]: parts.dispose,
     }
   } catch (error) {
     await parts.dispose()

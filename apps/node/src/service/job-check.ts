@@ -16,8 +16,7 @@ export interface JobFacts {
 /** What the API says to a job that the scheduler does not take. */
 export const refusedSubmission = ({ code, message, path }: SubmitError): ApiError => {
   const { remedy } = submitErrors[code]
-  const known: Readonly<Partial<Record<string, string>>> = { 'not-started': 'draining' }
-  return new ApiError(known[code] ?? code, message, { remedy, ...(path.length > 0 && { path: formatPath(path) }) })
+  return new ApiError(code === 'not-started' ? 'draining' : code, message, { remedy, ...(path.length > 0 && { path: formatPath(path) }) })
 }
 
 /**

@@ -1,6 +1,6 @@
 import { ApiError, type NodeService } from '@skrei/api'
 import { type JobSpec, specCid } from '@skrei/job-spec'
-import { checkJob, type Scheduler, SchedulerError, SubmitError } from '@skrei/scheduler'
+import { checkJob, type Scheduler, SchedulerError, type SchedulerErrorCode, SubmitError, schedulerErrors } from '@skrei/scheduler'
 import type { Publisher } from '@skrei/storage'
 import type { NodeConfig } from '../config/config-schema.ts'
 import type { MadeNode } from '../node/make-node.ts'
@@ -102,6 +102,7 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     },
     submit: async (spec, { key }) => {
       requireRequester()
+      if (facts.draining()) throw new ApiError('draining', 'this node ends, and takes no new jobs')
       await requireRunnable(spec, jobFacts())
       const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
       return { id, created: facts.jobIds.take(id) }
@@ -111,9 +112,9 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     spec: (id) => scheduler.spec(id),
     shards: (id, page) => scheduler.shards(id, page),
     finished: (id, { signal }) => orRefused(scheduler.finished(id, { signal })),
-    history: (id, options) => {
+    history: (id, { follow = true, ...options }) => {
       requireJob(id)
-      return scheduler.subscribe(id, options)
+      return streamed(follow ? scheduler.subscribe(id, options) : pastOf(scheduler, id, options))
     },
     progress: (id, listener) =>
       scheduler.watch((event) => {
@@ -121,9 +122,9 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
         const { shard, node: at, phase, fraction } = event
         listener({ shard, node: at, phase, ...(fraction !== undefined && { fraction }) })
       }),
-    logs: (id) => {
+    logs: (id, options) => {
       requireJob(id)
-      throw new ApiError('logs-gone', 'this node cannot read logs yet')
+      return streamed(scheduler.logs(id, options))
     },
     stop: (id) => scheduler.cancel(id),
     result: (id) => {
@@ -152,6 +153,18 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
   }
 }
 
+/** What there is of a history, a page at a time. */
+async function* pastOf(scheduler: Scheduler, id: string, { after = 0, signal }: { readonly after?: number; readonly signal: AbortSignal }) {
+  for (let position = after; ; ) {
+    signal.throwIfAborted()
+    const items = scheduler.history(id, { after: position })
+    yield* items
+    const last = items.at(-1)
+    if (last === undefined) return
+    position = last.sequence
+  }
+}
+
 /** Why this node could not run the job itself: another may. */
 const warningsOf = (spec: JobSpec, scheduler: Scheduler) => {
   const own = scheduler.nodes().find(({ node }) => node === scheduler.nodeId)
@@ -160,15 +173,35 @@ const warningsOf = (spec: JobSpec, scheduler: Scheduler) => {
   return misfits.map(({ code, detail }) => ({ code, message: `this node could not run it: ${detail}` }))
 }
 
-const codes: Readonly<Partial<Record<string, string>>> = { 'no-job': 'job-not-found', stopped: 'draining' }
+/** What the scheduler says, in the API's words: its code, and an HTTP status where the API has no such code. */
+const words: Readonly<Record<SchedulerErrorCode, { readonly code: string; readonly status?: number }>> = {
+  'no-job': { code: 'job-not-found' },
+  'no-shard': { code: 'no-shard', status: 404 },
+  'logs-gone': { code: 'logs-gone' },
+  'logs-unavailable': { code: 'logs-unavailable', status: 503 },
+  stopped: { code: 'draining' },
+  'started-before': { code: 'node-fault' },
+}
+
+const explained = (error: unknown): unknown => {
+  if (error instanceof SubmitError) return refusedSubmission(error)
+  if (!(error instanceof SchedulerError)) return error
+  const { code, status } = words[error.code]
+  return new ApiError(code, error.message, { cause: error, ...(status !== undefined && { status, remedy: schedulerErrors[error.code].remedy }) })
+}
 
 const orRefused = async <T>(answer: Promise<T>): Promise<T> => {
   try {
     return await answer
   } catch (error) {
-    if (error instanceof SubmitError) throw refusedSubmission(error)
-    const code = error instanceof SchedulerError ? codes[error.code] : undefined
-    if (code !== undefined) throw new ApiError(code, error instanceof Error ? error.message : String(error), { cause: error })
-    throw error
+    throw explained(error)
+  }
+}
+
+async function* streamed<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* items
+  } catch (error) {
+    throw explained(error)
   }
 }

@@ -61,7 +61,7 @@ export const errorOf = (body: unknown, status: number, more: { readonly retryAft
 }
 
 /** Rejects with what a response that is no success says. */
-export const requireSuccess = async (response: Response, url: string): Promise<void> => {
+const requireSuccess = async (response: Response, url: string): Promise<void> => {
   if (response.ok) return
   const said = errorOf(parsed(await readText(response, url)), response.status, retryAfterOf(response))
   throw said ?? notSkrei(url, `it answers with status ${response.status}, and none of our errors`)

@@ -53,8 +53,10 @@ export interface ApiClient {
   spec(id: string, options?: CallOptions): Promise<JobFile>
   /** By index; `limit`: 1 to 1000, default 100. */
   shards(id: string, page?: CallOptions & { readonly after?: number; readonly limit?: number }): Promise<ShardPage>
-  /** What happened since `after` (a sequence; default: from the beginning), and on as it happens, until the job's end; goes on by itself where a connection broke. */
-  events(id: string, options?: CallOptions & { readonly after?: number }): AsyncIterable<JobEvent>
+  /**
+   * What happened since `after` (a sequence; default: from the beginning), and on as it happens, until the job's end; goes on by itself where a connection broke. With `follow: false` only what there is now.
+   */
+  events(id: string, options?: CallOptions & { readonly after?: number; readonly follow?: boolean }): AsyncIterable<JobEvent>
   /** What a shard (default 0) wrote; with `follow`, on until it is final; goes on by itself where a connection broke, so that each byte comes once. */
   logs(
     id: string,

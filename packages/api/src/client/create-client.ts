@@ -183,9 +183,9 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
       (await settled(signal, readJson(await open('spec', { id, signal }), url, 'engine'))) as Awaited<ReturnType<ApiClient['spec']>>,
     shards: (id, { signal, ...query } = {}) => json('shards', 'shards', { id, signal, query }),
 
-    async *events(id, { signal, after } = {}) {
+    async *events(id, { signal, after, follow } = {}) {
       const headers = (lastId: string | undefined) => ({ accept: 'text/event-stream', 'last-event-id': lastId })
-      const from = (lastId: string | undefined) => open('events', { id, signal, query: { after }, headers: headers(lastId) })
+      const from = (lastId: string | undefined) => open('events', { id, signal, query: { after, follow }, headers: headers(lastId) })
       for await (const { event, data } of resumedEvents({ url, open: from, tries: startTries(), signal })) {
         if (event === 'history') yield { type: 'history', item: data } as JobEvent
         else if (event === 'progress') yield { type: 'progress', progress: data } as JobEvent

@@ -12,8 +12,7 @@ export interface Tries {
 }
 
 const transient = (error: unknown): error is ApiError =>
-  error instanceof ApiError &&
-  (error.code === 'unreachable' || error.code === 'too-many-streams' || error.code === 'too-many-requests' || error.code === 'draining')
+  error instanceof ApiError && ['unreachable', 'too-many-streams', 'too-many-requests', 'logs-unavailable'].includes(error.code)
 
 const sleepOnTimer = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {

@@ -8,8 +8,8 @@ import { findJob } from '../find-job.ts'
 import { readJobBody } from '../read-body.ts'
 import type { Job } from '../schema/job.ts'
 
-/** The job once it is final, or as it is after some seconds, or when the API closes. */
-const settled = async ({ service, request, closing }: Call<'submit' | 'job'>, job: Job, seconds: number | undefined): Promise<Job> => {
+/** The job once it is final, or as it is after some seconds, or when the API closes. Never rejects: of a job that was accepted the caller is to learn its id. */
+const settled = async ({ service, request, closing, fault }: Call<'submit' | 'job'>, job: Job, seconds: number | undefined): Promise<Job> => {
   if (!job.open || seconds === undefined || seconds === 0 || closing.aborted) return job
   const enough = new AbortController()
   const stop = () => enough.abort()
@@ -19,7 +19,7 @@ const settled = async ({ service, request, closing }: Call<'submit' | 'job'>, jo
   try {
     return await service.finished(job.id, { signal: enough.signal })
   } catch (error) {
-    if (!enough.signal.aborted) throw error
+    if (!enough.signal.aborted) fault(error)
     return service.job(job.id) ?? job
   } finally {
     clearTimeout(timer)
@@ -29,14 +29,12 @@ const settled = async ({ service, request, closing }: Call<'submit' | 'job'>, jo
 }
 
 export const jobHandlers = {
-  validate: async ({ service, request, limits }: Call<'validate'>): Promise<ApiAnswer> =>
-    jsonAnswer(200, await service.validate(await readJobBody(request, limits.bodySilence))),
-  plan: async ({ service, request, limits }: Call<'plan'>): Promise<ApiAnswer> =>
-    jsonAnswer(200, await service.plan(await readJobBody(request, limits.bodySilence), { signal: request.signal })),
+  validate: async (call: Call<'validate'>): Promise<ApiAnswer> => jsonAnswer(200, await call.service.validate(await readJobBody(call))),
+  plan: async (call: Call<'plan'>): Promise<ApiAnswer> => jsonAnswer(200, await call.service.plan(await readJobBody(call), { signal: call.request.signal })),
   submit: async (call: Call<'submit'>): Promise<ApiAnswer> => {
-    const { service, request, limits, query, headers } = call
+    const { service, query, headers } = call
     const key = headers['idempotency-key']
-    const spec = await readJobBody(request, limits.bodySilence)
+    const spec = await readJobBody(call)
     const { id, created } = await service.submit(spec, key === undefined ? {} : { key })
     const job = await settled(call, findJob(service, id), query.wait)
     return jsonAnswer(created ? 201 : 200, job, { location: `${basePath}/jobs/${encodeURIComponent(id)}` })

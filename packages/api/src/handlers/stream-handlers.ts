@@ -1,7 +1,7 @@
 import { begun } from '../begun.ts'
 import type { Call } from '../call.ts'
-import { errorBody } from '../error-body.ts'
-import { eventStream, frame } from '../event-stream.ts'
+import { asApiError, errorBody, isAbort } from '../error-body.ts'
+import { comeAgain, eventStream, frame } from '../event-stream.ts'
 import type { ApiAnswer, ApiRequest } from '../exchange.ts'
 import { findJob } from '../find-job.ts'
 import type { Progress } from '../schema/history.ts'
@@ -19,6 +19,13 @@ const listening = (request: ApiRequest): AbortController => {
   if (request.signal.aborted) controller.abort(request.signal.reason)
   else request.signal.addEventListener('abort', () => controller.abort(request.signal.reason), { once: true })
   return controller
+}
+
+/** What is told last of a stream that failed. One that was only broken off, since the node stops, is to be asked for again. */
+const failed = (error: unknown, fault: (error: unknown) => void): string => {
+  if (isAbort(error) || asApiError(error)?.code === 'draining') return comeAgain
+  fault(error)
+  return frame('error', errorBody(error))
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -46,9 +53,9 @@ const logBytes = async function* (chunks: AsyncIterable<LogChunk>): AsyncGenerat
 }
 
 export const streamHandlers = {
-  events: ({ request, service, limits, streams, closing, id, query, headers: { 'last-event-id': last } }: Call<'events'>): ApiAnswer => {
+  events: ({ request, service, limits, streams, closing, fault, id, query, headers: { 'last-event-id': lastId } }: Call<'events'>): ApiAnswer => {
     const job = findJob(service, id)
-    const after = last ?? query.after
+    const after = lastId ?? query.after
     const close = streams.open()
     const listener = listening(request)
     const hints = new Map<number, Progress>()
@@ -59,7 +66,7 @@ export const streamHandlers = {
       wake()
     })
     const frames = async function* (): AsyncGenerator<string, void, undefined> {
-      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), signal: listener.signal })) {
+      for await (const item of service.history(job.id, { ...(after !== undefined && { after }), follow: query.follow, signal: listener.signal })) {
         yield frame('history', item, String(item.sequence))
       }
     }
@@ -76,7 +83,11 @@ export const streamHandlers = {
         onHint: (listenerOfHints) => {
           wake = listenerOfHints
         },
-        last: (error) => (error === undefined ? frame('end', service.job(job.id) ?? job) : frame('error', errorBody(error))),
+        last: (error) => {
+          if (error !== undefined) return failed(error, fault)
+          const last = service.job(job.id) ?? job
+          return last.open ? comeAgain : frame('end', last)
+        },
         heartbeat: limits.heartbeat,
         closing,
       }),
@@ -89,7 +100,7 @@ export const streamHandlers = {
   },
 
   logs: async (call: Call<'logs'>): Promise<ApiAnswer> => {
-    const { request, service, limits, streams, closing, id, query, headers: given } = call
+    const { request, service, limits, streams, closing, fault, id, query, headers: given } = call
     const job = findJob(service, id)
     const from = given['last-event-id'] ?? query.from
     const asEvents = (request.header('accept') ?? '').toLowerCase().includes(eventType)
@@ -109,9 +120,10 @@ export const streamHandlers = {
         ...(from !== undefined && { from }),
       })
       if (asEvents) {
-        const last = (error: unknown) => (error === undefined ? frame('end', {}) : frame('error', errorBody(error)))
+        const last = (error: unknown) => (error === undefined ? frame('end', {}) : failed(error, fault))
         return { status: 200, headers, body: eventStream({ source: logFrames(chunks, from), last, heartbeat: limits.heartbeat, closing }), ended }
       }
+      if (closing.aborted) listener.abort(closing.reason)
       closing.addEventListener('abort', () => listener.abort(closing.reason), { once: true, signal: listener.signal })
       return { status: 200, headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }, body: await begun(logBytes(chunks)), ended }
     } catch (error) {

@@ -50,6 +50,8 @@ export interface ComputeRole {
   start(): Promise<void>
   /** Ends what an earlier run left behind and nobody remembers. */
   sweep(): Promise<void>
+  /** From now on nothing new is taken. */
+  drain(): void
   offer(): NodeOffer
   engines(): readonly { readonly name: string; readonly version: string }[]
   free(reader: Reader): { readonly cpu: number; readonly memory: number; readonly disk: number }
@@ -77,6 +79,7 @@ export interface Written {
   readonly stdout: number
   readonly stderr: number
 }
+const nothingFree = { cpu: 0, memory: 0, disk: 0 }
 const nothingWritten: Written = { stdout: 0, stderr: 0 }
 
 /** Nothing of these is in the workspace yet: what is there is of a run that a store that was set back knows nothing of. They end without a clean-up. */
@@ -93,6 +96,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
   const admission = createAdmission({ options, settings, limits, devices: () => devices, now, random: world.random, held: world.held })
   const assessments = createFairPool({ atOnce: 32, ofOne: 8 })
   const remembered = createRemembered(settings.keepDeclined)
+  let draining = false
   let devices: readonly Device[] = []
   let engines: readonly { readonly name: string; readonly version: string }[] = []
 
@@ -151,8 +155,12 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     )
 
   return {
+    drain: () => {
+      draining = true
+    },
     offer,
-    assess: assessHere,
+    assess: async (asked, files, { signal }) =>
+      draining ? [{ code: 'draining', detail: 'the node takes nothing new: it is about to stop' }] : await assessHere(asked, files, { signal }),
     written: (id) => written.get(id) ?? nothingWritten,
     inventory: () => {
       const { ledger, queued } = store.read((reader) => ({ ledger: readLedger(reader), queued: admission.queued(reader) }))
@@ -182,19 +190,20 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       for (const executor of executors.values()) for await (const id of executor.leftovers()) if (!isBegun(id)) await executor.remove(id)
       for await (const id of workspace.leftovers()) if (!isBegun(id)) await workspace.remove(id)
     },
-    free: (reader) => freeOf(limits, readLedger(reader)),
+    free: (reader) => (draining ? nothingFree : freeOf(limits, readLedger(reader))),
     facts: (reader, context) =>
       lazy<ComputeFacts>({
         fit: () => allocate(context.task, limits, devices, readLedger(reader)),
-        turn: () => admission.turn(reader, context),
+        turn: () => (draining ? { may: false } : admission.turn(reader, context)),
         queueFull: () => admission.isFull(reader, context.requester),
+        draining: () => draining,
         crowded: () => admission.isCrowded(reader, context.requester),
         paused: () => admission.pause(context.requester) > 0,
         retryAfter: () => retryAfter(context.requester),
         free: () => freeOf(limits, readLedger(reader)),
       }),
     freed: (reader) => {
-      const id = admission.next(reader)
+      const id = draining ? undefined : admission.next(reader)
       return id === undefined ? [] : [{ kind: 'compute', id, event: { type: 'capacity' } }]
     },
     saved: (transition) => transition.kind === 'compute' && admission.saved(transition),

@@ -43,6 +43,8 @@ export interface ComputeFacts {
   readonly queueFull: boolean
   /** As many asks are looked into as may be at one time, of this requester or of all. */
   readonly crowded: boolean
+  /** The node takes nothing new: it is about to stop. Then `turn` is nobody's. */
+  readonly draining: boolean
   /** Its requester let too many bids lapse. */
   readonly paused: boolean
   /** When to ask again, jittered; milliseconds. */
@@ -56,6 +58,7 @@ export type ComputeEvent = Enveloped<
   | { readonly type: 'assessed'; readonly refusals: readonly Refusal[] }
   | { readonly type: 'capacity' }
   | { readonly type: 'bypassed' }
+  | { readonly type: 'drain' }
   | { readonly type: 'award' }
   | { readonly type: 'release' }
   | { readonly type: 'staged'; readonly bytes: number; readonly tops: readonly string[] }
@@ -96,6 +99,15 @@ const declined = (context: ComputeContext, reasons: readonly Refusal[], { free, 
   }
 }
 
+const drained = (context: ComputeContext, known: ComputeFacts): readonly Output[] => [
+  declined(context, [{ code: 'draining', detail: 'the node takes nothing new: it is about to stop' }], known),
+]
+/** Another node may have room for it at once. A bid that was made stands. */
+const drain = {
+  target: 'declined',
+  actions: { type: 'emit', params: ({ context, event }: Given & { readonly event: { readonly known: ComputeFacts } }) => drained(context, event.known) },
+} as const
+
 /** Reserves: with the devices found, and to the account of the one that it is served before. */
 const taken = [
   { type: 'allocate' as const, params: ({ event }: { readonly event: Extract<ComputeEvent, { type: 'assessed' | 'capacity' }> }) => event.known.fit },
@@ -121,6 +133,11 @@ export const computeExecutionMachine = setup({
     new: {
       on: {
         ask: [
+          {
+            target: 'declined',
+            guard: ({ event }) => event.known.draining,
+            actions: { type: 'emit', params: ({ event }) => drained(event.context, event.known) },
+          },
           {
             target: 'declined',
             guard: ({ event }) => event.known.paused,
@@ -151,6 +168,7 @@ export const computeExecutionMachine = setup({
             guard: ({ event }) => event.refusals.length > 0,
             actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known)] },
           },
+          { target: 'declined', guard: ({ event }) => event.known.draining, actions: drain.actions },
           {
             target: 'reserved',
             guard: ({ event }) => 'devices' in event.known.fit && event.known.turn.may,
@@ -174,6 +192,7 @@ export const computeExecutionMachine = setup({
           },
           { target: 'queued', actions: assign({ queuedAt: ({ event }) => event.now }) },
         ],
+        drain,
         release: 'released',
         stop: { target: 'released', actions: sendStopped('assessing') },
         award: { target: 'released', actions: sendRefused('expired') },
@@ -201,6 +220,7 @@ export const computeExecutionMachine = setup({
           { actions: 'note' },
         ],
         bypassed: { actions: assign({ bypassed: ({ context }) => (context.bypassed ?? 0) + 1 }) },
+        drain,
         release: 'released',
         stop: { target: 'released', actions: sendStopped('queued') },
         award: { target: 'released', actions: sendRefused('expired') },

@@ -6,11 +6,8 @@ import { peerSender, type Sender } from './sender.ts'
 import { servedBlocks } from './served-blocks.ts'
 import { wantedBlocks } from './wanted-blocks.ts'
 
-/** What is used of a libp2p node. It must identify its peers (`@libp2p/identify`): that is how those that exchange blocks are known. */
-export type BlockPeers = Pick<
-  Libp2p,
-  'handle' | 'unhandle' | 'register' | 'unregister' | 'getConnections' | 'peerStore' | 'addEventListener' | 'removeEventListener'
->
+/** What is used of a libp2p node. */
+export type BlockPeers = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections' | 'addEventListener' | 'removeEventListener'>
 
 export interface BlockExchange {
   /** A block that peers have, checked against its CID. Rejects with `block-unreachable` when none gives it, in bounded time. */
@@ -32,6 +29,8 @@ const receiveBytes = 128 * 1024 * 1024
 const streamsOfPeer = 32
 /** A message that takes longer, on its way out or in, ends its stream. */
 const messageTimeout = 30_000
+/** How long a peer that does not exchange blocks is left alone, unless it begins to. */
+const quietMs = 10_000
 
 interface Peer {
   readonly asks: Sender
@@ -69,7 +68,14 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
     const askAll = (name: string, peer: Peer): void => {
       const wants = peer.entries
       peer.entries = []
-      peer.asks.send({ ...noMessage, wants }).catch(() => wanted.unreached(name))
+      peer.asks.send({ ...noMessage, wants }).catch((error: unknown) => {
+        wanted.unreached(name)
+        if (!(error instanceof Error) || error.name !== 'UnsupportedProtocolError') return
+        wanted.left(name)
+        setTimeout(() => {
+          if (peers.get(name) === peer) wanted.joined(name)
+        }, quietMs).unref()
+      })
     }
 
     const wanted = wantedBlocks({
@@ -132,6 +138,9 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
       stream.close().catch(abort)
     }
 
+    // Who exchanges blocks is found out by asking: what a peer has told of itself may be older than its storage.
+    const connected = ({ detail: id }: CustomEvent<PeerId>): void => void join(id)
+
     const leave = ({ detail: id }: CustomEvent<PeerId>): void => {
       const name = id.toString()
       const peer = peers.get(name)
@@ -144,21 +153,17 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
       peer.answers.close()
     }
 
-    libp2p.addEventListener('peer:disconnect', leave)
     await libp2p.handle(bitswapProtocol, listen, { maxInboundStreams: streamsOfPeer, maxOutboundStreams: streamsOfPeer })
-    const topology = await libp2p.register(bitswapProtocol, { onConnect: (id) => void join(id) })
-    // Those that were connected before are not told.
-    for (const { remotePeer } of libp2p.getConnections()) {
-      const known = await libp2p.peerStore.get(remotePeer).catch(() => undefined)
-      if (known?.protocols.includes(bitswapProtocol) === true) join(remotePeer)
-    }
+    libp2p.addEventListener('peer:disconnect', leave)
+    libp2p.addEventListener('peer:connect', connected)
+    for (const { remotePeer } of libp2p.getConnections()) join(remotePeer)
 
     return {
       want: wanted.want,
       stop: async () => {
         const stopped = new Error('the block exchange was stopped')
         libp2p.removeEventListener('peer:disconnect', leave)
-        libp2p.unregister(topology)
+        libp2p.removeEventListener('peer:connect', connected)
         await libp2p.unhandle(bitswapProtocol)
         wanted.stop(stopped)
         served.stop()

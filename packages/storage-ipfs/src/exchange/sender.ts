@@ -29,23 +29,23 @@ export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
     leaving?.close({ signal: AbortSignal.timeout(timeout) }).catch((error: Error) => leaving.abort(error))
   }
 
-  const opened = async (signal: AbortSignal): Promise<Stream> => {
-    if (stream?.status === 'open' && stream.writeStatus === 'writable') return stream
+  const open = async (): Promise<Stream> => {
     const through = connection()
     if (through === undefined) throw new Error('the peer is not connected')
-    const made = await through.newStream(bitswapProtocol, { signal, maxOutboundStreams: 64 })
+    const signal = AbortSignal.timeout(timeout)
+    const made = await through.newStream(bitswapProtocol, { signal })
+    stream = made
     // Nobody answers on it: answers come on a stream of the peer's own.
     await made.closeRead({ signal })
-    stream = made
     return made
   }
 
   const sendNow = async (message: Message): Promise<void> => {
     clearTimeout(idle)
-    const signal = AbortSignal.timeout(timeout)
     try {
-      const out = await opened(signal)
-      if (!out.send(encodeMessage(message))) await out.onDrain({ signal })
+      const out = stream?.writeStatus === 'writable' ? stream : await open()
+      // A timer for each message would add up: only those that have to wait get one.
+      if (!out.send(encodeMessage(message))) await out.onDrain({ signal: AbortSignal.timeout(timeout) })
     } catch (error) {
       stream?.abort(error instanceof Error ? error : new Error(String(error)))
       stream = undefined

@@ -5,6 +5,8 @@ import { type Message, noMessage, type WantEntry } from './message.ts'
 
 /** Wants of one peer that wait for their answer; more are not answered. */
 const maxWaiting = 4096
+/** More than a CID that can be answered has. */
+const maxCidBytes = 256
 /** A message is full with so many bytes of blocks: one large block, or many small ones. */
 const fullBytes = 512 * 1024
 const fullEntries = 1024
@@ -73,12 +75,18 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
   }
 
   const answer = async (peer: string): Promise<void> => {
+    // The next message is put together while one is on its way.
+    let leaving: Promise<void> | undefined
     try {
       // Looked up each time: a peer that left has nothing more to get.
       for (let wants = waiting.get(peer); wants !== undefined && wants.size > 0; wants = waiting.get(peer)) {
         const message = await nextMessage(wants)
-        if (message.blocks.length + message.presences.length > 0) await send(peer, message)
+        await leaving
+        leaving = message.blocks.length + message.presences.length > 0 ? send(peer, message) : undefined
+        leaving?.catch(() => undefined)
+        if (wants.size === 0) await leaving
       }
+      await leaving
     } catch {
       // It does not take what it asked for, or this node stops.
       waiting.delete(peer)
@@ -106,6 +114,7 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
       waiting.set(peer, held)
       if (all) held.clear()
       for (const { cid: bytes, block, tellMissing, cancel } of wants) {
+        if (bytes.byteLength > maxCidBytes) throw new Error(`a CID of ${bytes.byteLength} bytes`)
         const cid = CID.decode(bytes)
         const key = cid.toString()
         if (cancel) held.delete(key)

@@ -130,18 +130,18 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
     if (!wants.has(want.key)) return
     const standings = [...want.peers.values()]
     if (standings.includes('asked')) return
-    const holder = want.peers.entries().find(([, standing]) => standing === 'has')?.[0]
-    if (holder !== undefined) {
-      askFor(want, holder)
-      return
-    }
+    // The more have said that they have it and gave nothing, the more are asked at once: they may all be of one mind.
+    const slow = standings.filter((standing) => standing === 'slow').length
+    const holders = [...want.peers.entries().filter(([, standing]) => standing === 'has')].slice(0, Math.max(1, 2 * slow))
+    for (const [peer] of holders) askFor(want, peer)
+    if (holders.length > 0) return
     for (const peer of given.keys()) {
       if (want.peers.has(peer)) continue
       want.peers.set(peer, 'asked-whether')
       tell(want, peer, { block: false, cancel: false })
     }
     const open = [...want.peers.values()].some((standing) => standing !== 'lacks')
-    if (!open && want.settled) fail(want, given.size === 0 ? 'no peer is connected' : `none of the ${given.size} connected peers has it`)
+    if (!open && want.settled) fail(want, given.size === 0 ? 'no peer that exchanges blocks is connected' : `none of ${given.size} connected peers has it`)
   }
 
   const begin = (cid: CID, key: string): Want => {

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, openSync, readSync, statSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ExecutionRecord, ExecutionRecords, OutputLog, StreamName } from '@skrei/executor/executions'
+import type { ExecutionRecord, ExecutionRecords, OutputLog, StreamName } from './records.ts'
 
 /** Readable and reversible: everything but small letters, digits and `-` as `_` and two hexadecimal digits a byte. */
 const folderOf = (id: string): string => {
@@ -25,7 +25,7 @@ const idOf = (folder: string): string | undefined => {
 const hex = (character: string): string => character.charCodeAt(0).toString(16)
 const isDigitOfEscape = (folder: string, index: number): boolean => folder[index - 1] === '_' || folder[index - 2] === '_'
 
-/** Where the guest's process writes a stream of an execution. */
+/** Where the file is that holds a stream of an execution. */
 export const outputPath = (directory: string, id: string, stream: StreamName): string => join(directory, folderOf(id), stream)
 
 /**

@@ -1,0 +1,46 @@
+import type { ApiClient } from '@skrei/api/client'
+import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
+import { type Interrupts, interrupts } from '../interrupts.ts'
+import { told } from '../remote/api-failure.ts'
+import { connect, type NodeOption } from '../remote/connect.ts'
+import { type Style, styleFor } from '../table.ts'
+import { fail } from './fail.ts'
+
+export interface AskOptions extends NodeOption {
+  readonly json?: true
+}
+
+/** What a command that asks a node has in hand. */
+export interface Asking {
+  readonly client: ApiClient
+  readonly json: boolean
+  readonly interrupt: Interrupts
+  /** The first signal ends the command. */
+  readonly signal: AbortSignal
+  /** One event on standard output, with --json. */
+  event(event: { readonly type: string }): void
+  /** Lines for people: on standard output, with --json on standard error. */
+  say(lines: string | readonly string[]): void
+  readonly style: Style
+}
+
+/** Runs a command that talks to a node. Returns its exit code; whatever happens, it has been told. */
+export const askNode = async (options: AskOptions, work: (asking: Asking) => Promise<ExitCode>): Promise<ExitCode> => {
+  const json = options.json === true
+  using interrupt = interrupts()
+  const people = json ? process.stderr : process.stdout
+  try {
+    return await work({
+      client: connect(options),
+      json,
+      interrupt,
+      signal: interrupt.first,
+      event: (event) => void (json && process.stdout.write(`${JSON.stringify(event)}\n`)),
+      say: (lines) => void people.write(`${typeof lines === 'string' ? lines : lines.join('\n')}\n`),
+      style: styleFor(people),
+    })
+  } catch (error) {
+    const failure = told(error)
+    return fail(interrupt.first.aborted && !(failure instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : failure, json)
+  }
+}

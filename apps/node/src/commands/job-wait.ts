@@ -1,0 +1,20 @@
+import type { Job } from '@skrei/api/client'
+import type { ExitCode } from '../cli-errors.ts'
+import { jobExit } from '../job-error.ts'
+import { resultEvent } from '../job-events.ts'
+import { remoteError } from '../remote/remote-run.ts'
+import { summary } from '../summary.ts'
+import { type Asking, type AskOptions, askNode } from './ask-node.ts'
+
+/** `skrei job wait`: until the job is over; ends as the job does. */
+export const jobWait = (id: string, options: AskOptions): Promise<ExitCode> =>
+  askNode(options, async (asking) => await tellEnd(asking, await asking.client.finished(id, { signal: asking.signal })))
+
+/** Tells how a job ended. Returns its exit code. */
+export const tellEnd = async ({ client, event, say, json, signal }: Asking, job: Job): Promise<ExitCode> => {
+  const result = resultEvent(job, null, await remoteError(client, job, undefined, { signal }))
+  const people = json ? process.stderr : process.stdout
+  say(summary(job, result, undefined, people, () => `skrei job results ${job.id} --output DIR`))
+  event(result)
+  return jobExit(job)
+}

@@ -1,0 +1,84 @@
+import type { Job } from '@skrei/api/client'
+import { type Failure, failures } from '@skrei/job-spec'
+import { elapsed, oneLine } from './printable.ts'
+import type { JobTimeline, TimelineExecution, TimelineShard } from './remote/job-timeline.ts'
+import { columns, count, type Style } from './table.ts'
+
+/** Shards that are shown one by one: first those to which something happened. */
+const shownShards = 60
+
+/** A job as a compact timeline: when it did what; per shard where it ran, how long, and what went wrong, at its place. */
+export const timelineText = (job: Job, { states, shards, cut }: JobTimeline, now: number, style: Style): readonly string[] => {
+  const from = states[0]?.at ?? job.submittedAt
+  const until = job.open ? now : (states.at(-1)?.at ?? now)
+  const { total, completed = 0, failed = 0 } = job.shards ?? {}
+  const shown = chosen(shards)
+  const hidden = (total ?? shards.length) - shown.length
+  return [
+    `${style(['bold', stateColours[job.state] ?? 'cyan'], job.state)}  ${oneLine(job.name)}${
+      total === undefined
+        ? ''
+        : `, ${completed === total ? count(total, 'shard') : `${completed} of ${count(total, 'shard')} completed`}${failed > 0 ? `, ${failed} failed` : ''}`
+    }, ${elapsed(until - from)}`,
+    ...(job.failure === undefined ? [] : [`  ${style('red', job.failure.code)}  ${reason(job.failure)}`]),
+    ...columns([
+      [`  ${style('dim', 'job')}`, job.id],
+      [`  ${style('dim', 'spec')}`, job.specCid],
+      ...(job.reference === undefined ? [] : [[`  ${style('dim', 'result')}`, oneLine(job.reference.cid ?? job.reference.path ?? job.reference.type)]]),
+      [`  ${style('dim', 'submitted')}`, new Date(job.submittedAt).toISOString()],
+    ]),
+    '',
+    `  ${states.map(({ state, at }) => `${style('dim', since(at - from))} ${state}`).join('  ')}`,
+    ...(shown.length === 0 ? [] : ['', ...columns(shown.flatMap((shard) => shardRows(shard, from, now, style)))]),
+    ...(hidden > 0 ? [style('dim', `  … and ${count(hidden, 'more shard')}${cut ? '' : ': --json has all that were opened'}`)] : []),
+  ]
+}
+
+const stateColours: Readonly<Record<string, 'green' | 'red' | 'yellow' | 'cyan' | 'dim'>> = {
+  completed: 'green',
+  failed: 'red',
+  lost: 'red',
+  refused: 'yellow',
+  cancelled: 'yellow',
+  stopped: 'yellow',
+}
+
+/** In the order of their indices; of many, those with failures or several attempts, then those that go on, then the others. */
+const chosen = (shards: readonly TimelineShard[]): readonly TimelineShard[] => {
+  if (shards.length <= shownShards) return shards
+  const rank = ({ state, failure, executions }: TimelineShard): number =>
+    failure !== undefined || executions.length > 1 ? 0 : ['completed', 'cancelled'].includes(state) ? 2 : 1
+  return shards
+    .toSorted((one, other) => rank(one) - rank(other) || one.index - other.index)
+    .slice(0, shownShards)
+    .toSorted((one, other) => one.index - other.index)
+}
+
+/** A line for each attempt; the shard's own state stands in the first. */
+const shardRows = ({ index, state, failure, executions }: TimelineShard, from: number, now: number, style: Style): readonly (readonly string[])[] => {
+  const head = (first: boolean): readonly string[] => (first ? [`  shard ${index}`, style(stateColours[state] ?? 'cyan', state)] : ['', ''])
+  if (executions.length === 0) return [[...head(true), '', '', '', failure === undefined ? '' : reason(failure)]]
+  const told = executions.map((execution, attempt) => [...head(attempt === 0), ...executionCells(execution, from, now, style)])
+  const known = failure === undefined || executions.some((execution) => execution.failure?.code === failure.code)
+  return known ? told : [...told, ['', '', '', '', '', reason(failure)]]
+}
+
+const executionCells = ({ node, startedAt, endedAt, outcome, failure }: TimelineExecution, from: number, now: number, style: Style): readonly string[] => [
+  startedAt === undefined ? '' : style('dim', since(startedAt - from)),
+  startedAt === undefined ? '' : elapsed((endedAt ?? now) - startedAt),
+  shortNode(node),
+  `${style(stateColours[outcome] ?? 'cyan', outcome)}${failure === undefined ? '' : `  ${style('bold', failure.code)}  ${reason(failure)}`}`,
+]
+
+/** Ids of ed25519 keys all begin alike: their ends tell them apart, and `node describe` takes them. */
+const shortNode = (node: string): string => (node.length > 20 ? `…${oneLine(node.slice(-8))}` : oneLine(node))
+
+const since = (milliseconds: number): string => `+${elapsed(Math.max(0, milliseconds))}`
+
+/** What happened, in one sentence. */
+const reason = ({ code, detail }: Failure): string => {
+  const cause = failures[code]?.cause ?? code
+  const text = detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${detail}`
+  const line = oneLine(text)
+  return line.length <= 240 ? line : `${line.slice(0, 239)}…`
+}

@@ -1,0 +1,93 @@
+import { resolve } from 'node:path'
+import type { RunRequest } from '@skrei/executor'
+import type { DockerEngineSpec } from '@skrei/job-spec'
+import type { ContainerConfig, EngineImage } from './engine-client.ts'
+
+export interface ContainerPlan {
+  readonly request: RunRequest
+  readonly engine: DockerEngineSpec
+  readonly image: EngineImage
+  readonly user: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly network: { readonly mode: string; readonly env: Readonly<Record<string, string>>; readonly hostConfig: Readonly<Record<string, unknown>> }
+  readonly devices: Readonly<Record<string, unknown>>
+  readonly scratch: number
+  readonly processes: number
+}
+
+/** The signal that asks for the end of what takes no notice of it: by it the engine learns of the time limit, and the program does not (see `EngineClient.endAfter`). */
+const noSignal = 'SIGURG'
+
+/** A container with nothing but what its task needs: the sandbox is here. */
+export const containerConfig = ({ request, engine, image, user, labels, network, devices, scratch, processes }: ContainerPlan): ContainerConfig => {
+  const { task, mounts, env } = request
+  const taken = new Set(mounts.map(({ at }) => at))
+  const scratchAt = ['/tmp', ...image.volumes].filter((path) => !taken.has(path))
+  return {
+    Image: image.id,
+    User: user,
+    // The same for every container: what a program sees does not depend on where it runs.
+    Hostname: 'skrei',
+    Env: Object.entries({ ...network.env, ...env }).map(([name, value]) => `${name}=${value}`),
+    ...(engine.entrypoint !== undefined && { Entrypoint: engine.entrypoint }),
+    ...(engine.args !== undefined && { Cmd: engine.args }),
+    ...(engine.workingDirectory !== undefined && { WorkingDir: engine.workingDirectory }),
+    AttachStdin: false,
+    AttachStdout: true,
+    AttachStderr: true,
+    OpenStdin: false,
+    Tty: false,
+    StopSignal: noSignal,
+    // How long the engine waits for the container when the engine itself goes down.
+    StopTimeout: 1,
+    // An image's health check would run beside the program.
+    Healthcheck: { Test: ['NONE'] },
+    Labels: labels,
+    HostConfig: {
+      NetworkMode: network.mode,
+      ...network.hostConfig,
+      Mounts: mounts.map(({ path, at, writable }) => ({
+        Type: 'bind',
+        Source: resolve(path),
+        Target: at,
+        ReadOnly: !writable,
+        BindOptions: { Propagation: 'rprivate' },
+      })),
+      ReadonlyRootfs: true,
+      Tmpfs: Object.fromEntries(scratchAt.map((path) => [path, `rw,exec,nosuid,nodev,mode=1777,size=${scratch}`])),
+      ShmSize: scratch,
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      Privileged: false,
+      IpcMode: 'private',
+      PidsLimit: processes,
+      Memory: task.resources.memory,
+      // Equal: no swap beside it.
+      MemorySwap: task.resources.memory,
+      NanoCpus: Math.round(task.resources.cpu * 1e6),
+      // Where the machine runs out of memory, these go before the node does.
+      OomScoreAdj: 500,
+      Ulimits: [
+        { Name: 'core', Soft: 0, Hard: 0 },
+        { Name: 'nofile', Soft: openFiles, Hard: openFiles },
+        // One file alone cannot be larger than all outputs together; a byte more, so that what was too large can be seen.
+        { Name: 'fsize', Soft: task.resources.disk + 1, Hard: task.resources.disk + 1 },
+      ],
+      RestartPolicy: { Name: 'no' },
+      AutoRemove: false,
+      LogConfig: { Type: 'local', Config: { 'max-size': `${logKibibytes(task.limits)}k`, 'max-file': '2', compress: 'false' } },
+      ...devices,
+    },
+  }
+}
+
+const openFiles = 4096
+
+/** The engine's own log is what the output is taken from where the node was not there to take it. Small lines take several times their length in it. */
+const logKibibytes = ({ stdout, stderr }: RunRequest['task']['limits']): number => 1024 + Math.ceil((4 * (stdout + stderr)) / 1024)
+
+/** Whether a user of an image or a job is root as far as its text says: a name can stand for 0 in the image. */
+export const isRoot = (user: string): boolean => {
+  const name = user.split(':')[0] ?? ''
+  return name === '' || name === 'root' || /^0+$/.test(name)
+}

@@ -1,0 +1,2 @@
+export { type DockerExecutor, dockerExecutor } from './executor.ts'
+export type { DeviceDriver, DockerOptions, HttpOptions, ImageOptions, NetworkOptions } from './options.ts'

@@ -1,0 +1,164 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RunEvent, RunExit, RunRequest } from '@skrei/executor'
+import { taskFor } from '@skrei/executor/conformance'
+import type { Task } from '@skrei/job-spec'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { EngineError } from '../src/engine-client.ts'
+import { type DockerExecutor, executorOn } from '../src/executor.ts'
+import type { DockerOptions } from '../src/options.ts'
+import { type FakeEngine, fakeEngine } from './fake-engine.ts'
+
+let root = ''
+let engine: FakeEngine
+let executor: DockerExecutor
+const name = 'skrei.one'
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'skrei-fake-'))
+  engine = fakeEngine()
+  executor = make()
+})
+afterEach(async () => {
+  await executor[Symbol.asyncDispose]()
+  await rm(root, { recursive: true })
+})
+
+const make = (options: Partial<DockerOptions> = {}) => executorOn(engine, { directory: join(root, 'state'), evidenceInterval: 0, ...options })
+const spec = { type: 'docker', image: 'busybox' } as const
+const request = (changes: Partial<Task> = {}): RunRequest => ({
+  id: 'one',
+  task: { ...taskFor(spec), ...changes },
+  seed: new Uint8Array(32),
+  mounts: [],
+  files: {},
+  env: {},
+  devices: [],
+  from: { stdout: 0, stderr: 0 },
+})
+
+const run = async (of = executor, on: (event: RunEvent) => void = () => undefined): Promise<{ stdout: string; exit: RunExit | undefined }> => {
+  let stdout = ''
+  let exit: RunExit | undefined
+  for await (const event of of.run(request(), {})) {
+    on(event)
+    if (event.type === 'output') stdout += new TextDecoder().decode(event.bytes)
+    if (event.type === 'exit') exit = event
+  }
+  return { stdout, exit }
+}
+
+/** Runs, and does something once the program runs. */
+const running = async (then: () => void): Promise<{ stdout: string; exit: RunExit | undefined }> =>
+  run(executor, (event) => event.type === 'progress' && event.phase === 'run' && then())
+
+test('an engine that is not there is the fault of the node, and the id may run again', async () => {
+  engine.fail = () => new EngineError('the Docker engine cannot be reached')
+  await expect(run()).rejects.toThrow('cannot be reached')
+  engine.fail = () => undefined
+  expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
+})
+
+test('an engine that is gone for a while does not end what runs, nor lose its output', async () => {
+  let failures = 0
+  const { stdout, exit } = await running(() => {
+    engine.write(name, 'stdout', 'before ')
+    engine.fail = (call) => ((call === 'logs' || call === 'endAfter') && failures++ < 4 ? new EngineError('the Docker engine cannot be reached') : undefined)
+    setImmediate(() => {
+      engine.hangUp()
+      engine.write(name, 'stdout', 'after')
+      setTimeout(() => engine.end(name), 1000)
+    })
+  })
+  expect([stdout, exit?.exit]).toEqual(['before after', 0])
+  expect(failures).toBeGreaterThan(4)
+})
+
+test('a container that somebody removed while it ran is the fault of the node, and does not run again', async () => {
+  await expect(
+    running(() => {
+      engine.inspect = async () => undefined
+      engine.end(name)
+    }),
+  ).rejects.toThrow('somebody removed')
+  expect((await run()).exit?.failure?.code).toBe('node-fault')
+})
+
+test('a kill that the engine does not answer is repeated', async () => {
+  let kills = 0
+  const running_ = running(() => {
+    engine.fail = (call) => (call === 'kill' && ++kills < 3 ? new EngineError('no answer') : undefined)
+    void executor.stop('one')
+  })
+  expect((await running_).exit?.failure?.code).toBe('cancelled')
+  expect(kills).toBeGreaterThanOrEqual(3)
+})
+
+test('a container that was made and never started is made anew', async () => {
+  engine.fail = (call) => (call === 'attach' || call === 'remove' ? new EngineError('no answer') : undefined)
+  await expect(run()).rejects.toThrow('no answer')
+  expect(engine.containers_.get(name)?.container.state).toBe('created')
+  engine.fail = () => undefined
+  expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
+  expect(engine.calls.filter((call) => call === 'create')).toHaveLength(2)
+})
+
+test('memory is told apart from other ends, and only where it ended the program', async () => {
+  const ends = [
+    [{ exitCode: 137, outOfMemory: true }, 'out-of-memory'],
+    [{ exitCode: 137 }, 'exit-nonzero'],
+    [{ exitCode: 0, outOfMemory: true }, undefined],
+  ] as const
+  for (const [end, code] of ends) {
+    expect((await running(() => engine.end(name, end))).exit?.failure?.code).toBe(code)
+    await executor.remove('one')
+  }
+})
+
+test('what does not start for the sake of the image or the job is no fault of the node', async () => {
+  const of = (text: string) => `failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ${text}: unknown`
+  const starts = [
+    [of('exec: "nothing": executable file not found in $PATH'), 'module-invalid'],
+    [of('exec /bin/program: exec format error'), 'module-invalid'],
+    ['unable to find user worker: no matching entries in passwd file', 'task-invalid'],
+  ] as const
+  for (const [message, code] of starts) {
+    engine.fail = (call) => (call === 'start' ? new EngineError(message, 400) : undefined)
+    expect((await run()).exit?.failure?.code).toBe(code)
+    await executor.remove('one')
+  }
+  engine.fail = (call) => (call === 'create' ? new EngineError('invalid mount config for type "bind": bind source path does not exist: /x', 400) : undefined)
+  await expect(run()).rejects.toThrow('bind source path')
+})
+
+test('assess knows what will not run before anything is done', async () => {
+  const codes = async (changes: Partial<Task>, options: Partial<DockerOptions> = {}) => {
+    const one = make(options)
+    return (await one.assess({ ...taskFor(spec), ...changes })).map(({ code }) => code)
+  }
+  const { resources } = taskFor(spec)
+  expect(await codes({})).toEqual([])
+  expect(await codes({ engine: { type: 'docker', image: 'Not A Name' } })).toEqual(['task-unsupported'])
+  expect(await codes({ engine: { ...spec, image: 'absent', pull: 'never' } })).toEqual(['image-missing'])
+  expect(await codes({ engine: { ...spec, image: 'absent' } }, { images: { pull: false } })).toEqual(['image-missing'])
+  expect(await codes({}, { images: { allow: ['ghcr.io/*/*'] } })).toEqual(['policy'])
+  expect(await codes({ engine: { ...spec, user: '000' } })).toEqual(['policy'])
+  expect(await codes({ resources: { ...resources, memory: 1 << 20 } })).toEqual(['task-unsupported'])
+  expect(await codes({ resources: { ...resources, gpu: { count: 1 } } })).toEqual(['exceeds-node'])
+  for (const path of ['/', '/proc/x', '/dev']) expect(await codes({ outputs: [{ name: 'x', path }] })).toEqual(['task-unsupported'])
+})
+
+test('devices are given to the container, and counted', async () => {
+  const list = async () => [{ id: 'gpu-1', kind: 'gpu' as const }]
+  executor = make({ devices: { list, hostConfig: (ids) => ({ DeviceRequests: ids }) } })
+  expect((await executor.inventory()).devices).toEqual(await list())
+  expect(await executor.assess({ ...taskFor(spec), resources: { ...taskFor(spec).resources, gpu: { count: 1 } } })).toEqual([])
+  let asked: unknown
+  for await (const event of executor.run({ ...request(), devices: ['gpu-1'] }, {})) {
+    if (event.type !== 'progress' || event.phase !== 'run') continue
+    asked = engine.containers_.get(name)?.config['HostConfig']
+    engine.end(name)
+  }
+  expect(asked).toMatchObject({ DeviceRequests: ['gpu-1'] })
+})

@@ -1,0 +1,38 @@
+import type { StateStore } from '@skrei/state-store'
+import type { Kernel } from '../kernel/kernel.ts'
+
+const asksPerTurn = 200
+
+/** Asks that nothing is held for: whoever asked may ask another node. None comes to these states any more, since the node declines what comes later at once. */
+export const declineWaiting = async ({ store, kernel }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'submit'> }): Promise<void> => {
+  for (const state of ['assessing', 'queued']) {
+    for (let after: string | undefined; ; ) {
+      const where = { state, open: true, limit: asksPerTurn, ...(after !== undefined && { after }) }
+      const rows = store.read((reader) => reader.list('compute', where))
+      after = rows.at(-1)?.id
+      if (after === undefined) break
+      await kernel.submit(rows.map(({ id }) => ({ kind: 'compute', id, event: { type: 'drain' }, actor: 'user' })))
+    }
+  }
+}
+
+/** Resolves once this node has no execution any more, from the bid to the clean-up; with the signal's reason it rejects. */
+export const allOver = async (
+  { store, kernel }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'onTransition'> },
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> => {
+  const isEmpty = (): boolean => store.read((reader) => reader.list('compute', { open: true, limit: 1 })).length === 0
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  using _listening = kernel.onTransition(({ kind, open }) => {
+    if (kind === 'compute' && !open && isEmpty()) resolve()
+  })
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    signal.throwIfAborted()
+    if (isEmpty()) resolve()
+    await promise
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
