@@ -3,7 +3,7 @@ import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
 import { OptionError, StartError } from '@skrei/scheduler'
 import { localPublisher, localSource } from '@skrei/storage/local'
-import { libp2pTransport } from '@skrei/transport-libp2p'
+import { type FaultPlace, libp2pTransport } from '@skrei/transport-libp2p'
 import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from '../capacity.ts'
 import { cliError } from '../cli-errors.ts'
@@ -40,6 +40,15 @@ export interface NodeProcess extends AsyncDisposable {
   drain(signal: AbortSignal): Promise<void>
 }
 
+/** What the transport tells of its peers, in the log. One that is gone is no fault of this node. */
+const faults: Readonly<Record<FaultPlace, readonly ['debug' | 'info' | 'warn', string]>> = {
+  dial: ['debug', 'a peer was not reached'],
+  stream: ['info', 'the stream of a peer was closed'],
+  receive: ['warn', 'messages of a peer could not be applied'],
+  hint: ['warn', 'a hint of a peer could not be taken'],
+  serve: ['warn', 'a query of a peer could not be answered'],
+}
+
 /** How long a start waits for the lock: a client that looks whether a node runs holds it for a moment. Milliseconds. */
 const lockTimeout = 1000
 
@@ -66,8 +75,10 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
             announce: config.announce,
             peers: config.peers,
             clock,
-            onFault: (error, peer, place) =>
-              logger[place === 'dial' ? 'debug' : 'warn']('the transport had to do with a fault', { peer, place, error: String(error) }),
+            onFault: (error, peer, place) => {
+              const [level, message] = faults[place]
+              logger[level](message, { peer, error: String(error) })
+            },
           }),
         ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p }) : undefined,
         https: { allowPrivateAddresses: config.allow.privateAddresses },
