@@ -64,3 +64,17 @@ export const lazyHttp: NonNullable<Options['esbuildPlugins']>[number] = {
     build.onLoad({ filter: /.*/, namespace: 'lazy-http' }, ({ path }) => ({ contents: `module.exports = process.getBuiltinModule('${path}')` }))
   },
 }
+
+/**
+ * For `esbuildPlugins`: dockerode also speaks SSH and gRPC, with native modules and files of their own, which cannot be bundled. Nothing here does: the engine is reached by its
+ * socket, with plain HTTP.
+ */
+export const withoutSshAndGrpc: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'without-ssh-and-grpc',
+  setup: (build) => {
+    build.onResolve({ filter: /^(?:ssh2|protobufjs|@grpc\/grpc-js|@grpc\/proto-loader)$/ }, ({ path, importer }) =>
+      /node_modules[\\/](?:dockerode|docker-modem)[\\/]/.test(importer) ? { path, namespace: 'not-used' } : undefined,
+    )
+    build.onLoad({ filter: /.*/, namespace: 'not-used' }, () => ({ contents: 'module.exports = {}' }))
+  },
+}
