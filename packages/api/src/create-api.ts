@@ -81,11 +81,12 @@ export const createApi = (service: NodeService, options: ApiOptions = {}): Api =
   }
 
   const refusal = (error: unknown, route: RouteName | undefined, extra: Readonly<Record<string, string>>, gone: boolean): ApiAnswer => {
-    const known = asApiError(error)
+    const broken = isAbort(error) && closing.signal.aborted
+    const known = broken ? new ApiError('draining', 'the node ends', { cause: error }) : asApiError(error)
     // What fails because its caller is gone is no fault.
     if (!gone) fault(error, route)
     const status = known === undefined || known.status === 0 ? 500 : known.status
-    return jsonAnswer(status, errorBody(error), {
+    return jsonAnswer(status, errorBody(known ?? error), {
       ...extra,
       'cache-control': 'no-store',
       ...(known?.retryAfter !== undefined && { 'retry-after': String(known.retryAfter) }),

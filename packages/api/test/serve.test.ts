@@ -149,6 +149,26 @@ test('closing answers who waits, ends event streams so that they come again, and
   expect(it.faults).toEqual([])
 })
 
+test('what is broken off since the node ends is said to be, and no fault of it', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  const raw = fetch(`${it.server.url}/api/v1/jobs/job-0001/logs?follow=true`)
+  let asked = false
+  const { logs } = it.node.service
+  it.node.override({
+    logs: (id, options) => {
+      asked = true
+      return logs(id, options)
+    },
+  })
+  await until(() => asked)
+  await it.server.close()
+  const response = await raw
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
+  expect(await response.json()).toMatchObject({ error: { code: 'draining' } })
+  expect(it.faults).toEqual([])
+})
+
 test('closing does not wait for a connection that is idle', async () => {
   const it = await served()
   const socket = connect(it.server.port, '127.0.0.1')

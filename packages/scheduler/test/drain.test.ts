@@ -12,6 +12,9 @@ const states = (node: SimulatedNode): Readonly<Record<string, number>> => {
   return counts
 }
 
+/** Bids and what came of them. */
+const held = (node: SimulatedNode): number => ['reserved', 'staging', 'running'].reduce((sum, state) => sum + (states(node)[state] ?? 0), 0)
+
 const ending = (promise: Promise<void>): { how: unknown } => {
   const seen: { how: unknown } = { how: 'open' }
   promise.then(
@@ -65,6 +68,26 @@ test('a node that is drained ends what it runs, loses nothing, takes nothing, an
   ).toBe(true)
   invariants.checkAll()
   expect(world.errors).toEqual([])
+})
+
+test('whatever asks are on their way when a node begins to drain, none of them waits, and none gets a bid', async () => {
+  for (let at = 10; at <= 60; at += 10) {
+    const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5, jitter: 20 }, seed: at })
+    const [requester, node] = [world.node(0), world.node(1)]
+    const jobId = await requester.scheduler.submit({ ...lasting(5), sharding: { count: 20 } })
+    await world.clock.advance(at)
+    const bids = held(node)
+    const drained = ending(node.scheduler.drain())
+    await turns(world, 0)
+    const { assessing = 0, queued = 0 } = states(node)
+    expect([held(node) <= bids, assessing, queued]).toEqual([true, 0, 0])
+    await turns(world, 15_000)
+    expect([drained.how, states(node)]).toEqual(['drained', {}])
+    await requester.scheduler.cancel(jobId)
+    expect(await world.finish(requester, jobId)).toBe('cancelled')
+    expect(world.errors).toEqual([])
+    await world.stop()
+  }
 })
 
 test('a bid that was made stands: whoever awards it in time has it run', async () => {

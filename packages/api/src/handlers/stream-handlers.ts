@@ -123,6 +123,7 @@ export const streamHandlers = {
         const last = (error: unknown) => (error === undefined ? frame('end', {}) : failed(error, fault))
         return { status: 200, headers, body: eventStream({ source: logFrames(chunks, from), last, heartbeat: limits.heartbeat, closing }), ended }
       }
+      if (closing.aborted) listener.abort(closing.reason)
       closing.addEventListener('abort', () => listener.abort(closing.reason), { once: true, signal: listener.signal })
       return { status: 200, headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }, body: await begun(logBytes(chunks)), ended }
     } catch (error) {

@@ -1,17 +1,17 @@
 import type { StateStore } from '@skrei/state-store'
-import { allRows } from '../kernel/all-rows.ts'
-import type { KernelEvent } from '../kernel/event.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 
 const asksPerTurn = 200
 
-/** Asks that nothing is held for: whoever asked may ask another node. Those that come later are declined when they come. */
+/** Asks that nothing is held for: whoever asked may ask another node. None comes to these states any more, since the node declines what comes later at once. */
 export const declineWaiting = async ({ store, kernel }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'submit'> }): Promise<void> => {
-  for (const state of ['queued', 'assessing']) {
-    const ids = store.read((reader) => Array.from(allRows(reader, 'compute', { state, open: true }, asksPerTurn), ({ id }) => id))
-    while (ids.length > 0) {
-      const events = ids.splice(0, asksPerTurn).map((id): KernelEvent => ({ kind: 'compute', id, event: { type: 'drain' }, actor: 'user' }))
-      await kernel.submit(events)
+  for (const state of ['assessing', 'queued']) {
+    for (let after: string | undefined; ; ) {
+      const where = { state, open: true, limit: asksPerTurn, ...(after !== undefined && { after }) }
+      const rows = store.read((reader) => reader.list('compute', where))
+      after = rows.at(-1)?.id
+      if (after === undefined) break
+      await kernel.submit(rows.map(({ id }) => ({ kind: 'compute', id, event: { type: 'drain' }, actor: 'user' })))
     }
   }
 }

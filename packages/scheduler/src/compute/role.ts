@@ -194,7 +194,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
     facts: (reader, context) =>
       lazy<ComputeFacts>({
         fit: () => allocate(context.task, limits, devices, readLedger(reader)),
-        turn: () => admission.turn(reader, context),
+        turn: () => (draining ? { may: false } : admission.turn(reader, context)),
         queueFull: () => admission.isFull(reader, context.requester),
         draining: () => draining,
         crowded: () => admission.isCrowded(reader, context.requester),
@@ -203,7 +203,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
         free: () => freeOf(limits, readLedger(reader)),
       }),
     freed: (reader) => {
-      const id = admission.next(reader)
+      const id = draining ? undefined : admission.next(reader)
       return id === undefined ? [] : [{ kind: 'compute', id, event: { type: 'capacity' } }]
     },
     saved: (transition) => transition.kind === 'compute' && admission.saved(transition),

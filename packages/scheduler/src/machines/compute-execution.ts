@@ -43,7 +43,7 @@ export interface ComputeFacts {
   readonly queueFull: boolean
   /** As many asks are looked into as may be at one time, of this requester or of all. */
   readonly crowded: boolean
-  /** The node takes nothing new: it is about to stop. */
+  /** The node takes nothing new: it is about to stop. Then `turn` is nobody's. */
   readonly draining: boolean
   /** Its requester let too many bids lapse. */
   readonly paused: boolean
@@ -168,6 +168,7 @@ export const computeExecutionMachine = setup({
             guard: ({ event }) => event.refusals.length > 0,
             actions: { type: 'emit', params: ({ context, event }) => [declined(context, event.refusals, event.known)] },
           },
+          { target: 'declined', guard: ({ event }) => event.known.draining, actions: drain.actions },
           {
             target: 'reserved',
             guard: ({ event }) => 'devices' in event.known.fit && event.known.turn.may,
