@@ -52,3 +52,15 @@ export const withoutSanitizeFilename: NonNullable<Options['esbuildPlugins']>[num
     }))
   },
 }
+
+/**
+ * For `esbuildPlugins`: dockerode brings SSH, for engines on other machines, and sessions of a builder. Neither is used here; together they are two megabytes, and one part has a licence that
+ * this project does not use.
+ */
+export const withoutRemoteEngines: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'without-remote-engines',
+  setup: (build) => {
+    build.onResolve({ filter: /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader)$/ }, ({ path }) => ({ path, namespace: 'not-used' }))
+    build.onLoad({ filter: /.*/, namespace: 'not-used' }, () => ({ contents: 'module.exports = {}' }))
+  },
+}

@@ -1,17 +1,18 @@
 // @boundaries-ignore all packages are built in the one way that stands at the root
 import { library } from '../../tsup.base.ts'
 // @boundaries-ignore what is bundled takes its licence with it in the one way that stands at the root
-import { withoutSanitizeFilename, writeLicences } from '../../tsup.licences.ts'
+import { withoutRemoteEngines, withoutSanitizeFilename, writeLicences } from '../../tsup.licences.ts'
 
 /**
  * Everything that the program needs, taken into its chunks: Node finds and reads some 900 files otherwise, which costs half a second of every start. Commands stay separate chunks: each is
- * loaded only when it is called. The processes in which guests run are files of their own, beside the chunk that starts them. Nobody imports any of it, so there are no types.
+ * loaded only when it is called. The processes in which guests run, and the one that starts containers, are files of their own, beside the chunk that starts them. Nobody imports any of it, so there are no types.
  */
 export default library([], {
   entry: {
     main: 'src/main.ts',
     child: '../../packages/executor-wasm/src/child.ts',
     'guest-thread': '../../packages/executor-wasm/src/guest-thread.ts',
+    launcher: '../../packages/executor-docker/src/launcher.ts',
   },
   splitting: true,
   dts: false,
@@ -25,6 +26,6 @@ export default library([], {
 
     options.legalComments = 'none'
   },
-  esbuildPlugins: [withoutSanitizeFilename],
+  esbuildPlugins: [withoutSanitizeFilename, withoutRemoteEngines],
   onSuccess: writeLicences,
 })
