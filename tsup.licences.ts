@@ -54,13 +54,15 @@ export const withoutSanitizeFilename: NonNullable<Options['esbuildPlugins']>[num
 }
 
 /**
- * For `esbuildPlugins`: dockerode brings SSH, for engines on other machines, and sessions of a builder. Neither is used here; together they are two megabytes, and one part has a licence that
- * this project does not use.
+ * For `esbuildPlugins`: dockerode also speaks SSH and gRPC, with native modules and files of their own, which cannot be bundled. Nothing here does: the engine is reached by its
+ * socket, with plain HTTP.
  */
-export const withoutRemoteEngines: NonNullable<Options['esbuildPlugins']>[number] = {
-  name: 'without-remote-engines',
+export const withoutSshAndGrpc: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'without-ssh-and-grpc',
   setup: (build) => {
-    build.onResolve({ filter: /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader)$/ }, ({ path }) => ({ path, namespace: 'not-used' }))
+    build.onResolve({ filter: /^(?:ssh2|protobufjs|@grpc\/grpc-js|@grpc\/proto-loader)$/ }, ({ path, importer }) =>
+      /node_modules[\\/](?:dockerode|docker-modem)[\\/]/.test(importer) ? { path, namespace: 'not-used' } : undefined,
+    )
     build.onLoad({ filter: /.*/, namespace: 'not-used' }, () => ({ contents: 'module.exports = {}' }))
   },
 }

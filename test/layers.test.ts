@@ -20,6 +20,7 @@ test('a workspace that keeps the rules passes', () => {
   copy.write('packages/storage/src/tree.ts', "import type { Entry } from './entry.ts'\nexport type Tree = readonly Entry[]\n")
   copy.write('packages/scheduler/src/simulation/network.ts', "import '@skrei/transport/memory'\nimport '@skrei/executor/noop'\n")
   copy.write('packages/transport-libp2p/src/peers.ts', "import '@skrei/transport'\nimport '@skrei/protocol'\n")
+  copy.write('packages/executor-docker-gpu/src/inventory.ts', "import '@skrei/executor'\nimport '@skrei/executor-docker'\n")
   copy.write('apps/node/src/wiring.ts', "import '@skrei/scheduler'\nimport '@skrei/executor-wasm'\nimport '@skrei/state-store/sqlite'\n")
   expect(layers(copy)).toMatchObject({ code: 0, output: expect.stringContaining(' 0 problems') })
   expect(boundaries(copy)).toMatchObject({ code: 0, output: expect.stringContaining('no issues found') })
@@ -90,6 +91,7 @@ test.each([
   ['executor', '@skrei/storage'],
   ['executor-wasm', '@skrei/storage-https'],
   ['executor-wasm', '@skrei/scheduler'],
+  ['executor-docker-gpu', '@skrei/scheduler'],
   ['verifier', '@skrei/executor'],
   ['scheduler', '@skrei/executor-wasm'],
   ['api', '@skrei/scheduler'],
@@ -181,6 +183,7 @@ const floorOf = (directory: string): string => {
   if (directory.startsWith('examples/')) return 'example'
   if (directory === 'benchmarks') return 'benchmarks'
   if (/^(transport|executor|storage|state-store)$/.test(name)) return 'contract'
+  if (name === 'executor-docker-gpu') return 'gpu-driver'
   if (/^(transport|executor|storage|state-store)-/.test(name)) return 'driver'
   return name
 }

@@ -18,7 +18,7 @@ const floors: Readonly<Record<string, { tag: string; entries?: readonly string[]
   'transport-libp2p': { tag: 'driver' },
   'executor-wasm': { tag: 'driver' },
   'executor-docker': { tag: 'driver' },
-  'executor-docker-gpu': { tag: 'driver' },
+  'executor-docker-gpu': { tag: 'gpu-driver' },
   'storage-https': { tag: 'driver' },
   api: { tag: 'api', entries: ['client'] },
 }

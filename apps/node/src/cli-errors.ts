@@ -119,6 +119,11 @@ export const cliErrors = {
     cause: 'Blocks of this CID are damaged, or are not files and directories.',
     remedy: 'Run the job again, or fetch the CID from another node.',
   },
+  'machine-unfit': {
+    exit: 1,
+    cause: 'Something that a node on this machine would use does not work.',
+    remedy: '`skrei doctor` says what, and what to do about it.',
+  },
   cancelled: { exit: 130, cause: 'The command was interrupted.', remedy: 'Start it again.' },
   internal: { exit: 1, cause: 'Something went wrong inside skrei.', remedy: 'Report it, with the log that the message names.' },
 } as const satisfies Readonly<Record<string, CliErrorKind>>

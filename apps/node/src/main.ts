@@ -105,6 +105,15 @@ program
     process.exitCode = await get(cid, directory)
   })
 
+program
+  .command('doctor')
+  .description('say what a node on this machine can use: engines, GPUs, limits; and what is missing, with the command that installs it')
+  .addOption(json())
+  .action(async (options: { readonly json?: true }) => {
+    const { doctor } = await import('./commands/doctor.ts')
+    process.exitCode = await doctor(manifest.version, options)
+  })
+
 const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
 const node = program.command('node').description('a node that runs on its own, for clients and other nodes')

@@ -27,7 +27,7 @@ const ended = async (client: ApiClient, job: string): Promise<Awaited<ReturnType
   return await client.finished(submitted.id)
 }
 
-describe.concurrent('two nodes over TCP', () => {
+describe.concurrent('two nodes over TCP', { timeout: 180_000 }, () => {
   test('a job is submitted to one and runs on the other, with its logs and its result at the first', async () => {
     await using all = nodes()
     const { requester, compute } = await pair(all)
@@ -90,5 +90,25 @@ outputs: [{ name: result, path: /outputs }]
     expect((await back.client.jobs()).jobs.map(({ id }) => id)).toEqual([second.job.id, first.job.id])
     for (const node of [back, again]) expect((await node.stop()).code).toBe(0)
     for (const name of ['requester', 'compute']) all.clean(name)
+  })
+
+  test('of a home and its copy, the one that started first is refused by its peers and ends with 2', async () => {
+    await using all = nodes()
+    // Of two with one key, that is found out which still says that it lives well after the other has come.
+    const often = { ...quick, SKREI_SETTINGS_LEASE: '4s', SKREI_SETTINGS_HEARTBEAT: '200ms' }
+    const peer = await all.start('peer', ['--compute-only', '--no-ipfs'], often)
+    const args = ['--requester-only', '--no-ipfs', '--peer', peer.addresses[0]]
+    await (await all.start('first', args, often)).stop()
+    all.copy('first', 'copy')
+    const first = await all.start('first', args, often)
+    const long = noop('publisher: { type: none }\n', 'duration: 6s')
+    await running(first.client, (await first.client.submit(long)).job.id)
+    const copy = await all.start('copy', args, often)
+    expect(copy.nodeId).toBe(first.nodeId)
+    await running(copy.client, (await copy.client.submit(long)).job.id)
+    const over = await first.ended
+    expect([over.code, over.stdout]).toEqual([2, expect.stringContaining('"code":"duplicate-identity"')])
+    expect((await copy.client.health()).status).toBe('ready')
+    await copy.stop('SIGKILL')
   })
 })

@@ -7,7 +7,7 @@ import { codeOf, nodes, noop, running } from './node-process.ts'
 
 const filesOf = (home: string) => ({ apiFile: join(home, 'node/api.json'), nodeLock: join(home, 'node.lock') })
 
-describe.concurrent('skrei node start', () => {
+describe.concurrent('skrei node start', { timeout: 180_000 }, () => {
   test('says when it is ready and where, is found in its home while it runs, and ends with 0', async () => {
     await using all = nodes()
     const node = await all.start('a')
@@ -98,7 +98,7 @@ describe.concurrent('skrei node start', () => {
   })
 })
 
-describe.concurrent('what cannot be started is told, with exit code 2', () => {
+describe.concurrent('what cannot be started is told, with exit code 2', { timeout: 180_000 }, () => {
   test.each([
     ['a key of the file', ['--config', 'wrong.yaml'], {}, 'unknown-key', /wrong\.yaml:1:1: .*did you mean `network`/],
     ['a variable', [], { SKREI_DRAIN: 'x' }, 'bad-duration', /SKREI_DRAIN/],

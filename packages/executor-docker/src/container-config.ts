@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { RunRequest } from '@skrei/executor'
 import type { DockerEngineSpec } from '@skrei/job-spec'
 import type { ContainerConfig, EngineImage } from './engine-client.ts'
+import type { DeviceGrant } from './options.ts'
 
 export interface ContainerPlan {
   readonly request: RunRequest
@@ -10,13 +11,18 @@ export interface ContainerPlan {
   readonly user: string
   readonly labels: Readonly<Record<string, string>>
   readonly network: { readonly mode: string; readonly env: Readonly<Record<string, string>>; readonly hostConfig: Readonly<Record<string, unknown>> }
-  readonly devices: Readonly<Record<string, unknown>>
+  readonly devices: DeviceGrant
   readonly scratch: number
   readonly processes: number
 }
 
 /** The signal that asks for the end of what takes no notice of it: by it the engine learns of the time limit, and the program does not (see `EngineClient.endAfter`). */
 const noSignal = 'SIGURG'
+
+/**
+ * Where NVIDIA's runtime is the engine's default one, it gives a container the devices that this variable names, whoever wrote it: most CUDA images say `all`. The same on every node, so that programs see the same.
+ */
+const noDevices = { NVIDIA_VISIBLE_DEVICES: 'void' }
 
 /** A container with nothing but what its task needs: the sandbox is here. */
 export const containerConfig = ({ request, engine, image, user, labels, network, devices, scratch, processes }: ContainerPlan): ContainerConfig => {
@@ -28,7 +34,7 @@ export const containerConfig = ({ request, engine, image, user, labels, network,
     User: user,
     // The same for every container: what a program sees does not depend on where it runs.
     Hostname: 'skrei',
-    Env: Object.entries({ ...network.env, ...env }).map(([name, value]) => `${name}=${value}`),
+    Env: Object.entries({ ...network.env, ...env, ...noDevices, ...devices.env }).map(([name, value]) => `${name}=${value}`),
     ...(engine.entrypoint !== undefined && { Entrypoint: engine.entrypoint }),
     ...(engine.args !== undefined && { Cmd: engine.args }),
     ...(engine.workingDirectory !== undefined && { WorkingDir: engine.workingDirectory }),
@@ -76,7 +82,7 @@ export const containerConfig = ({ request, engine, image, user, labels, network,
       RestartPolicy: { Name: 'no' },
       AutoRemove: false,
       LogConfig: { Type: 'local', Config: { 'max-size': `${logKibibytes(task.limits)}k`, 'max-file': '2', compress: 'false' } },
-      ...devices,
+      ...devices.hostConfig,
     },
   }
 }

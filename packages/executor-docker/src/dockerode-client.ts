@@ -1,5 +1,13 @@
 import Docker from 'dockerode'
-import { type EngineClient, type EngineContainer, type EngineCounters, EngineError, type PullStep, type RegistryCredentials } from './engine-client.ts'
+import {
+  type EngineClient,
+  type EngineContainer,
+  type EngineCounters,
+  EngineError,
+  type EngineInfo,
+  type PullStep,
+  type RegistryCredentials,
+} from './engine-client.ts'
 import { frames, pieces } from './frames.ts'
 import { jsonLines } from './json-lines.ts'
 import { launcher } from './launch.ts'
@@ -69,6 +77,11 @@ export const dockerodeClient = (socketPath: string): EngineClient => {
     version: async ({ signal } = {}) => {
       const answer = object(await call({ method: 'GET', path: '/version', signal }))
       return { version: text(answer['Version']), apiVersion: text(answer['ApiVersion']) }
+    },
+
+    info: async ({ signal } = {}) => {
+      const [version, info] = await Promise.all([call({ method: 'GET', path: '/version', signal }), call({ method: 'GET', path: '/info', signal })])
+      return infoOf(object(version), object(info))
     },
 
     image: async (reference, { signal } = {}) => {
@@ -195,6 +208,32 @@ const engineError = (error: unknown, socketPath: string): EngineError => {
   if (typeof statusCode === 'number')
     return new EngineError(text(object(json)['message']) || text(message) || `status ${statusCode}`, statusCode, { cause: error })
   return new EngineError(`the Docker engine at ${socketPath} cannot be reached: ${text(code) || text(message)}`, undefined, { cause: error })
+}
+
+/** https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo */
+const infoOf = (version: Json, info: Json): EngineInfo => {
+  const cgroup = text(info['CgroupVersion'])
+  const images = number(info['Images'])
+  return {
+    version: text(version['Version']),
+    apiVersion: text(version['ApiVersion']),
+    ...((cgroup === '1' || cgroup === '2') && { cgroupVersion: cgroup === '1' ? 1 : 2 }),
+    ...(text(info['Driver']) !== '' && { storageDriver: text(info['Driver']) }),
+    ...(images !== undefined && { images }),
+    limits: {
+      memory: info['MemoryLimit'] === true,
+      swap: info['SwapLimit'] === true,
+      cpu: info['CpuCfsQuota'] === true,
+      processes: info['PidsLimit'] === true,
+    },
+    // `name=seccomp,profile=default`
+    security: list(info['SecurityOptions']).flatMap((option) => /^name=([^,]+)/.exec(text(option))?.[1] ?? []),
+    runtimes: Object.keys(object(info['Runtimes'])),
+    devices: list(info['DiscoveredDevices']).flatMap((found) => {
+      const { Source: source, ID: id } = object(found)
+      return source === 'cdi' && typeof id === 'string' ? [id] : []
+    }),
+  }
 }
 
 const pullStep = (step: Json): PullStep => {

@@ -1,5 +1,22 @@
 import type { AbortOptions } from '@skrei/executor'
 
+/** What an engine says of itself and of its machine. What it does not say is absent. */
+export interface EngineInfo {
+  readonly version: string
+  readonly apiVersion: string
+  readonly cgroupVersion?: 1 | 2
+  readonly storageDriver?: string
+  /** How many it holds. */
+  readonly images?: number
+  /** Which limits its kernel holds. */
+  readonly limits: { readonly memory: boolean; readonly swap: boolean; readonly cpu: boolean; readonly processes: boolean }
+  /** What shields the host: `seccomp`, `apparmor`, `userns`, `rootless`. */
+  readonly security: readonly string[]
+  readonly runtimes: readonly string[]
+  /** Devices that it can give to containers by CDI (`nvidia.com/gpu=0`), as engines since 28.2 list them. */
+  readonly devices: readonly string[]
+}
+
 /** What of an image matters here. */
 export interface EngineImage {
   /** `sha256:…` of its configuration: names exactly one image on this engine. */
@@ -68,6 +85,7 @@ export type ContainerConfig = Readonly<Record<string, unknown>>
  */
 export interface EngineClient extends AsyncDisposable {
   version(options?: AbortOptions): Promise<{ readonly version: string; readonly apiVersion: string }>
+  info(options?: AbortOptions): Promise<EngineInfo>
   image(reference: string, options?: AbortOptions): Promise<EngineImage | undefined>
   /** Asks the registry whether it has the image, and gives it with these credentials. Rejects where not, with the engine's status and the registry's words. */
   manifest(reference: string, credentials: RegistryCredentials | undefined, options?: AbortOptions): Promise<void>

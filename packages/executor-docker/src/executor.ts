@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AbortOptions, Executor } from '@skrei/executor'
 import { directoryRecords, outputPath } from '@skrei/executor/directory-records'
 import { type Execution, executions, type Left, type Outcome } from '@skrei/executor/executions'
-import { type DockerEngineSpec, type Failure, failureOf, type Refusal, type Task } from '@skrei/job-spec'
+import { type Device, type DockerEngineSpec, type Failure, failureOf, globMatcher, type Refusal, type Task } from '@skrei/job-spec'
 import { containerConfig, isRoot } from './container-config.ts'
 import { containerName, homeLabel, labels } from './container-name.ts'
 import { dockerodeClient } from './dockerode-client.ts'
@@ -11,7 +11,7 @@ import { type EngineClient, type EngineContainer, type EngineImage, type EngineO
 import { evidence } from './evidence.ts'
 import { images } from './images.ts'
 import { type Attachment, type NetworkSeams, networks, noNetwork } from './networks.ts'
-import type { DockerOptions } from './options.ts'
+import { type DeviceGrant, type DockerOptions, defaultSocketPath } from './options.ts'
 import { endingOf, startFailure } from './outcome.ts'
 import { goOn } from './output.ts'
 import { checkOutputs, empty, open, watchOutputs, writable } from './outputs.ts'
@@ -52,7 +52,7 @@ const patience = 60_000
  * Throws (from `run`) where the engine cannot be reached, or answers with what is not the job's fault.
  */
 export const dockerExecutor = (options: DockerOptions): DockerExecutor => {
-  const engine = dockerodeClient(options.socketPath ?? '/var/run/docker.sock')
+  const engine = dockerodeClient(options.socketPath ?? defaultSocketPath)
   const executor = executorOn(engine, options)
   return {
     ...executor,
@@ -113,6 +113,12 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   // An image that says root seldom needs it: who needs it says so in the job.
   const userOf = (spec: DockerEngineSpec, image: EngineImage): string => spec.user ?? (isRoot(image.user) ? nobody : image.user)
 
+  const grantOf = async (ids: readonly string[]): Promise<DeviceGrant> => {
+    if (ids.length === 0) return { hostConfig: {}, env: {} }
+    if (options.devices === undefined) throw new Error(`this executor has no devices, and an execution was given ${ids.join(', ')}`)
+    return await options.devices.grant(ids)
+  }
+
   const begin = async (execution: Execution, spec: DockerEngineSpec): Promise<Begun | Outcome> => {
     const { request, signal } = execution
     const failed = (failure: Failure): Outcome => ({ failure, usage: {}, facts: {} })
@@ -143,7 +149,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
         user: userOf(spec, image),
         labels: marks,
         network,
-        devices: request.devices.length > 0 ? (options.devices?.hostConfig(request.devices) ?? {}) : {},
+        devices: await grantOf(request.devices),
         scratch,
         processes: options.processes ?? 512,
       })
@@ -161,7 +167,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       await clear(request.id)
       const status = engineStatus(error)
       const said = error instanceof Error ? error.message : String(error)
-      const failure = startFailure(said)
+      const failure = startFailure(said, request.devices.length)
       if (status !== undefined && status !== 409 && failure !== undefined) return failed(failure)
       throw error
     }
@@ -365,9 +371,10 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       signal?.throwIfAborted()
       const { engine: spec } = task
       if (!isDocker(spec)) return [{ code: 'engine-unavailable', detail: `this executor runs docker, not ${spec.type}` }]
-      const devices = task.resources.gpu.count === 0 ? [] : ((await options.devices?.list({ ...(signal && { signal }) })) ?? [])
+      const { gpu } = task.resources
+      const devices = gpu.count === 0 ? [] : ((await options.devices?.list({ ...(signal && { signal }) })) ?? [])
       return [
-        ...refusalsOf(task, spec, options.allowRoot === true, devices.length),
+        ...refusalsOf(task, spec, options.allowRoot === true, fitting(devices, gpu)),
         ...(await net.assess(task.network)),
         ...(await pool.assess(spec, { ...(signal && { signal }) })),
       ]
@@ -413,12 +420,23 @@ const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: n
   if (resources.gpu.count > devices)
     refusals.push({
       code: 'exceeds-node',
-      detail: `the task asks for ${resources.gpu.count} devices, and this node has ${devices}`,
+      detail: `${resources.gpu.count} fitting GPUs asked, ${devices} in all`,
       resource: 'gpu',
       wanted: resources.gpu.count,
       available: devices,
     })
   return refusals
+}
+
+/** How many devices are as the task asks for. */
+const fitting = (devices: readonly Device[], { vendor, model, memory }: Task['resources']['gpu']): number => {
+  const named = model === undefined ? undefined : globMatcher(model)
+  return devices.filter(
+    (device) =>
+      (vendor === undefined || device.vendor === vendor) &&
+      (named === undefined || (device.model !== undefined && named(device.model))) &&
+      (memory === undefined || (device.memory !== undefined && device.memory >= memory)),
+  ).length
 }
 
 /** Who programs run as that ask for nobody. Root is not among them. */

@@ -1,6 +1,9 @@
 import type { AbortOptions } from '@skrei/executor'
 import type { Device } from '@skrei/job-spec'
 
+/** Where the engine listens, unless it is said otherwise. */
+export const defaultSocketPath = '/var/run/docker.sock'
+
 export interface DockerOptions {
   /** Where it keeps records and output of executions until they are removed. One executor a directory. Made if it is not there. */
   readonly directory: string
@@ -61,11 +64,18 @@ export interface HttpOptions {
   readonly port?: number
 }
 
+export interface DeviceGrant {
+  /** Added to the container's `HostConfig`. */
+  readonly hostConfig: Readonly<Record<string, unknown>>
+  /** Stands above what the image and the job say. */
+  readonly env: Readonly<Record<string, string>>
+}
+
 /** Devices of the node that containers can be given. */
 export interface DeviceDriver {
   list(options?: AbortOptions): Promise<readonly Device[]>
-  /** What is added to the container's `HostConfig`, so that it sees these devices and no others. */
-  hostConfig(ids: readonly string[]): Readonly<Record<string, unknown>>
+  /** What a container is created with so that it sees these devices and no others. Rejects where one is not there (any more). */
+  grant(ids: readonly string[]): Promise<DeviceGrant>
   /** Counters of these devices, for the evidence. */
   counters?(ids: readonly string[], options?: AbortOptions): Promise<Readonly<Record<string, number>>>
 }

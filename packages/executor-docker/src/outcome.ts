@@ -22,8 +22,12 @@ export const endingOf = (container: EngineContainer, task: Task): Ending => {
   }
 }
 
-/** Why a container was not made or did not start, where that is the image's or the job's fault. The engine says it in text only; what is not known here is the node's fault. */
-export const startFailure = (message: string): Failure | undefined => {
+/** How engine and runtimes tell that a device could not be given: it has gone, or its driver is in trouble. */
+const deviceTrouble = /error gathering device information|could not select device driver|CDI device|error running (?:\w+ )?hook/i
+
+/** Why a container was not made or did not start, where that is the image's or the job's fault. The engine says it in text only; what is not known here is the node's fault. `devices`: how many it was to be given. */
+export const startFailure = (message: string, devices: number): Failure | undefined => {
+  if (devices > 0 && deviceTrouble.test(message)) return undefined
   const detail = message
     .replace(/^.*unable to start container process: /s, '')
     .trim()

@@ -151,14 +151,18 @@ test('assess knows what will not run before anything is done', async () => {
 
 test('devices are given to the container, and counted', async () => {
   const list = async () => [{ id: 'gpu-1', kind: 'gpu' as const }]
-  executor = make({ devices: { list, hostConfig: (ids) => ({ DeviceRequests: ids }) } })
+  const grant = async (ids: readonly string[]) => ({ hostConfig: { DeviceRequests: ids }, env: { NVIDIA_VISIBLE_DEVICES: ids.join(',') } })
+  executor = make({ devices: { list, grant } })
   expect((await executor.inventory()).devices).toEqual(await list())
   expect(await executor.assess({ ...taskFor(spec), resources: { ...taskFor(spec).resources, gpu: { count: 1 } } })).toEqual([])
+  // One that does not fit does not count.
+  const refusals = await executor.assess({ ...taskFor(spec), resources: { ...taskFor(spec).resources, gpu: { count: 1, vendor: 'amd' } } })
+  expect(refusals).toMatchObject([{ code: 'exceeds-node', resource: 'gpu', wanted: 1, available: 0 }])
   let asked: unknown
-  for await (const event of executor.run({ ...request(), devices: ['gpu-1'] }, {})) {
+  for await (const event of executor.run({ ...request(), devices: ['gpu-1'], env: { NVIDIA_VISIBLE_DEVICES: 'all' } }, {})) {
     if (event.type !== 'progress' || event.phase !== 'run') continue
-    asked = engine.containers_.get(name)?.config['HostConfig']
+    asked = engine.containers_.get(name)?.config
     engine.end(name)
   }
-  expect(asked).toMatchObject({ DeviceRequests: ['gpu-1'] })
+  expect(asked).toMatchObject({ HostConfig: { DeviceRequests: ['gpu-1'] }, Env: ['NVIDIA_VISIBLE_DEVICES=gpu-1'] })
 })

@@ -75,6 +75,14 @@ export const fakeEngine = (): FakeEngine => {
       connection++
       for (const one of held.values()) told(one)
     },
+    info: async () => ({
+      version: '0',
+      apiVersion: '1.41',
+      limits: { memory: true, swap: true, cpu: true, processes: true },
+      security: [],
+      runtimes: [],
+      devices: [],
+    }),
     version: async () => ({ version: '99', apiVersion: '1.99' }),
     image: async (reference) => (reference.includes('absent') ? undefined : { id: 'sha256:1', digests: [], user: '', volumes: [] }),
     manifest: async () => called('manifest'),

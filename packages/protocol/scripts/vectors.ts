@@ -9,6 +9,9 @@ import {
   decodeMessage,
   encodeAnnouncement,
   encodeHint,
+  encodeLogEnd,
+  encodeLogFrame,
+  encodeLogRequest,
   encodeMessage,
   encodeSampleHead,
   encodeSampleRequest,
@@ -16,6 +19,8 @@ import {
   frame,
   identityFrom,
   inclusionProof,
+  type LogRequest,
+  logsProtocol,
   merkleRoot,
   sampleProtocol,
   signedBytes,
@@ -229,6 +234,40 @@ const samples = () => {
   }
 }
 
+/** The query for what an execution writes to its streams: its body, its answer, and what of both is refused. */
+const logs = () => {
+  const request: LogRequest = { network, execution: 'x', from: { stdout: 0, stderr: 4096 }, follow: true }
+  const asking = { version: 1, ...request }
+  const [text, other] = ['one ', 'oh'].map((part) => new TextEncoder().encode(part))
+  if (text === undefined || other === undefined) throw new Error('no texts')
+  const answer = Buffer.concat([encodeLogFrame('stdout', text), encodeLogFrame('stderr', other), encodeLogFrame('stdout', text), encodeLogEnd('over')])
+  return {
+    about:
+      '`protocol` is the query; a request is its body. An answer is frames: a byte for what it is (1 stdout, 2 stderr, 0 the end with its reason), four bytes of length, big-endian, and so many bytes. In hexadecimal.',
+    protocol: logsProtocol,
+    network,
+    requests: [request, { ...request, from: { stderr: 7 }, follow: false }].map((one) => ({ request: one, bytes: hex(encodeLogRequest(one)) })),
+    answers: [{ bytes: hex(answer), stdout: hex(Buffer.concat([text, text])), stderr: hex(other), end: 'over' }],
+    refused: {
+      requests: [
+        { why: 'version 2', code: 'unsupported-version', bytes: hex(encode({ ...asking, version: 2 })) },
+        { why: 'another network', code: 'wrong-network', bytes: hex(encode({ ...asking, network: 'other' })) },
+        { why: 'no stream', code: 'malformed-message', bytes: hex(encode({ ...asking, from: {} })) },
+        { why: 'before the first byte', code: 'malformed-message', bytes: hex(encode({ ...asking, from: { stdout: -1 } })) },
+        { why: 'an unknown stream', code: 'malformed-message', bytes: hex(encode({ ...asking, from: { evidence: 0 } })) },
+        { why: 'a byte after the end', code: 'malformed-message', bytes: `${hex(encodeLogRequest(request))}00` },
+      ],
+      answers: [
+        { why: 'no last frame', code: 'malformed-message', bytes: hex(encodeLogFrame('stdout', text)) },
+        { why: 'cut short', code: 'malformed-message', bytes: hex(answer.subarray(0, -1)) },
+        { why: 'a frame of no bytes', code: 'malformed-message', bytes: '0100000000' },
+        { why: 'a frame of too many', code: 'malformed-message', bytes: '0100010001' },
+        { why: 'another kind', code: 'malformed-message', bytes: '030000000141' },
+      ],
+    },
+  }
+}
+
 /** Every file of test-vectors, by name. */
 export const vectorFiles = (): Readonly<Record<string, unknown>> => ({
   'node-ids.json': nodeIds(),
@@ -237,6 +276,7 @@ export const vectorFiles = (): Readonly<Record<string, unknown>> => ({
   'execution-ids.json': executionIds(),
   'merkle.json': merkle(),
   'samples.json': samples(),
+  'logs.json': logs(),
 })
 
 if (import.meta.main) {

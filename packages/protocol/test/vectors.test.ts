@@ -7,14 +7,18 @@ import {
   checkSignature,
   decodeAnnouncement,
   decodeHint,
+  decodeLogRequest,
   decodeMessage,
   decodeSampleHead,
   decodeSampleRequest,
+  encodeLogRequest,
   encodeMessage,
   encodeSampleHead,
   encodeSampleRequest,
   executionId,
   identityFrom,
+  logFrames,
+  logsProtocol,
   merkleRoot,
   nodeIdOf,
   publicKeyOf,
@@ -90,6 +94,30 @@ test('what the vectors say is to be refused is refused, with their code', () => 
     expect(() => decodeMessage(bytes(vector.bytes), { network, self, from, check: checkSignature }), vector.why).toThrow(
       expect.objectContaining({ name: 'ProtocolError', code: vector.code }),
     )
+})
+
+test('the query for logs has the bytes and the frames of the vectors, and what they say is to be refused is refused', async () => {
+  const { protocol, network, requests, answers, refused } = read('logs.json')
+  expect(protocol).toBe(logsProtocol)
+  for (const vector of requests) {
+    expect(hex(encodeLogRequest(vector.request))).toBe(vector.bytes)
+    expect(decodeLogRequest(bytes(vector.bytes), { network })).toEqual(vector.request)
+  }
+  const answerOf = async (answer: Uint8Array, size: number) => {
+    async function* chunks() {
+      for (let at = 0; at < answer.length; at += size) yield answer.subarray(at, at + size)
+    }
+    const seen = { stdout: '', stderr: '', end: '' }
+    for await (const frame of logFrames(chunks())) {
+      if ('end' in frame) seen.end = frame.end ?? ''
+      else seen[frame.stream] += hex(frame.bytes)
+    }
+    return seen
+  }
+  for (const { bytes: whole, ...expected } of answers) for (const size of [1, 7, 100_000]) expect(await answerOf(bytes(whole), size)).toEqual(expected)
+  const refuses = (code: string) => expect.objectContaining({ name: 'ProtocolError', code })
+  for (const vector of refused.requests) expect(() => decodeLogRequest(bytes(vector.bytes), { network }), vector.why).toThrow(refuses(vector.code))
+  for (const vector of refused.answers) await expect(answerOf(bytes(vector.bytes), 10), vector.why).rejects.toThrow(refuses(vector.code))
 })
 
 test('the query for a sample has the bytes and the frames of the vectors, and what they say is to be refused is refused', async () => {

@@ -207,6 +207,9 @@ const lies: Readonly<Record<string, (asked: number) => AsyncIterable<Uint8Array>
     yield encodeLogFrame('stdout', text('first ')).subarray(0, 8)
   },
   nothing: async function* () {},
+  'the advice to ask again, again and again': async function* () {
+    yield encodeLogEnd('again')
+  },
   'that it knows nothing': async function* () {
     yield encodeLogEnd('unknown')
   },

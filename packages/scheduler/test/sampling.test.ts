@@ -18,7 +18,7 @@ const answering = async (count: number, options: { readonly engine?: (index: num
   const names = Array.from({ length: count }, (_, index) => `n${index}`)
   const said = (index: number) =>
     announcement(`n${index}`, { issuedAt: clock.now(), ttl: 90_000, engines: [{ name: options.engine?.(index) ?? 'noop', version: '1' }] })
-  for (const [index, name] of names.entries()) {
+  const join = async (index: number, name: string): Promise<void> => {
     const transport = network.join(name)
     await transport.start()
     const random = seededRandom(index)
@@ -29,7 +29,8 @@ const answering = async (count: number, options: { readonly engine?: (index: num
     }
     serveSamples({ network: 'test', clock, random, transport, directory, own: () => encodeAnnouncement(said(index), sign) })
   }
-  return { clock, network }
+  for (const [index, name] of names.entries()) await join(index, name)
+  return { clock, network, join }
 }
 
 const requester = async ({ clock, network }: { readonly clock: VirtualClock; readonly network: ReturnType<typeof memoryNetwork> }, gossips = false) => {
@@ -48,6 +49,20 @@ const requester = async ({ clock, network }: { readonly clock: VirtualClock; rea
 }
 
 describe('sampling', () => {
+  test('whoever connects after everybody was asked, or when there was nobody yet, is asked at once', async () => {
+    const world = await answering(0)
+    const { directory, sampler } = await requester(world, true)
+    sampler.need('noop', true)
+    await world.clock.advance(2000)
+    expect(sampler.isSettled('noop')).toBe(false)
+    for (const index of [0, 1]) {
+      await world.join(index, `n${index}`)
+      sampler.need('noop', true)
+      await world.clock.advance(1000)
+      expect([directory.count('noop'), sampler.isSettled('noop')]).toEqual([index + 1, true])
+    }
+  })
+
   test('asks nobody while nobody needs nodes, and stops once enough are known', async () => {
     const world = await answering(2000)
     const { directory, sampler, queries } = await requester(world)

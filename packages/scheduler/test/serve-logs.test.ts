@@ -222,6 +222,9 @@ test('a reader of what has not begun waits for it, and lets go with its signal',
   expect(await begins).toMatchObject({ value: { stream: 'stdout' } })
   expect(await second.next()).toMatchObject({ value: { stream: 'stdout' } })
   await first.return()
-  await second.return()
+  expect(counts.open).toBe(1)
+  // With the node's end, what is open ends, although its reader does not.
+  node.serving[Symbol.dispose]()
+  await new Promise((resolve) => setImmediate(resolve))
   expect(counts.open).toBe(0)
 })

@@ -53,7 +53,9 @@ const loadBlock = async (blockstore: Blockstore, cid: CID, signal: AbortSignal):
   try {
     return await gather(blockstore.get(cid, { signal }), cid)
   } catch (error) {
-    if (error instanceof IpfsError || signal.aborted || (await blockstore.has(cid, { signal }))) throw error
+    // helia puts the reason for which it was ended into an error of its own.
+    signal.throwIfAborted()
+    if (error instanceof IpfsError || (await blockstore.has(cid, { signal }))) throw error
     // helia gathers what each of its block brokers says.
     const told = error instanceof Error && 'errors' in error && Array.isArray(error.errors) ? error.errors.find((one) => one instanceof IpfsError) : undefined
     throw told ?? new IpfsError('block-missing', `block ${cid} is not held here`, { cause: error })

@@ -22,7 +22,7 @@ export interface IpfsStorageOptions {
   /** Flush each block to the disk, so that what was published survives a power cut. Default true; a crash of the process loses nothing either way. */
   readonly sync?: boolean
   /**
-   * Blocks that are not held come from the peers of this node, by bitswap, and are kept; peers get any block that is held. Started, and later stopped, by whoever made it. Without it the
+   * Blocks that are not held come from the peers of this node, by bitswap, and are kept; peers get any block that is held. Whoever made it starts and stops it, before or after the storage. Without it the
    * storage reaches nobody.
    */
   readonly libp2p?: BlockPeers

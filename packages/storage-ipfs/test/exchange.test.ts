@@ -150,6 +150,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
   const [a, b] = [await network.node(), await network.node()]
   const remote = memory()
   const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
+  const asked = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
   const far = await tools.storage({
     directory: tools.fresh(),
@@ -157,6 +158,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
     blockstore: {
       ...remote.blockstore,
       get: async function* (cid, options) {
+        asked.resolve()
         await gate.promise
         yield* remote.blockstore.get(cid, options)
       },
@@ -171,6 +173,7 @@ test('many wants of one block ask for it once, and the end of one does not end t
   const given = collect(near.source.list(source, { signal: controller.signal }))
   const others = Array.from({ length: 10 }, () => collect(near.source.list(source)))
   const ended = expect(given).rejects.toBe(reason)
+  await asked.promise
   controller.abort(reason)
   await ended
   gate.resolve()
@@ -202,6 +205,32 @@ test('peers that were connected before their storages started exchange blocks, a
   const tree = { a: 'some text', b: large }
   const cid = cidOf(await far.publisher.publish('job', await tools.make(tree), {}))
   expect(await fetched(near, cid, tools.fresh())).toEqual(asFound(tree))
+})
+
+test('the largest blocks come together with small ones', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const [a, b] = [await network.node(), await network.node()]
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
+  const far = await tools.storage({ directory: tools.fresh(), libp2p: b })
+  await network.connect(a, b)
+  const blocks = [400_000, 4 * 1024 * 1024, 1, 500_000, 4 * 1024 * 1024 - 1, 3_900_000].map((length) => large.subarray(0, length))
+  for (const bytes of blocks) await far.blockstore.put(rawCid(bytes), bytes)
+  const listed = await Promise.all(blocks.map((bytes) => collect(near.source.list({ type: 'ipfs', cid: rawCid(bytes).toString() }))))
+  expect(listed.map(([file]) => file?.size)).toEqual(blocks.map(({ length }) => length))
+})
+
+test('a storage may start before its libp2p node', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const [a, b] = [await network.node(), await network.node()]
+  await a.stop()
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: a })
+  const far = await tools.storage({ directory: tools.fresh(), libp2p: b })
+  await a.start()
+  await network.connect(a, b)
+  const cid = cidOf(await far.publisher.publish('job', await tools.make({ a: 'some text' }), {}))
+  expect(await fetched(near, cid, tools.fresh())).toEqual(asFound({ a: 'some text' }))
 })
 
 test('when the holder leaves in the midst, another one is asked', async () => {

@@ -3,7 +3,7 @@ import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
 import { OptionError, StartError } from '@skrei/scheduler'
 import { localPublisher, localSource } from '@skrei/storage/local'
-import { libp2pTransport } from '@skrei/transport-libp2p'
+import { type FaultPlace, libp2pTransport } from '@skrei/transport-libp2p'
 import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from '../capacity.ts'
 import { cliError } from '../cli-errors.ts'
@@ -40,6 +40,15 @@ export interface NodeProcess extends AsyncDisposable {
   drain(signal: AbortSignal): Promise<void>
 }
 
+/** What the transport tells of its peers, in the log. One that is gone is no fault of this node. */
+const faults: Readonly<Record<FaultPlace, readonly ['debug' | 'info' | 'warn', string]>> = {
+  dial: ['debug', 'a peer was not reached'],
+  stream: ['info', 'the stream of a peer was closed'],
+  receive: ['warn', 'messages of a peer could not be applied'],
+  hint: ['warn', 'a hint of a peer could not be taken'],
+  serve: ['warn', 'a query of a peer could not be answered'],
+}
+
 /** How long a start waits for the lock: a client that looks whether a node runs holds it for a moment. Milliseconds. */
 const lockTimeout = 1000
 
@@ -66,8 +75,10 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
             announce: config.announce,
             peers: config.peers,
             clock,
-            onFault: (error, peer, place) =>
-              logger[place === 'dial' ? 'debug' : 'warn']('the transport had to do with a fault', { peer, place, error: String(error) }),
+            onFault: (error, peer, place) => {
+              const [level, message] = faults[place]
+              logger[level](message, { peer, error: String(error) })
+            },
           }),
         ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p }) : undefined,
         https: { allowPrivateAddresses: config.allow.privateAddresses },
@@ -94,6 +105,13 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
       nodeMetrics({ scheduler, version, network: config.network, knownNodes: () => scheduler.nodes().length, connectedPeers: links.connected }),
     )
     const duplicate = Promise.withResolvers<void>()
+    const trusted = new Set([identity.nodeId, ...config.peers.map((address) => address.slice(address.lastIndexOf('/') + 1))])
+    parts.own(
+      scheduler.watch((event) => {
+        // Its own announcement, signed, proves it. Of a peer it is a mere word, and no stranger ends this node by one: only those that its operator named.
+        if (event.type === 'duplicate-identity' && trusted.has(event.node)) duplicate.resolve()
+      }),
+    )
     let isDraining = false
     return {
       nodeId: identity.nodeId,
@@ -105,9 +123,7 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
         isDraining = true
         await scheduler.drain({ signal })
       },
-      [Symbol.asyncDispose]: async () => {
-        await parts.dispose()
-      },
+      [Symbol.asyncDispose]: parts.dispose,
     }
   } catch (error) {
     await parts.dispose()

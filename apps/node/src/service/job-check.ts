@@ -9,8 +9,6 @@ export interface JobFacts {
   readonly sources: readonly Source[]
   /** Types; `none` is always there. */
   readonly publishers: readonly string[]
-  /** How many nodes this one knows. */
-  readonly nodes: number
 }
 
 /** What the API says to a job that the scheduler does not take. */
@@ -19,17 +17,21 @@ export const refusedSubmission = ({ code, message, path }: SubmitError): ApiErro
   return new ApiError(code === 'not-started' ? 'draining' : code, message, { remedy, ...(path.length > 0 && { path: formatPath(path) }) })
 }
 
-/**
- * What this node can know of a job before anybody is asked: throws the ApiError that a submission is refused with. As a requester it lists every input and fetches every result
- * itself: of a source or publisher that it does not have, nothing can come.
- */
-export const requireRunnable = async (spec: JobSpec, facts: JobFacts, options: { readonly signal?: AbortSignal } = {}): Promise<void> => {
-  const { refused } = checkJob(spec, anything, { nodes: facts.nodes })
+/** What the scheduler would refuse the job for; `nodes`: how many this one knows. Asks nobody: another node may run what this one could not. */
+export const requireSubmittable = (spec: JobSpec, nodes: number): void => {
+  const anything: NodeOffer = { engines: [], sources: [], publishers: [], capacity: { cpu: 0, memory: 0, disk: 0 }, devices: [], labels: {} }
+  const { refused } = checkJob(spec, anything, { nodes })
   if (refused !== undefined) throw refusedSubmission(refused)
+}
+
+/**
+ * What this node can know of a job besides: throws the ApiError that a submission is refused with. As a requester it lists every input and fetches every result itself: of a source or
+ * publisher that it does not have, nothing can come.
+ */
+export const requireReachable = async (spec: JobSpec, facts: JobFacts, options: { readonly signal?: AbortSignal } = {}): Promise<void> => {
   requirePublisher(spec, facts)
-  const byType = new Map(facts.sources.map((source) => [source.type, source]))
   for (const { path, source } of sourcesOf(spec)) {
-    const driver = byType.get(source.type)
+    const driver = facts.sources.find(({ type }) => type === source.type)
     if (driver === undefined)
       throw refusal(
         'source-unsupported',
@@ -39,9 +41,6 @@ export const requireRunnable = async (spec: JobSpec, facts: JobFacts, options: {
     if (source.type === 'local') await requireLocal(driver, source, path, options)
   }
 }
-
-/** Of the node's own facts nothing is asked: another node may run the job. */
-const anything: NodeOffer = { engines: [], sources: [], publishers: [], capacity: { cpu: 0, memory: 0, disk: 0 }, devices: [], labels: {} }
 
 const requirePublisher = (spec: JobSpec, { publishers }: JobFacts): void => {
   const wanted = spec.publisher ?? [{ type: 'ipfs' }]

@@ -5,7 +5,7 @@ import type { Publisher } from '@skrei/storage'
 import type { NodeConfig } from '../config/config-schema.ts'
 import type { MadeNode } from '../node/make-node.ts'
 import type { NodeLinks } from '../node/node-links.ts'
-import { type JobFacts, refusedSubmission, requireRunnable } from './job-check.ts'
+import { type JobFacts, refusedSubmission, requireReachable, requireSubmittable } from './job-check.ts'
 import type { NodeMetrics } from './node-metrics.ts'
 
 /** The most bytes of one blob. */
@@ -52,11 +52,7 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
   const { scheduler, ipfs } = node
   const self = scheduler.nodeId
 
-  const jobFacts = (): JobFacts => ({
-    sources: node.sources,
-    publishers: node.publishers.map(({ type }) => type),
-    nodes: Math.max(1, scheduler.nodes().length),
-  })
+  const jobFacts: JobFacts = { sources: node.sources, publishers: node.publishers.map(({ type }) => type) }
 
   const requireRequester = (): void => {
     if (!config.requester) throw new ApiError('not-requester', 'this node only computes: it takes no jobs')
@@ -92,18 +88,19 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     nodes: () => scheduler.nodes(),
     peers: () => links.peers(),
     validate: async (spec) => {
-      await requireRunnable(spec, jobFacts())
+      requireSubmittable(spec, Math.max(1, scheduler.nodes().length))
+      await requireReachable(spec, jobFacts)
       return { specCid: specCid(spec), warnings: warningsOf(spec, scheduler) }
     },
     plan: async (spec, { signal }) => {
       requireRequester()
-      await requireRunnable(spec, jobFacts(), { signal })
+      await requireReachable(spec, jobFacts, { signal })
       return await orRefused(scheduler.plan(spec, { signal }))
     },
     submit: async (spec, { key }) => {
       requireRequester()
       if (facts.draining()) throw new ApiError('draining', 'this node ends, and takes no new jobs')
-      await requireRunnable(spec, jobFacts())
+      await requireReachable(spec, jobFacts)
       const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
       return { id, created: facts.jobIds.take(id) }
     },

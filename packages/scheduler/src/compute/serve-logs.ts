@@ -35,6 +35,8 @@ export const serveLogs = (world: ServeLogsWorld): Disposable => {
   const { clock, store, transport, workspace } = world
   const places = createPlaces()
   const beginning = new Map<string, Set<() => void>>()
+  /** Ends each that is open. */
+  const ends = new Set<() => void>()
 
   const listening = world.kernel.onTransition(({ kind, id, to }) => {
     if (kind === 'compute' && !unbegun.has(to)) for (const resolve of beginning.get(id) ?? []) resolve()
@@ -98,7 +100,9 @@ export const serveLogs = (world: ServeLogsWorld): Disposable => {
       if (ending.signal.aborted) return
       ending.abort()
       places.free(from)
+      ends.delete(end)
     }
+    ends.add(end)
     using _alarm = clock.at(clock.now() + longest, end)
     given?.addEventListener('abort', end, { once: true })
     if (given?.aborted) end()
@@ -113,6 +117,7 @@ export const serveLogs = (world: ServeLogsWorld): Disposable => {
   return {
     [Symbol.dispose]: () => {
       served[Symbol.dispose]()
+      for (const end of ends) end()
       listening[Symbol.dispose]()
     },
   }

@@ -33,6 +33,8 @@ interface Need {
   /** Who was asked since it began, or did not answer. */
   readonly asked: Set<string>
   settledAt: number
+  /** How many peers there were then: whoever has come since was not asked. */
+  settledAmong: number
 }
 
 /** How many are asked at once while there is a need… */
@@ -58,7 +60,7 @@ export const createSampler = (world: SamplerWorld): Sampler => {
   let roundAt = Number.NEGATIVE_INFINITY
   let asking = false
 
-  const isSettled = ({ settledAt }: Need): boolean => clock.now() < settledAt + ttl
+  const isSettled = ({ settledAt, settledAmong }: Need): boolean => clock.now() < settledAt + ttl && transport.peerCount() <= settledAmong
   const isWanting = (engine: string, need: Need): boolean => clock.now() < need.urgentUntil || (directory.count(engine) < target && !world.gossips())
 
   /** A need that has not been heard of for long is none; the one that is not yet settled comes first. */
@@ -135,13 +137,17 @@ export const createSampler = (world: SamplerWorld): Sampler => {
     if (settled) return
     for (const peer of chosen) need.asked.add(peer)
     const isMissing = (peer: string): boolean => !need.asked.has(peer)
-    if (need.asked.size >= directoryBound || ![...peers, ...named].some(isMissing)) need.settledAt = clock.now()
+    // Where there is nobody yet to ask, nothing is settled: connections are on their way.
+    if (peers.size > 0 && (need.asked.size >= directoryBound || ![...peers, ...named].some(isMissing))) {
+      need.settledAt = clock.now()
+      need.settledAmong = transport.peerCount()
+    }
   }
 
   return {
     need: (engine, urgent) => {
       const now = clock.now()
-      const need: Need = needs.get(engine) ?? { until: 0, urgentUntil: 0, asked: new Set(), settledAt: Number.NEGATIVE_INFINITY }
+      const need: Need = needs.get(engine) ?? { until: 0, urgentUntil: 0, asked: new Set(), settledAt: Number.NEGATIVE_INFINITY, settledAmong: 0 }
       needs.set(engine, need)
       need.until = now + ttl
       if (urgent) need.urgentUntil = now + urgency

@@ -77,12 +77,12 @@ export async function* followLogs(world: FollowLogsWorld, jobId: string, options
       const before = reading.stdout + reading.stderr
       const end = yield* live(context, source)
       throwIfOver()
-      if (end === 'again') continue
       if (end === 'over') reading.had = true
-      if (!follow && end !== 'now' && end !== 'over')
+      const isFurther = reading.stdout + reading.stderr > before
+      if (!follow && (end === 'now' || end === 'over')) return
+      if (!follow && !(end === 'again' && isFurther))
         throw unavailable(`${source.node}, which runs it, does not give its logs now: ${end ?? 'no proper answer'}`)
-      if (!follow) return
-      if (reading.stdout + reading.stderr > before) pause = firstPause
+      if (isFurther) pause = firstPause
       // Either it is soon known to be over, or the node is asked again.
       await soonest(news.promise, end === 'over' ? longestPause : pause, world.clock)
       pause = Math.min(longestPause, 2 * pause)
@@ -188,7 +188,7 @@ async function* published(context: ReadingContext, { execution, node, reference,
       }
     }
   } catch (error) {
-    context.signal.throwIfAborted()
+    if (context.signal.aborted) return
     throw unavailable(`what was published of ${execution} could not be read`, error)
   }
 }

@@ -22,6 +22,7 @@ export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
   let stream: Stream | undefined
   let idle: NodeJS.Timeout | undefined
   let last: Promise<unknown> = Promise.resolve()
+  let closed = false
 
   const leave = () => {
     const leaving = stream
@@ -31,7 +32,7 @@ export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
 
   const open = async (): Promise<Stream> => {
     const through = connection()
-    if (through === undefined) throw new Error('the peer is not connected')
+    if (closed || through === undefined) throw new Error('the peer is not connected')
     const signal = AbortSignal.timeout(timeout)
     const made = await through.newStream(bitswapProtocol, { signal })
     stream = made
@@ -61,6 +62,7 @@ export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
       return sent
     },
     close: () => {
+      closed = true
       clearTimeout(idle)
       leave()
     },

@@ -9,6 +9,8 @@ const maxWaiting = 4096
 const maxCidBytes = 256
 /** A message is full with so many bytes of blocks: one large block, or many small ones. */
 const fullBytes = 512 * 1024
+/** No message is larger, whatever the last block brings: it is the largest block there is. */
+const mostBytes = 4 * 1024 * 1024
 const fullEntries = 1024
 /** Peers that are answered at the same time: what is loaded for them is held until it has left. */
 const atOnce = 64
@@ -66,6 +68,10 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
         continue
       }
       const data = await load(cid)
+      if (bytes > 0 && data !== undefined && bytes + data.byteLength > mostBytes) {
+        wants.set(key, { cid, block, tellMissing })
+        break
+      }
       if (data !== undefined) {
         message.blocks.push({ prefix: prefixOf(cid), data })
         bytes += data.byteLength
@@ -86,7 +92,6 @@ export const servedBlocks = ({ blocks, send }: ServedBlocksParts): ServedBlocks 
         leaving?.catch(() => undefined)
         if (wants.size === 0) await leaving
       }
-      await leaving
     } catch {
       // It does not take what it asked for, or this node stops.
       waiting.delete(peer)

@@ -1,0 +1,5 @@
+export { type DetectOptions, detectGpus } from './detect.ts'
+export { type DockerGpuOptions, dockerGpuExecutor } from './docker-gpu-executor.ts'
+export type { Gpu, GpuInventory, GpuProblem, GpuVendor } from './gpu.ts'
+export { type GpuOptions, usableGpus } from './gpu-devices.ts'
+export { type RunTool, type ToolOptions, type ToolOutput, toolRunner } from './tool.ts'
