@@ -1,7 +1,7 @@
 // @boundaries-ignore all packages are built in the one way that stands at the root
 import { library } from '../../tsup.base.ts'
-// @boundaries-ignore what is bundled takes its licence with it in the one way that stands at the root
-import { withoutSanitizeFilename, withoutSshAndGrpc, writeLicences } from '../../tsup.licences.ts'
+// @boundaries-ignore what is bundled is bundled in the one way that stands at the root
+import { lazyHttp, withoutSanitizeFilename, withoutSshAndGrpc, writeLicences } from '../../tsup.bundle.ts'
 
 /**
  * Everything that the program needs, taken into its chunks: Node finds and reads some 900 files otherwise, which costs half a second of every start. Commands stay separate chunks: each is
@@ -26,6 +26,6 @@ export default library([], {
 
     options.legalComments = 'none'
   },
-  esbuildPlugins: [withoutSanitizeFilename, withoutSshAndGrpc],
+  esbuildPlugins: [withoutSanitizeFilename, withoutSshAndGrpc, lazyHttp],
   onSuccess: writeLicences,
 })

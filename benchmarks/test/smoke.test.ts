@@ -8,7 +8,7 @@ const bench = (...args: string[]) =>
   promisify(execFile)(process.execPath, ['--conditions=@skrei/source', 'src/main.ts', ...args], { cwd: join(import.meta.dirname, '..') })
 
 /** Suites that read the tables of processes and sockets of Linux. */
-const linuxOnly = ['kills', 'jobs']
+const linuxOnly = ['kills', 'network-kills', 'jobs']
 const onAnySystem = suiteNames().filter((name) => !linuxOnly.includes(name))
 
 const givesItsFigures = async (name: string): Promise<void> => {
@@ -33,6 +33,7 @@ const published: Readonly<Record<string, readonly string[]>> = {
   jobs: ['jobsPerSecond', 'meanMs', 'p99Ms', 'cpuMsPerJob', 'bytesPerJob', 'oneClientMs', 'listMs', 'readyMs', 'readyIpfsMs', 'rssMiB', 'rssIpfsMiB'],
   transport: ['roundTripRatio', 'messagesPerSecond'],
   kills: ['kills', 'jobsLost', 'doubleResults', 'processesLeft'],
+  'network-kills': ['kills', 'jobsLost', 'doubleResults', 'processesLeft'],
 }
 
 test.each(Object.entries(published))('the figures of %s keep their names', async (name, figures) => {

@@ -51,6 +51,8 @@ export interface Place extends Disposable {
   readonly home: string
   readonly jobs: string
   start(...args: readonly string[]): Started
+  /** With these variables besides. */
+  startWith(environment: Readonly<Record<string, string>>, ...args: readonly string[]): Started
   skrei(...args: readonly string[]): Promise<Ended>
   /** Runs a job file with --json and whatever else; its last line is the result. */
   run(
@@ -58,6 +60,8 @@ export interface Place extends Disposable {
     options?: { readonly args?: readonly string[]; readonly input?: string },
   ): Promise<Ended & { readonly events: readonly JsonEvent[]; readonly result: JsonResult }>
   write(name: string, content: string): string
+  /** Writes the configuration of the node of this home. */
+  configure(text: string): void
   /** Fails unless nothing is left: no run folder, no temporary file, no process, no stack trace in what was printed. */
   clean(ended?: Ended): void
 }
@@ -73,8 +77,8 @@ export const place = (more: Readonly<Record<string, string>> = {}): Place => {
   writeFileSync(join(jobs, 'probe.wasm'), readFileSync(probe))
   const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...more }
 
-  const start = (args: readonly string[], input: string): Started => {
-    const child = spawn(process.execPath, ['--conditions=@skrei/source', main, ...args], { cwd: jobs, env: environment })
+  const start = (args: readonly string[], input: string, more: Readonly<Record<string, string>> = {}): Started => {
+    const child = spawn(process.execPath, ['--conditions=@skrei/source', main, ...args], { cwd: jobs, env: { ...environment, ...more } })
     let stdout = ''
     let stderr = ''
     const waiting = new Set<() => void>()
@@ -110,6 +114,7 @@ export const place = (more: Readonly<Record<string, string>> = {}): Place => {
     home,
     jobs,
     start: (...args) => start(args, ''),
+    startWith: (more, ...args) => start(args, '', more),
     skrei: (...args) => start(args, '').ended,
     run: async (job, { args = [], input = '' } = {}) => {
       const file = input === '' ? join(jobs, 'job.yaml') : '-'
@@ -125,6 +130,10 @@ export const place = (more: Readonly<Record<string, string>> = {}): Place => {
       const path = join(jobs, name)
       writeFileSync(path, content)
       return path
+    },
+    configure: (text) => {
+      mkdirSync(home, { recursive: true, mode: 0o700 })
+      writeFileSync(join(home, 'config.yaml'), text)
     },
     clean: (ended) => {
       if (ended !== undefined) expect(ended.stderr + ended.stdout).not.toMatch(/\n\s+at .*[:(]/)

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
 /** The built command line, as it is published. */
-const program = join(import.meta.dirname, '../../../apps/node/dist/main.js')
+export const program = join(import.meta.dirname, '../../../apps/node/dist/main.js')
 
 export interface NodeProcess extends AsyncDisposable {
   readonly pid: number

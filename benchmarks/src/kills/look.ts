@@ -5,8 +5,7 @@ import { sqliteStateStore } from '@skrei/state-store/sqlite'
 import { homeOf } from './home.ts'
 
 /** Looks into the store as a dead node left it, without touching it: what recovers the log is the node's next start. */
-export const readCopy = <T>(folder: string, work: (reader: Reader) => T): T | undefined => {
-  const { state } = homeOf(folder)
+export const readCopy = <T>(folder: string, work: (reader: Reader) => T, { state }: { readonly state: string } = homeOf(folder)): T | undefined => {
   if (!existsSync(state)) return undefined
   const copy = join(folder, 'copy')
   mkdirSync(copy)
@@ -64,8 +63,7 @@ export const lostJobs = (reader: Reader, accepted: readonly string[]): readonly 
   })
 
 /** What a node at rest does not have: effects, open objects, deadlines, folders of executions. */
-export const leftovers = (reader: Reader, folder: string): readonly string[] => {
-  const home = homeOf(folder)
+export const leftovers = (reader: Reader, folder: string, home: { readonly workspace: string; readonly wasm: string } = homeOf(folder)): readonly string[] => {
   return [
     ...reader.pending(0, page).map(({ kind, id, type }) => `effect ${type} of ${kind} ${id}`),
     ...['job', 'shard', 'execution', 'compute'].flatMap((kind) =>

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AbortOptions, Executor } from '@skrei/executor'
 import { directoryRecords, outputPath } from '@skrei/executor/directory-records'
 import { type Execution, executions, type Left, type Outcome } from '@skrei/executor/executions'
-import { type Device, type DockerEngineSpec, type Failure, failureOf, globMatcher, type Refusal, type Task } from '@skrei/job-spec'
+import { type DockerEngineSpec, deviceFits, type Failure, failureOf, type Refusal, type Task } from '@skrei/job-spec'
 import { containerConfig, isRoot } from './container-config.ts'
 import { containerName, homeLabel, labels } from './container-name.ts'
 import { dockerodeClient } from './dockerode-client.ts'
@@ -374,7 +374,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       const { gpu } = task.resources
       const devices = gpu.count === 0 ? [] : ((await options.devices?.list({ ...(signal && { signal }) })) ?? [])
       return [
-        ...refusalsOf(task, spec, options.allowRoot === true, fitting(devices, gpu)),
+        ...refusalsOf(task, spec, options.allowRoot === true, devices.filter(deviceFits(gpu)).length),
         ...(await net.assess(task.network)),
         ...(await pool.assess(spec, { ...(signal && { signal }) })),
       ]
@@ -426,17 +426,6 @@ const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: n
       available: devices,
     })
   return refusals
-}
-
-/** How many devices are as the task asks for. */
-const fitting = (devices: readonly Device[], { vendor, model, memory }: Task['resources']['gpu']): number => {
-  const named = model === undefined ? undefined : globMatcher(model)
-  return devices.filter(
-    (device) =>
-      (vendor === undefined || device.vendor === vendor) &&
-      (named === undefined || (device.model !== undefined && named(device.model))) &&
-      (memory === undefined || (device.memory !== undefined && device.memory >= memory)),
-  ).length
 }
 
 /** Who programs run as that ask for nobody. Root is not among them. */

@@ -85,6 +85,8 @@ const restarted: RunExit = { type: 'exit', failure: { code: 'node-restarted', de
 /** More than this many untaken progress and evidence events of one listener, and its oldest are dropped. */
 const toldLimit = 256
 const chunkBytes = 65_536
+/** Why nobody waits for an execution any more. */
+const over = new Error('the execution has ended')
 const streams = ['stdout', 'stderr'] as const
 
 /**
@@ -193,8 +195,8 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
       // The first error is the one that matters.
       await save(live).catch(() => undefined)
     } finally {
-      // Ends the wait for the timeout.
-      live.controller.abort()
+      // Ends the wait for the timeout. Without a reason one would be made, with the stack of this place.
+      live.controller.abort(over)
       table.delete(request.id)
       wake(live)
     }

@@ -1,6 +1,7 @@
 export * from './canonical.ts'
 export { encodePlain } from './canonical-plain.ts'
 export { type CheckedSpec, checkSpec } from './check-spec.ts'
+export { deviceFits } from './device-fit.ts'
 export type { Place, Places } from './document.ts'
 export * from './engine.ts'
 export * from './failure.ts'

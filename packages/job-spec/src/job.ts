@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { argumentSchema, engineSchema } from './engine.ts'
 import { type FailureCode, failures } from './failure.ts'
-import { parseGlob } from './glob.ts'
+import { globSchema, modelPatternSchema } from './glob-schema.ts'
 import { guestPath, subPathSchema } from './path.ts'
 import { bytesSchema, cpuSchema, durationSchema } from './quantity.ts'
 import { rule } from './rule.ts'
@@ -46,12 +46,7 @@ const deviceCount = z.int().nonnegative().max(1024)
 const gpuShape = {
   count: deviceCount.meta({ title: 'Count', description: 'How many devices.' }),
   vendor: z.enum(['nvidia', 'amd', 'intel']).meta({ title: 'Vendor', description: 'Who made them. Any, unless given.' }).exactOptional(),
-  model: z
-    .string()
-    .min(1)
-    .max(256)
-    .meta({ title: 'Model', description: "A glob over the model's name. Any, unless given.", examples: ['*A100*'] })
-    .exactOptional(),
+  model: modelPatternSchema.meta({ title: 'Model', description: "A glob over the model's name. Any, unless given.", examples: ['*A100*'] }).exactOptional(),
 }
 const gpuObject = z.strictObject({
   ...gpuShape,
@@ -107,21 +102,6 @@ export const environmentSchema = z.record(
     },
   ),
 )
-
-const globSchema = z
-  .string()
-  .min(1)
-  .max(1024)
-  .superRefine((pattern, context) => {
-    const parsed = parseGlob(pattern)
-    if (!parsed.ok && pattern !== '')
-      context.addIssue({
-        code: 'custom',
-        input: pattern,
-        message: `expected ${parsed.error.expected}`,
-        params: { code: 'bad-glob', offset: parsed.error.offset },
-      })
-  })
 
 const shardingSchema = z.union(
   [

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { dockerEngineSchema, extensionEngineSchema, noopEngineSchema, wasmEngineSchema } from './engine.ts'
+import { modelPatternSchema } from './glob-schema.ts'
 import { environmentSchema, networkSchema, outputSchema } from './job.ts'
 
 /** What an execution holds or a node has: milli-CPU, bytes, bytes, devices. */
@@ -39,7 +40,7 @@ export const taskSchema = z.strictObject({
     gpu: z.strictObject({
       count: z.int().nonnegative(),
       vendor: z.string().exactOptional(),
-      model: z.string().exactOptional(),
+      model: modelPatternSchema.exactOptional(),
       memory: z.number().exactOptional(),
     }),
   }),

@@ -176,7 +176,12 @@ export const arbitraryJob: fc.Arbitrary<JobSpec> = fc
               memory: bytes,
               disk: bytes,
               gpu: exact(
-                { count: fc.nat(1024), vendor: fc.constantFrom('nvidia', 'amd', 'intel'), model: text.filter((value) => value !== ''), memory: bytes },
+                {
+                  count: fc.nat(1024),
+                  vendor: fc.constantFrom('nvidia', 'amd', 'intel'),
+                  model: fc.constantFrom('*A100*', 'MI300X', '{*H100*,*H200*}', '\\[x'),
+                  memory: bytes,
+                },
                 ['count'],
               ),
             },

@@ -43,16 +43,23 @@ export const encodeCanonical = (value: unknown): Uint8Array => {
  */
 export const decodeBounded = (bytes: Uint8Array): unknown => {
   tooLarge(bytes)
-  const reader: Reader = { buffer: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, items: 0 }
+  const reader: Reader = { buffer: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, items: 0, isCanonical: true }
+  seen = undefined
   const value = item(reader, 0)
   if (reader.at !== reader.buffer.length) throw malformed('something follows it')
+  if (reader.isCanonical) seen = { value, bytes }
   return value
 }
+
+/** What was read last, where it was seen on the way that its bytes are its canonical form. */
+let seen: { readonly value: unknown; readonly bytes: Uint8Array } | undefined
 
 interface Reader {
   readonly buffer: Buffer
   at: number
   items: number
+  /** Nothing was there that has a shorter form, another place, or, being unusual, is left to the encoder to decide. */
+  isCanonical: boolean
 }
 
 const take = (reader: Reader, length: number): number => {
@@ -69,16 +76,22 @@ const byte = (reader: Reader): number => {
   return value
 }
 
+/** A number that was written in more bytes than `least` needs is not canonical. */
+const noLess = (reader: Reader, value: number, least: number): number => {
+  if (value < least) reader.isCanonical = false
+  return value
+}
+
 const argument = (reader: Reader, minor: number): number => {
   if (minor < 24) return minor
-  if (minor === 24) return byte(reader)
-  if (minor === 25) return reader.buffer.readUInt16BE(take(reader, 2))
-  if (minor === 26) return reader.buffer.readUInt32BE(take(reader, 4))
+  if (minor === 24) return noLess(reader, byte(reader), 24)
+  if (minor === 25) return noLess(reader, reader.buffer.readUInt16BE(take(reader, 2)), 2 ** 8)
+  if (minor === 26) return noLess(reader, reader.buffer.readUInt32BE(take(reader, 4)), 2 ** 16)
   if (minor !== 27) throw malformed('a length is not definite')
   const from = take(reader, 8)
   const value = reader.buffer.readUInt32BE(from) * 2 ** 32 + reader.buffer.readUInt32BE(from + 4)
   if (value > Number.MAX_SAFE_INTEGER) throw malformed('an integer is beyond 2^53 - 1')
-  return value
+  return noLess(reader, value, 2 ** 32)
 }
 
 // Most texts of a message were in the last one: its keys, the network, the two nodes. To find one again is cheaper than to make it, above all as the key of a map.
@@ -96,7 +109,12 @@ const isText = (text: string, buffer: Buffer, from: number, length: number): boo
 const text = (reader: Reader, length: number, known: (string | undefined)[]): string => {
   const { buffer } = reader
   const from = take(reader, length)
-  if (length === 0 || length > longestKnown) return buffer.toString('utf8', from, from + length)
+  if (length === 0) return ''
+  if (length > longestKnown) {
+    const long = buffer.toString('utf8', from, from + length)
+    if (long.length !== length || Buffer.byteLength(long) !== length) reader.isCanonical = false
+    return long
+  }
   const [first = 0, middle = 0, last = 0] = [buffer[from], buffer[from + (length >> 1)], buffer[from + length - 1]]
   const place = (length * 31 + first * 7 + middle * 13 + last * 61) % knownTexts
   const before = known[place]
@@ -104,6 +122,7 @@ const text = (reader: Reader, length: number, known: (string | undefined)[]): st
   const made = buffer.toString('utf8', from, from + length)
   // Only plain ASCII has as many characters as bytes, each the same number.
   if (isText(made, buffer, from, length)) known[place] = made
+  else reader.isCanonical = false
   return made
 }
 
@@ -113,14 +132,22 @@ const key = (reader: Reader): string => {
   if (head >> 5 !== 3) throw malformed('a key is not a string')
   const name = text(reader, argument(reader, head & 31), keys)
   if (name === '__proto__') throw malformed('a key is __proto__')
+  if (name === '/' || name === 'asCID') reader.isCanonical = false
   return name
 }
+
+/** Shorter keys come first, then by their bytes, which are their characters where this counts. */
+const isBefore = (one: string, other: string): boolean => (one.length === other.length ? one < other : one.length < other.length)
 
 const special = (reader: Reader, minor: number): unknown => {
   if (minor === 20) return false
   if (minor === 21) return true
   if (minor === 22) return null
-  if (minor === 27) return reader.buffer.readDoubleBE(take(reader, 8))
+  if (minor === 27) {
+    const value = reader.buffer.readDoubleBE(take(reader, 8))
+    if (!Number.isFinite(value) || Number.isInteger(value)) reader.isCanonical = false
+    return value
+  }
   throw malformed('it has a value that is neither JSON nor bytes')
 }
 
@@ -133,8 +160,11 @@ const item = (reader: Reader, depth: number): unknown => {
   switch (head >> 5) {
     case 0:
       return argument(reader, minor)
-    case 1:
-      return -1 - argument(reader, minor)
+    case 1: {
+      const value = -1 - argument(reader, minor)
+      if (!Number.isSafeInteger(value)) reader.isCanonical = false
+      return value
+    }
     case 2: {
       const length = argument(reader, minor)
       const from = take(reader, length)
@@ -151,7 +181,13 @@ const item = (reader: Reader, depth: number): unknown => {
     case 5: {
       const length = argument(reader, minor)
       const map: Record<string, unknown> = {}
-      for (let index = 0; index < length; index += 1) map[key(reader)] = item(reader, depth + 1)
+      let before: string | undefined
+      for (let index = 0; index < length; index += 1) {
+        const name = key(reader)
+        if (before !== undefined && !isBefore(before, name)) reader.isCanonical = false
+        before = name
+        map[name] = item(reader, depth + 1)
+      }
       return map
     }
     case 7:
@@ -163,5 +199,8 @@ const item = (reader: Reader, depth: number): unknown => {
 
 /** Throws `malformed-message` unless the bytes are the canonical form of the value, as it stands after validation. */
 export const requireCanonical = (value: unknown, bytes: Uint8Array): void => {
+  const read = seen
+  seen = undefined
+  if (read !== undefined && read.value === value && read.bytes === bytes) return
   if (Buffer.compare(encodeCanonical(value), bytes) !== 0) throw malformed('its canonical form has other bytes')
 }

@@ -131,3 +131,85 @@ test('bytes are canonical exactly where the general encoder gives them back', ()
   ])
     expect(byOurs(Buffer.from(hex, 'hex'))).not.toBe(true)
 })
+
+/** Whether the bytes are what the general encoder makes of what was read. */
+const isCanonical = (bytes: Uint8Array): { readonly seen: boolean; readonly is: boolean } | undefined => {
+  let read: unknown
+  try {
+    read = decodeBounded(bytes)
+  } catch {
+    return undefined
+  }
+  let seen = true
+  try {
+    requireCanonical(read, bytes)
+  } catch {
+    seen = false
+  }
+  let is = false
+  try {
+    is = Buffer.from(encode(read)).equals(bytes)
+  } catch {
+    // It has no canonical form.
+  }
+  return { seen, is }
+}
+
+test('what is seen to be canonical while it is read is what the encoder makes of it, and nothing else', () => {
+  let read = 0
+  const agree = (bytes: Uint8Array): void => {
+    const answer = isCanonical(bytes)
+    if (answer === undefined) return
+    read++
+    expect(answer.seen).toBe(answer.is)
+  }
+  const plain = value.map((given) => encodePlain(given) ?? new Uint8Array())
+  fc.assert(
+    fc.property(plain, fc.nat(), fc.nat(255), fc.boolean(), (bytes, at, byte, inserts) => {
+      agree(bytes)
+      const place = bytes.length === 0 ? 0 : at % bytes.length
+      agree(Uint8Array.from([...bytes.subarray(0, place), byte, ...bytes.subarray(inserts ? place : place + 1)]))
+    }),
+    { numRuns: 2000 },
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 1, maxLength: 12 }), (bytes) => agree(bytes)),
+    { numRuns: 5000 },
+  )
+  const hand = [
+    // 1 in two, three and five bytes; 24 and 2^32 as they should be; a whole number as a float, and halves.
+    '1801',
+    '190001',
+    '1a00000001',
+    '1818',
+    '1b0000000100000000',
+    'fb3ff0000000000000',
+    'fb3fe0000000000000',
+    'fb8000000000000000',
+    'fb7ff8000000000000',
+    '20',
+    '3b001fffffffffffff',
+    // Keys in order, out of order, twice, by length, and unusual ones; a length too long; a text that is no UTF-8, one of other characters, one with a byte order mark.
+    'a2616101616202',
+    'a2616201616102',
+    'a2616101616102',
+    'a262616101616202',
+    'a2616201626161 02'.replace(' ', ''),
+    'a1612f01',
+    'a1656173434944f6',
+    'b801616101',
+    '7801'.concat('61'),
+    '61ff',
+    '62c3a9',
+    '64efbbbf61',
+    '63f09f98',
+    '41ff',
+    '5801ff',
+    `7841${'61'.repeat(65)}`,
+    `7841${'61'.repeat(64)}ff`,
+    `7842${'61'.repeat(64)}c3a9`,
+    `784b${'61'.repeat(72)}f09f98`,
+  ]
+  for (const bytes of hand) agree(Uint8Array.from(Buffer.from(bytes, 'hex')))
+  expect(read).toBeGreaterThan(1000)
+})

@@ -12,9 +12,9 @@ import {
   lateComputeExecution,
   unknownComputeExecution,
 } from './machines/compute-execution.ts'
-import { type ExecutionContext, executionMachine, isVerified, lateExecution } from './machines/execution.ts'
-import { type JobContext, jobMachine } from './machines/job.ts'
-import { lateShard, type ShardContext, shardMachine } from './machines/shard.ts'
+import { type ExecutionContext, executionMachine, executionRemains, isVerified, lateExecution } from './machines/execution.ts'
+import { type JobContext, jobMachine, jobRemains } from './machines/job.ts'
+import { lateShard, type ShardContext, shardMachine, shardRemains } from './machines/shard.ts'
 import { jobFacts, jobOf, type RequesterWorld, shardFacts } from './requester/facts.ts'
 
 // A row's data is its machine's context: only the kernel writes it, and only from a machine.
@@ -32,6 +32,7 @@ export const createKinds = (
     parent: () => undefined,
     group: (context) => contextOf<JobContext>(context).id,
     forgotten: true,
+    remains: (_state, context) => jobRemains(contextOf<JobContext>(context)) as unknown as Data,
     facts: (reader, id) => jobFacts(world, reader, id),
     breakOff: breakOffJob,
   }
@@ -42,6 +43,7 @@ export const createKinds = (
     parent: (context) => contextOf<ShardContext>(context).jobId,
     group: (context) => contextOf<ShardContext>(context).jobId,
     facts: (reader, _id, row, event) => shardFacts(world, reader, row?.state ?? 'new', contextOf<ShardContext>(row?.data ?? (event['context'] as Data)), event),
+    remains: (_state, context) => shardRemains(contextOf<ShardContext>(context)) as unknown as Data,
     keeps: (context, subject) => contextOf<ShardContext>(context).asked.some(({ askId, execution }) => askId === subject || execution === subject),
     breakOff: breakOffShard,
     late: (_state, context, event) => lateShard(contextOf<ShardContext>(context), event),
@@ -54,6 +56,7 @@ export const createKinds = (
     parent: (context) => contextOf<ExecutionContext>(context).shardId,
     group: (context) => jobOf(contextOf<ExecutionContext>(context).shardId),
     facts: (_reader, _id, row) => ({ heardAt: world.heardAt(contextOf<ExecutionContext | undefined>(row?.data)?.node ?? '') }),
+    remains: (_state, context) => executionRemains(contextOf<ExecutionContext>(context)) as unknown as Data,
     verified: (context) => isVerified(contextOf<ExecutionContext>(context)),
     breakOff: breakOffExecution,
     late: (state, context, event) => lateExecution(state, contextOf<ExecutionContext>(context), event),

@@ -421,6 +421,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const submissions = createSubmissions({
     store,
+    specs,
     submit: kernel.submit,
     jobId: options.jobId,
     newJob: (id, { specCid, resolved }) => newJob(id, specCid, resolved, settings, clock.now()),

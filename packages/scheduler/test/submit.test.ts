@@ -31,3 +31,25 @@ test('a job that no file could say is refused by submit, plan and checkJob, with
   expect(scheduler.jobs({ limit: 10 })).toEqual([])
   await world.stop()
 })
+
+test('what a job says when it is submitted counts, not which object says it', async () => {
+  const world = await createSimulation({ nodes: 1 })
+  const { scheduler } = world.node(0)
+  const env: Record<string, string> = { A: '1' }
+  const spec = noopJob({ name: 'one', env })
+  const one = await scheduler.submit(spec)
+  env['A'] = '2'
+  const two = await scheduler.submit(spec)
+  const again = await scheduler.submit(noopJob({ env: { A: '1' }, name: 'one' }))
+  expect([one, two, again].map((id) => scheduler.spec(id)?.env)).toEqual([{ A: '1' }, { A: '2' }, { A: '1' }])
+  const [first, second, third] = [one, two, again].map((id) => scheduler.job(id)?.specCid)
+  expect(first).toBe(third)
+  expect(first).not.toBe(second)
+  // As good as equal, but for what no file could say.
+  await expect(scheduler.submit({ ...spec, name: undefined } as unknown as JobSpec)).rejects.toMatchObject({ code: 'job-invalid' })
+  await expect(scheduler.submit(Object.assign(Object.create({ inherited: 1 }), spec) as JobSpec)).rejects.toMatchObject({
+    code: 'job-invalid',
+    path: ['inherited'],
+  })
+  await world.stop()
+})

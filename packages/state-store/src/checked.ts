@@ -1,6 +1,6 @@
 import { StateStoreError } from './errors.ts'
 import type { Effect, HistoryEntry, ListWhere, Row } from './index.ts'
-import { plainData } from './plain-data.ts'
+import { plainData, plainOnce } from './plain-data.ts'
 
 // What both drivers check about the arguments, so that they refuse the same and store the same.
 
@@ -49,7 +49,7 @@ export const checkedEntry = (entry: Omit<HistoryEntry, 'sequence'>): Omit<Histor
   const id = checkedName(entry.id, 'id')
   const group = entry.group === undefined ? undefined : checkedName(entry.group, 'group')
   const at = checkedNumber(entry.at, 'at')
-  const data = plainData(entry.data)
+  const data = plainOnce(entry.data)
   return group === undefined ? { kind, id, at, data } : { kind, id, group, at, data }
 }
 
@@ -62,7 +62,7 @@ export const checkedEffect = (effect: Effect): Effect => {
     id: checkedName(effect.id, 'id'),
     type: checkedText(effect.type, 'type'),
     lane: checkedText(effect.lane, 'lane'),
-    data: plainData(effect.data),
+    data: plainOnce(effect.data),
     ...(bytes === undefined ? {} : { bytes: new Uint8Array(bytes) }),
   }
 }

@@ -1,4 +1,5 @@
 export { StateStoreError, type StateStoreErrorCode } from './errors.ts'
+export { sharedData } from './plain-data.ts'
 
 /** The store of one node's own state: rows, history, deadlines and an outbox. It knows no job. */
 export interface StateStore extends Disposable {

@@ -142,12 +142,17 @@ const takeFromGroup = (tables: HistoryTables, entry: HistoryEntry): void => {
   if (entries?.size() === 0) tables.groups.delete(entry.group)
 }
 
+/** Up to so many entries, the list of an object is just as long as it must be. */
+const exactly = 16
+
 /** The newest of all. */
 export const addEntry = (tables: HistoryTables, entry: HistoryEntry): void => {
   const key = objectKey(entry.kind, entry.id)
   const entries = tables.history.get(key)
-  if (entries) entries.push(entry)
-  else tables.history.set(key, [entry])
+  if (entries === undefined) tables.history.set(key, [entry])
+  // A list that grows by itself makes room for many more, and most objects have a dozen.
+  else if (entries.length < exactly) tables.history.set(key, [...entries, entry])
+  else entries.push(entry)
   addToGroup(tables, entry)
   tables.sequence = entry.sequence
 }

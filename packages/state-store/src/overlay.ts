@@ -43,6 +43,8 @@ export interface Overlay extends HistoryTables, DeadlineTables, OutboxTables {
   readonly moved: Map<string, Named & { readonly stored: boolean }>
   /** Entries that the outbox table has and that are done. */
   readonly done: Set<number>
+  /** The rows that this run wrote into the log, as it has them. */
+  readonly inLog: Map<string, Map<string, Row>>
   /** The last entries that the tables have. */
   stored: { readonly sequence: number; readonly outboxId: number }
   /** The writes of the open transaction, and how to undo each. */
@@ -59,6 +61,7 @@ export const emptyOverlay = (sequence: number, outboxId: number, stored: Overlay
   removed: new Map(),
   moved: new Map(),
   done: new Set(),
+  inLog: new Map(),
   sequence,
   outboxId,
   stored,
@@ -168,6 +171,19 @@ export const undoTo = ({ changes, undo }: Overlay, mark: number): void => {
   changes.length = mark
 }
 
+/** The open transaction is in the log. */
+export const keepLogged = (overlay: Overlay): void => {
+  const { changes, rows, inLog } = overlay
+  for (const made of changes) {
+    if (made.do === 'remove') inLog.get(made.kind)?.delete(made.id)
+    if (made.do !== 'put' || rows.get(made.row.kind)?.get(made.row.id) !== made.row) continue
+    const ofKind = inLog.get(made.row.kind)
+    if (ofKind) ofKind.set(made.row.id, made.row)
+    else inLog.set(made.row.kind, new Map([[made.row.id, made.row]]))
+  }
+  keepChanges(overlay)
+}
+
 /** The open transaction stays. */
 export const keepChanges = ({ changes, undo }: Overlay): void => {
   changes.length = 0
@@ -177,8 +193,8 @@ export const keepChanges = ({ changes, undo }: Overlay): void => {
 /** The tables have it all now. */
 export const settled = (overlay: Overlay): void => {
   keepChanges(overlay)
-  const { sequence, outboxId, rows, indexes, removed, moved, done, history, groups, outbox, outboxOrder, outboxOf } = overlay
-  for (const map of [rows, indexes, removed, moved, done, history, groups, outboxOf]) map.clear()
+  const { sequence, outboxId, rows, indexes, removed, moved, done, inLog, history, groups, outbox, outboxOrder, outboxOf } = overlay
+  for (const map of [rows, indexes, removed, moved, done, inLog, history, groups, outboxOf]) map.clear()
   for (const id of outbox.keys()) outboxOrder.delete(id)
   outbox.clear()
   overlay.stored = { sequence, outboxId }

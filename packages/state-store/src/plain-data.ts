@@ -41,8 +41,11 @@ class Kept extends Given {
   }
 }
 
+/** Whether copies are marked: what is never written anew need not bear a mark, which takes as much memory as two fields. */
+let marking = true
+
 const kept = <T extends object>(copy: T): T => {
-  Kept.mark(copy)
+  if (marking) Kept.mark(copy)
   return Object.freeze(copy)
 }
 
@@ -96,7 +99,26 @@ const copyOf = (value: unknown): Data => {
  */
 export const plainData = (value: unknown): Data => {
   trail.length = 0
+  marking = true
   return copyOf(value)
+}
+
+/**
+ * Data that is made once and written again and again: a store takes it as it is, and holds it once.
+ *
+ * @throws StateStoreError `invalid-data`
+ */
+export const sharedData = (value: unknown): Data => plainData(value)
+
+/** The same, for what is written once. */
+export const plainOnce = (value: unknown): Data => {
+  trail.length = 0
+  marking = false
+  try {
+    return copyOf(value)
+  } finally {
+    marking = true
+  }
 }
 
 const freezeAll = (value: unknown): void => {

@@ -2,19 +2,22 @@ import type { ListWhere, Row } from './index.ts'
 import { addKey, deleteKey, type KeyIndex, keyIndex, keysWithin } from './key-index.ts'
 import { rangeOf } from './key-range.ts'
 
+/** The keys of rows that have something in common. One alone stands for itself: most parents have one child, and a set takes as much memory as a row. */
+type Keys = KeyIndex | string
+
 /** Of the rows of one kind, an index for each thing that `list` can ask for. They hold order keys. */
 export interface RowIndex {
   readonly ids: KeyIndex
-  readonly byParent: Map<string, KeyIndex>
-  readonly byState: Map<string, KeyIndex>
-  readonly byOpen: Map<boolean, KeyIndex>
+  readonly byParent: Map<string, Keys>
+  readonly byState: Map<string, Keys>
+  readonly byOpen: Map<boolean, Keys>
 }
 
 type Indexed = Pick<Row, 'parent' | 'state' | 'open'>
 
 export const rowIndex = (): RowIndex => ({ ids: keyIndex(), byParent: new Map(), byState: new Map(), byOpen: new Map() })
 
-const cloned = <K>(index: Map<K, KeyIndex>): Map<K, KeyIndex> => new Map([...index].map(([key, { keys }]) => [key, keyIndex(keys)]))
+const cloned = <K>(index: Map<K, Keys>): Map<K, Keys> => new Map([...index].map(([key, keys]) => [key, typeof keys === 'string' ? keys : keyIndex(keys.keys)]))
 
 export const cloneRowIndex = ({ ids, byParent, byState, byOpen }: RowIndex): RowIndex => ({
   ids: keyIndex(ids.keys),
@@ -23,17 +26,18 @@ export const cloneRowIndex = ({ ids, byParent, byState, byOpen }: RowIndex): Row
   byOpen: cloned(byOpen),
 })
 
-const addTo = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
+const addTo = <K>(index: Map<K, Keys>, value: K, key: string): void => {
   const known = index.get(value)
-  if (known) addKey(known, key)
-  else index.set(value, keyIndex([key]))
+  if (known === undefined) index.set(value, key)
+  else if (typeof known !== 'string') addKey(known, key)
+  else if (known !== key) index.set(value, keyIndex([known, key]))
 }
 
-const deleteFrom = <K>(index: Map<K, KeyIndex>, value: K, key: string): void => {
+const deleteFrom = <K>(index: Map<K, Keys>, value: K, key: string): void => {
   const known = index.get(value)
-  if (known === undefined) return
-  deleteKey(known, key)
-  if (known.keys.size === 0) index.delete(value)
+  if (known === undefined || (typeof known === 'string' && known !== key)) return
+  if (typeof known !== 'string') deleteKey(known, key)
+  if (typeof known === 'string' || known.keys.size === 0) index.delete(value)
 }
 
 /** A row was put where another one was, or none, or was taken away. */
@@ -64,8 +68,9 @@ export const keysOf = (index: RowIndex, where: ListWhere): Iterable<string> => {
     [open, open === undefined ? undefined : index.byOpen.get(open)],
   ] as const) {
     if (wanted === undefined) continue
-    if (!keys) return []
-    if (keys.keys.size < shortest.keys.size) shortest = keys
+    if (keys === undefined) return []
+    const those = typeof keys === 'string' ? keyIndex([keys]) : keys
+    if (those.keys.size < shortest.keys.size) shortest = those
   }
   return keysWithin(shortest, rangeOf(where))
 }

@@ -14,10 +14,10 @@ import {
   checkedWhere,
   refusePromise,
 } from './checked.ts'
-import { type Reader, type StateStore, StateStoreError, type StateStoreErrorCode, type Transaction } from './index.ts'
+import { type Reader, type Row, type StateStore, StateStoreError, type StateStoreErrorCode, type Transaction } from './index.ts'
 import { dueBy, pendingOf } from './memory-tables.ts'
 import { overlaidReader } from './overlaid-reader.ts'
-import { type Change, change, emptyOverlay, keepChanges, type Overlay, settled, undoTo } from './overlay.ts'
+import { type Change, change, emptyOverlay, keepChanges, keepLogged, type Overlay, settled, undoTo } from './overlay.ts'
 import type { SqliteStateStoreOptions } from './sqlite.ts'
 import { prepareDatabase } from './sqlite-schema.ts'
 import { type SqliteTables, sqliteTables } from './sqlite-tables.ts'
@@ -84,12 +84,12 @@ const openTables = (database: DatabaseSync, cache: number): Opened => {
   const logged = { changes: 0, bytes: 0 }
   tables.readDeadlines(overlay)
   for (const written of tables.readLog()) {
-    const changes = readChanges(written)
-    for (const made of changes) change(overlay, made)
-    logged.changes += changes.length
+    const rowOf = (kind: string, id: string): Row | undefined => overlay.rows.get(kind)?.get(id)
+    for (const made of readChanges(written, rowOf)) change(overlay, made)
+    logged.changes += overlay.changes.length
+    keepChanges(overlay)
     logged.bytes += sizeOf(written)
   }
-  keepChanges(overlay)
   return { tables, overlay, logged }
 }
 
@@ -243,7 +243,7 @@ export const openSqliteStore = (options: SqliteStateStoreOptions, limits: Sqlite
     tables.append(written)
     logged.changes += overlay.changes.length
     logged.bytes += sizeOf(written)
-    keepChanges(overlay)
+    keepLogged(overlay)
   }
 
   const commit = (): void => {
@@ -271,6 +271,8 @@ export const openSqliteStore = (options: SqliteStateStoreOptions, limits: Sqlite
         return result
       } catch (error) {
         undoTo(overlay, 0)
+        // Should the log have what it said that it could not take: nothing is written as a change of that.
+        overlay.inLog.clear()
         try {
           if (connection.isTransaction) tables.rollback()
         } catch (cause) {

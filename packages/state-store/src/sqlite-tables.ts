@@ -129,7 +129,8 @@ export const sqliteTables = (database: DatabaseSync, cacheSize: number): SqliteT
     }
     where('parent = ?', parent)
     where('state = ?', state)
-    where('open = ?', open === undefined ? undefined : Number(open))
+    // As a literal: the index of what is open is known to serve it.
+    if (open !== undefined) conditions.push(open ? 'open = 1' : 'open = 0')
     where(descending ? 'id < ?' : 'id > ?', after)
     where('id >= ?', prefix === '' ? undefined : prefix)
     where('id < ?', prefixEnd(prefix))

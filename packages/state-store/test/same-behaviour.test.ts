@@ -100,9 +100,29 @@ const look: fc.Arbitrary<Step> = fc.oneof(
   ),
 )
 
+/** As the kernel does: most of what is written anew is what was there. Of few objects, so that it happens. */
+const changed: fc.Arbitrary<Step> = fc
+  .tuple(fc.constant('job'), fc.constantFrom('a', 'aa'), fc.constantFrom('a', 'a', 'b', '__proto__'), fc.option(data, { nil: undefined }))
+  .map(
+    ([k, i, field, value]): Step =>
+      (tx) => {
+        const row = tx.get(k, i)
+        const isMap = typeof row?.data === 'object' && row.data !== null && !Array.isArray(row.data)
+        if (row === undefined || !isMap) return tx.put({ kind: k, id: i, state: 's', open: true, version: 1, data: { a: 1, b: {} } })
+        const { [field]: _, ...rest } = row.data as Readonly<Record<string, Data>>
+        return tx.put({ ...row, version: row.version + 1, data: value === undefined ? rest : { ...rest, [field]: value } })
+      },
+  )
+
 const { steps } = fc.letrec<{ steps: Step[]; step: Step; nested: Step }>((tie) => ({
   steps: fc.array(tie('step'), { maxLength: 8 }),
-  step: fc.oneof({ depthSize: 'small' }, { arbitrary: write, weight: 5 }, { arbitrary: look, weight: 3 }, { arbitrary: tie('nested'), weight: 1 }),
+  step: fc.oneof(
+    { depthSize: 'small' },
+    { arbitrary: write, weight: 5 },
+    { arbitrary: changed, weight: 4 },
+    { arbitrary: look, weight: 3 },
+    { arbitrary: tie('nested'), weight: 1 },
+  ),
   nested: fc.tuple(tie('steps'), fc.boolean()).map(
     ([inside, throws]): Step =>
       (tx) => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
@@ -121,6 +121,7 @@ test('a file of a newer version, of another program, or of no program is refused
 
 // What made each version of the schema another than the one before, backwards.
 const downgrades = [
+  'DROP INDEX object_open; CREATE INDEX object_open ON object (kind, open, id); PRAGMA user_version = 3',
   `DROP TABLE log; DROP TABLE counter; CREATE INDEX deadline_at ON deadline (at, kind, id); PRAGMA user_version = 2`,
   `DROP INDEX history_group; ALTER TABLE history DROP COLUMN group_id; PRAGMA user_version = 1`,
 ]
@@ -129,7 +130,7 @@ test.each([1, 2])('a file of schema version %i is brought up to date, with what 
   const path = join(directory, `older-${version}.db`)
   sqliteStateStore({ path })[Symbol.dispose]()
   const database = new DatabaseSync(path)
-  for (const step of downgrades.slice(0, 3 - version)) database.exec(step)
+  for (const step of downgrades.slice(0, 4 - version)) database.exec(step)
   database.exec(`
     INSERT INTO history (kind, id, at, data) VALUES ('job', 'a', 1, '"kept"'), ('job', 'b', 1, '"dropped"');
     DELETE FROM history WHERE id = 'b';
@@ -247,6 +248,73 @@ test('damaged data is reported as such, and a failure inside a transaction undoe
     }),
   ).toThrow(code('store-corrupt'))
   expect(reopened.read((reader) => reader.nextDeadline())).toBeUndefined()
+})
+
+test('the log of a file of schema version 3 is read', () => {
+  const path = join(directory, 'named-log.db')
+  sqliteStateStore({ path })[Symbol.dispose]()
+  const database = new DatabaseSync(path)
+  database.exec(downgrades[0] as string)
+  const row = { kind: 'job', id: 'a', state: 's', open: true, version: 2, data: { deep: [1] } }
+  const entry = { sequence: 1, kind: 'job', id: 'a', group: 'g', at: 1, data: 'one' }
+  const effect = { outboxId: 1, kind: 'job', id: 'a', type: 't', lane: 'l', data: null }
+  const lines = [
+    { do: 'put', row },
+    { do: 'record', entry },
+    { do: 'deadline', kind: 'job', id: 'a', at: 5 },
+    { do: 'enqueue', entry: effect, length: 2 },
+    { do: 'enqueue', entry: { ...effect, outboxId: 2 } },
+    { do: 'done', outboxId: 2 },
+    { do: 'put', row: { ...row, id: 'b' } },
+    { do: 'remove', kind: 'job', id: 'b' },
+  ]
+  database.prepare('INSERT INTO log (text, bytes) VALUES (?, ?)').run(JSON.stringify(lines), Uint8Array.of(7, 8))
+  database.close()
+  for (const _ of [1, 2]) {
+    using store = sqliteStateStore({ path })
+    store.read((reader) => {
+      expect(reader.list('job', { open: true, limit: 10 })).toEqual([row])
+      expect(reader.groupHistory('g', 0, 10)).toEqual([entry])
+      expect(reader.due(5, 10)).toEqual([{ kind: 'job', id: 'a', at: 5 }])
+      expect(reader.pending(0, 10)).toEqual([{ ...effect, bytes: Uint8Array.of(7, 8) }])
+    })
+  }
+})
+
+test('of a row that the log has, only what is changed is written, and a start puts it together again', () => {
+  const path = join(directory, 'patches.db')
+  const store = sqliteStateStore({ path })
+  const large = 'x'.repeat(10_000)
+  store.transact((tx) => tx.put({ kind: 'job', id: 'a', parent: 'p', state: 's', open: true, version: 1, data: { large, count: 0, gone: true } }))
+  for (let count = 1; count <= 50; count++)
+    store.transact((tx) => {
+      const before = tx.get('job', 'a') as Row
+      const { gone, ...data } = before.data as Record<string, unknown>
+      tx.put({ kind: 'job', id: 'a', state: `s${count}`, open: count < 50, version: count + 1, data: { ...data, count } as Row['data'] })
+    })
+  // What was removed and is there again has nothing in common with what it was.
+  store.transact((tx) => {
+    const before = tx.get('job', 'a') as Row
+    tx.put({ ...before, id: 'b' })
+    tx.remove('job', 'a')
+    tx.put(before)
+  })
+  // Another process would find the file as it is after a kill.
+  const copy = join(directory, 'patches-copy.db')
+  cpSync(path, copy)
+  cpSync(`${path}-wal`, `${copy}-wal`)
+  const database = new DatabaseSync(copy)
+  const bytes = Number(database.prepare('SELECT sum(length(text)) AS bytes FROM log').get()?.['bytes'])
+  database.close()
+  expect(bytes).toBeLessThan(5 * large.length)
+  using again = sqliteStateStore({ path: copy })
+  const want = { kind: 'job', state: 's50', open: false, version: 51, data: { large, count: 50 } }
+  for (const one of [store, again])
+    one.read((reader) => {
+      expect(reader.get('job', 'a')).toEqual({ ...want, id: 'a' })
+      expect(reader.get('job', 'b')).toEqual({ ...want, id: 'b' })
+    })
+  store[Symbol.dispose]()
 })
 
 test('a log that was damaged is reported when the store is opened, and the file can be opened again', () => {

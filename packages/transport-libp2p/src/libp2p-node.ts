@@ -1,4 +1,5 @@
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -11,13 +12,22 @@ import type { Libp2pTransportOptions } from './options.ts'
 type OwnNode = Extract<Libp2pTransportOptions, { readonly privateKey: Uint8Array }>
 
 const seedBytes = 32
+/** Before the seed in PKCS #8: RFC 8410. */
+const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** libp2p derives the public key in JavaScript, which takes tens of milliseconds of every start. */
+const keyFromSeed = (seed: Uint8Array) => {
+  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: 'der', type: 'pkcs8' })
+  const publicKey = createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(-32)
+  return privateKeyFromRaw(Buffer.concat([seed, publicKey]))
+}
 
 /** A node that nodes of this project can talk to, not started: TCP and WebSockets, noise, yamux, identify, ping. It reaches nobody by itself. */
 export const libp2pNode = async ({ privateKey, listen = [], announce = [] }: OwnNode, connections: number): Promise<Libp2p> => {
   if (privateKey.length !== seedBytes) throw new RangeError(`libp2pTransport: privateKey must be ${seedBytes} bytes, not ${privateKey.length}`)
   return createLibp2p({
     start: false,
-    privateKey: await generateKeyPairFromSeed('Ed25519', privateKey),
+    privateKey: keyFromSeed(privateKey),
     addresses: { listen: [...listen], announce: [...announce] },
     transports: [tcp(), webSockets()],
     connectionEncrypters: [noise()],

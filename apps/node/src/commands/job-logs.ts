@@ -20,7 +20,8 @@ export const jobLogs = (id: string, options: LogsOptions): Promise<ExitCode> =>
     const follow = options.follow === true
     const write = writer(json)
     let execution: string | undefined
-    const chunks = client.logs(id, { shard, follow, signal, ...(only !== undefined && { stream: only }) })
+    const job = await client.job(id, { signal })
+    const chunks = client.logs(job.id, { shard, follow, signal, ...(only !== undefined && { stream: only }) })
     for await (const chunk of chunks) {
       // Only another attempt of the shard begins anew.
       if (!json && execution !== undefined && execution !== chunk.execution)

@@ -20,6 +20,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
     const job = await readJobFile(file, { signal })
     const local = localSource({ allow: [job.base], base: job.base })
     await checkLocalSources(job, local, { signal })
+    const { nodeId } = await client.health({ signal })
     const { job: accepted, created } = await (async () => {
       using display = progress(process.stderr)
       const emit = (told: Parameters<typeof display.show>[0]): void => {
@@ -29,7 +30,6 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
       return await submitRemote({ client, job, local }, { signal, emit, ...(options.key !== undefined && { key: options.key }) })
     })()
     const { id, name, specCid } = accepted
-    const { nodeId } = await client.health({ signal })
     event({ type: 'submitted', jobId: id, name, specCid, node: nodeId, created } as { readonly type: string })
     if (options.wait) return await tellEnd(asking, await client.finished(id, { signal }))
     say([

@@ -8,7 +8,11 @@ import { type Asking, type AskOptions, askNode } from './ask-node.ts'
 
 /** `skrei job wait`: until the job is over; ends as the job does. */
 export const jobWait = (id: string, options: AskOptions): Promise<ExitCode> =>
-  askNode(options, async (asking) => await tellEnd(asking, await asking.client.finished(id, { signal: asking.signal })))
+  askNode(options, async (asking) => {
+    const { client, signal } = asking
+    const job = await client.job(id, { signal })
+    return await tellEnd(asking, job.open ? await client.finished(job.id, { signal }) : job)
+  })
 
 /** Tells how a job ended. Returns its exit code. */
 export const tellEnd = async ({ client, event, say, json, signal }: Asking, job: Job): Promise<ExitCode> => {

@@ -17,7 +17,7 @@ const tellEvery = 4 * 1024 * 1024
 
 /** Writes the result of a job that is over into a directory. A job that published nothing leaves its `result.json` alone. */
 export const fetchRemoteResult = async (client: ApiClient, job: Job, into: ResultDirectory, { signal, progress }: FetchRemoteOptions): Promise<void> => {
-  if (job.reference === undefined) {
+  if (job.reference === undefined || job.reference.type === 'none') {
     await pipeline(Readable.from(resultText(client, job.id, signal)), createWriteStream(join(into.path, 'result.json'), { flags: 'wx' }), { signal })
     return
   }

@@ -1,4 +1,4 @@
-import { type Capacity, type Device, globMatcher, matches, parseSelector, type Refusal, type Task, refusals as table } from '@skrei/job-spec'
+import { type Capacity, type Device, deviceFits, matches, parseSelector, type Refusal, type Task, refusals as table } from '@skrei/job-spec'
 
 /** What a node is and has, as far as a decision about a task needs it. The same rule serves the requester (from an announcement) and the node itself. */
 export interface NodeOffer {
@@ -54,13 +54,7 @@ export const misfits = (node: NodeOffer, wanted: Wanted): readonly Refusal[] => 
 }
 
 /** The devices that satisfy a request, in the order of the inventory. */
-export const fitting = (devices: readonly Device[], gpu: Task['resources']['gpu']): readonly Device[] =>
-  devices.filter(
-    (device) =>
-      (gpu.vendor === undefined || device.vendor === gpu.vendor) &&
-      (gpu.model === undefined || (device.model !== undefined && globMatcher(gpu.model)(device.model))) &&
-      (gpu.memory === undefined || (device.memory !== undefined && device.memory >= gpu.memory)),
-  )
+export const fitting = (devices: readonly Device[], gpu: Task['resources']['gpu']): readonly Device[] => devices.filter(deviceFits(gpu))
 
 /** Whether a node could never run this, whatever becomes free. */
 export const isPermanent = (refusals: readonly Refusal[]): boolean => refusals.some(({ code }) => table[code].permanent)

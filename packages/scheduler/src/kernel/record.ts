@@ -1,4 +1,5 @@
-import type { Data, Row, Transaction } from '@skrei/state-store'
+import { type Data, type Row, sharedData, type Transaction } from '@skrei/state-store'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { KernelEvent } from './event.ts'
 import type { Kind } from './machine.ts'
 
@@ -18,7 +19,24 @@ export const recordTransition = (
   { id, event, actor }: KernelEvent,
   change: { readonly from: string | undefined; readonly to: string; readonly data: Data },
   now: number,
-): void => write(transaction, context, kind, id, change.data, { event: event.type, actor, from: change.from ?? null, to: change.to }, now)
+): void => write(transaction, context, kind, id, change.data, entryOf(event.type, actor, change.from ?? null, change.to), now)
+
+// The same few things happen to every object: they are said once, for all stores of the process.
+const keptEntries = 4096
+const entries = new Map<string, Data>()
+
+const entryOf = (event: string, actor: string, from: string | null, to: string): Data => {
+  const data = { event, actor, from, to }
+  // Another object, as `kind id`: of these each is its own.
+  if (actor.includes(' ')) return data
+  const key = `${event} ${actor} ${from} ${to}`
+  const known = entries.get(key)
+  if (known !== undefined) return known
+  const shared = sharedData(data)
+  entries.set(key, shared)
+  forgetOldest(entries, keptEntries)
+  return shared
+}
 
 /**
  * An event that its object did not accept, or that broke its machine. Whoever causes it may repeat it for ever (PROTOCOL.md rule 13), so that for each object a

@@ -171,7 +171,9 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
       continue
     }
     if (row !== undefined && !isNews(transaction, context, kind, row, event, now, turned)) continue
-    const step = advance(kind, event.id, row, event.event, kind.facts(transaction, event.id, row, event.event), now)
+    // What is over decides nothing any more, and has not kept what facts are made of.
+    const facts = row?.open === false ? {} : kind.facts(transaction, event.id, row, event.event)
+    const step = advance(kind, event.id, row, event.event, facts, now)
     const slots = fillSlots(row, event.id, context.incarnation())
     if (event.fills) slots.hear(event.fills.slot, event.fills.digest)
     const { kind: from, id: by } = event

@@ -506,20 +506,11 @@ export const isVerifiedHere = ({ terms }: ComputeContext): boolean => terms.veri
 /** Of an ask that came to nothing: whose it was. There is no bound to what nobody awards. */
 export const cameToNothing = (state: string, { requester }: ComputeContext): string | undefined => (neverRan.has(state) ? requester : undefined)
 
-/** What is kept of an execution that is over: of an ask that came to nothing only what `lateComputeExecution` needs, and not its task, which may be large. */
+/** What is kept of an execution that is over: what `lateComputeExecution` needs, and of one that ran what it came to; not its task, which may be large. */
 export const computeRemains = (state: string, context: ComputeContext): ComputeContext => {
-  if (!neverRan.has(state)) return context
-  const { id, requester, askId, job, shard, terms, slots } = context as ComputeContext & { readonly slots?: unknown }
-  const remains = {
-    id,
-    requester,
-    askId,
-    job,
-    shard: { index: shard.index },
-    terms: { retention: terms.retention, verification: terms.verification },
-    ...(slots !== undefined && { slots }),
-  }
-  return remains as unknown as ComputeContext
+  const { task, times, queuedAt, bypassed, devices, stagedBytes, tops, finishedAt, ...others } = context
+  const kept = { ...others, shard: { index: context.shard.index }, terms: { retention: context.terms.retention, verification: context.terms.verification } }
+  return (neverRan.has(state) ? kept : { ...kept, task: { resources: task.resources }, devices }) as unknown as ComputeContext
 }
 
 /** A requester that speaks of an execution that is over here. */

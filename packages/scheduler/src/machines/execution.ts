@@ -280,6 +280,10 @@ export const executionMachine = setup({
   },
 })
 
+/** What is kept of one that is over: what it came to, and what `lateExecution` needs. */
+export const executionRemains = ({ times, endBy, ...kept }: ExecutionContext): ExecutionContext =>
+  ({ ...kept, times: { lease: times.lease } }) as unknown as ExecutionContext
+
 /** Its messages are signed then: others than its two parties must be able to check them. */
 export const isVerified = ({ assurance }: ExecutionContext): boolean => assurance !== 'none'
 

@@ -93,6 +93,9 @@ const summed = (context: JobContext, event: Ended): Failure => {
   return { code: cause.code, detail: context.shards.total === 1 ? cause.detail : `shard ${event.index}: ${cause.detail}`.slice(0, 4096) }
 }
 
+/** What is kept of one that is over. */
+export const jobRemains = ({ times, window, holders, ...kept }: JobContext): JobContext => kept as unknown as JobContext
+
 export const jobMachine = setup({
   types: {} as { context: JobContext; events: JobEvent; input: JobContext; meta: StateMeta },
   actions: {

@@ -432,6 +432,10 @@ export const shardMachine = setup({
   },
 })
 
+/** What is kept of one that is over: what it came to and how often it might have been tried, and what `lateShard` needs. */
+export const shardRemains = ({ retry, times, barred, resting, alone, placeBy, ...kept }: ShardContext): ShardContext =>
+  ({ ...kept, retry: { attempts: retry.attempts } }) as unknown as ShardContext
+
 /** A bid that comes when nobody is wanted any more: the bidder is let go. */
 export const lateShard = (context: ShardContext, event: ObjectEvent): readonly Output[] =>
   event.type === 'bid' ? [release(context, { node: String(event['node']), askId: String(event['askId']), execution: String(event['execution']) })] : []

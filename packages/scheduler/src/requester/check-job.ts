@@ -11,7 +11,9 @@ import { createSpecs, type KnownJob } from './specs.ts'
 const roomForTheRest = 65_536
 
 /** The ask of such a job must fit into a message: found out when it is submitted, not when the first shard is opened. */
-const requireSendable = ({ task }: KnownJob): void => {
+const requireSendable = (job: KnownJob): void => {
+  if (sendable.has(job)) return
+  const { task } = job
   const problem = taskSchema.safeParse(task).error?.issues[0]
   if (problem)
     throw new SubmitError(
@@ -22,7 +24,10 @@ const requireSendable = ({ task }: KnownJob): void => {
   const bytes = canonicalBytes(task).length
   if (bytes > maxMessageBytes - roomForTheRest)
     throw new SubmitError('task-too-large', `the task has ${bytes} bytes, a message ${maxMessageBytes} with all that it carries`, ['engine'])
+  sendable.add(job)
 }
+/** Found to be so before: jobs that say the same are one object, while they are remembered. */
+const sendable = new WeakSet<KnownJob>()
 
 /** Throws the SubmitError of a job that no network of this kind could do. */
 export const requireSubmittable = (job: KnownJob, methods: ReadonlyMap<string, Method>, knownNodes: number): void => {

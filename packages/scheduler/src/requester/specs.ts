@@ -1,4 +1,4 @@
-import { checkSpec, formatPath, type JobSpec, notBuilt, type Path, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
+import { checkSpec, encodePlain, formatPath, type JobSpec, notBuilt, type Path, type ResolvedJob, resolve, specCid, type Task, taskOf } from '@skrei/job-spec'
 import type { Data, Reader, Row } from '@skrei/state-store'
 import { forgetOldest } from '../forget-oldest.ts'
 import { SubmitError } from '../submit-error.ts'
@@ -25,9 +25,15 @@ export interface Specs {
   get(reader: Reader, jobId: string): KnownJob
   /** Of a job that somebody hands in: whatever a program made of it. Throws a `SubmitError` (`job-invalid`) where no job file could say so. */
   resolve(spec: JobSpec): KnownJob
+  /** What `get` would read, of a job that is accepted now. */
+  keep(jobId: string, job: KnownJob): void
 }
 
 const kept = 256
+/** Of what was submitted last, as it was written: who submits one job submits many like it. */
+const keptTexts = 16
+/** A longer spec is read anew each time. */
+const longestText = 65_536
 
 /** Specs as read from the store, the latest few kept with what follows from them. */
 export const createSpecs = (): Specs => {
@@ -37,8 +43,24 @@ export const createSpecs = (): Specs => {
     const cid = specCid(spec)
     return { spec, resolved, specCid: cid, task: taskOf(resolved, cid) }
   }
+  const same = new Map<string, KnownJob>()
   return {
-    resolve: (spec) => know(validSpec(spec)),
+    resolve: (spec) => {
+      // Only what is plain data through and through has such bytes, and the same ones only where it says the same.
+      const bytes = encodePlain(spec)
+      if (bytes === undefined || bytes.length > longestText) return know(validSpec(spec))
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+      const before = same.get(text)
+      if (before) return before
+      const job = know(validSpec(spec))
+      same.set(text, job)
+      forgetOldest(same, keptTexts)
+      return job
+    },
+    keep: (jobId, job) => {
+      known.set(jobId, job)
+      forgetOldest(known, kept)
+    },
     get: (reader, jobId) => {
       const cached = known.get(jobId)
       if (cached) return cached

@@ -4,10 +4,11 @@ import type { KernelEvent } from '../kernel/event.ts'
 import type { JobContext } from '../machines/job.ts'
 import { SubmitError } from '../submit-error.ts'
 import { planWithoutInputs } from './role.ts'
-import { type KnownJob, specRow } from './specs.ts'
+import { type KnownJob, type Specs, specRow } from './specs.ts'
 
 export interface SubmissionsWorld {
   readonly store: StateStore
+  readonly specs: Pick<Specs, 'keep'>
   readonly submit: (events: readonly KernelEvent[]) => Promise<void>
   /** The option `jobId`. */
   readonly jobId: () => string
@@ -55,6 +56,7 @@ export const createSubmissions = (world: SubmissionsWorld): Submissions => {
     const isTaken = (given: string): boolean => ids.has(given) || store.read((reader) => reader.get('job', given)) !== undefined
     const id = requireJobId(world.jobId(), isTaken)
     ids.add(id)
+    world.specs.keep(id, job)
     try {
       const { planned, records = [] } = (await planWithoutInputs(id, job.resolved)) ?? {}
       const event = { type: 'submit', context: world.newJob(id, job), ...(planned && { planned }) }

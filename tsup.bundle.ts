@@ -54,6 +54,18 @@ export const withoutSanitizeFilename: NonNullable<Options['esbuildPlugins']>[num
 }
 
 /**
+ * For `esbuildPlugins`. To import `node:http` is to read all that it exports, and that loads Node's own undici, which nothing here uses: some 30 ms of every start. What is taken by `getBuiltinModule` is read
+ * as it is used.
+ */
+export const lazyHttp: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'lazy-http',
+  setup: (build) => {
+    build.onResolve({ filter: /^(node:)?https?$/ }, ({ path }) => ({ path, namespace: 'lazy-http' }))
+    build.onLoad({ filter: /.*/, namespace: 'lazy-http' }, ({ path }) => ({ contents: `module.exports = process.getBuiltinModule('${path}')` }))
+  },
+}
+
+/**
  * For `esbuildPlugins`: dockerode also speaks SSH and gRPC, with native modules and files of their own, which cannot be bundled. Nothing here does: the engine is reached by its
  * socket, with plain HTTP.
  */
