@@ -3,9 +3,10 @@ export const dockerSocket = (): string => /^unix:\/\/(\/.+)$/.exec(process.env['
 
 /** Whether an engine answers there, within two seconds. */
 export const dockerAnswers = async (): Promise<boolean> => {
-  const { get } = await import('node:http')
+  // Its default: in the bundle it is a module of CommonJS, whose dynamic import has no names.
+  const { default: http } = await import('node:http')
   return new Promise((resolve) => {
-    const asked = get({ socketPath: dockerSocket(), path: '/_ping', agent: false, timeout: 2000 }, (answer) => {
+    const asked = http.get({ socketPath: dockerSocket(), path: '/_ping', agent: false, timeout: 2000 }, (answer) => {
       answer.resume()
       resolve(answer.statusCode === 200)
     })

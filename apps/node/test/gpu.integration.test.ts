@@ -14,6 +14,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { docker, haveImage, shell, withEngine } from '../../../packages/executor-docker/test/docker-engine.ts'
 // @boundaries-ignore as above
 import { devicesAskedFor, standInMissing } from '../../../packages/executor-docker-gpu/test/gpu-stand-in.ts'
+import { bundledMain } from './bundle.ts'
 import { place } from './command-line.ts'
 
 /** Runs until it is told to end; says before which device it sees. */
@@ -113,7 +114,8 @@ withEngine('on a Docker engine, from the command line', () => {
   test.skipIf(skipped)(skipped ? `${cliTitle} (skipped: ${standInMissing})` : cliTitle, { timeout: 300_000 }, async () => {
     expect(standInMissing).toBeUndefined()
     const environment = { DOCKER_HOST: 'unix:///var/run/docker.sock', PATH: `${join(import.meta.dirname, 'fixtures')}:${process.env['PATH']}` }
-    using here = place(environment)
+    // As it is published: what is bundled reaches the engine as well.
+    using here = place(environment, bundledMain())
     const wants = (gpu: object): string =>
       JSON.stringify({ apiVersion: 'skrei/v1', engine: shell('echo $NVIDIA_VISIBLE_DEVICES'), resources: { gpu }, publisher: [{ type: 'local' }] })
     const { code, result } = await here.run(wants({ count: 2, vendor: 'nvidia', memory: '40Gi' }))
