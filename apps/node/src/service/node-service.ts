@@ -99,7 +99,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     },
     submit: async (spec, { key }) => {
       requireRequester()
-      if (facts.draining()) throw new ApiError('draining', 'this node ends, and takes no new jobs')
+      // With a key it may be a job that was taken before, of which its submitter is still to learn: the scheduler says.
+      if (facts.draining() && key === undefined) throw new ApiError('draining', 'this node ends, and takes no new jobs')
       await requireReachable(spec, jobFacts)
       const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
       return { id, created: facts.jobIds.take(id) }
@@ -125,9 +126,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     },
     stop: (id) => scheduler.cancel(id),
     result: (id) => {
-      const result = scheduler.result(id)
-      if (result === undefined) return undefined
-      const { shards: _, ...head } = result
+      const head = scheduler.resultHead(id)
+      if (head === undefined) return undefined
       const reference = scheduler.job(id)?.reference
       return { ...head, ...(reference !== undefined && { reference }) }
     },
