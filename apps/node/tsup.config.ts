@@ -5,13 +5,14 @@ import { lazyHttp, withoutSanitizeFilename, withoutSshAndGrpc, writeLicences } f
 
 /**
  * Everything that the program needs, taken into its chunks: Node finds and reads some 900 files otherwise, which costs half a second of every start. Commands stay separate chunks: each is
- * loaded only when it is called. The processes in which guests run are files of their own, beside the chunk that starts them. Nobody imports any of it, so there are no types.
+ * loaded only when it is called. The processes in which guests run, and the one that starts containers, are files of their own, beside the chunk that starts them. Nobody imports any of it, so there are no types.
  */
 export default library([], {
   entry: {
     main: 'src/main.ts',
     child: '../../packages/executor-wasm/src/child.ts',
     'guest-thread': '../../packages/executor-wasm/src/guest-thread.ts',
+    launcher: '../../packages/executor-docker/src/launcher.ts',
   },
   splitting: true,
   dts: false,

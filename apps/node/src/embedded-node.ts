@@ -6,7 +6,7 @@ import { localPublisher } from '@skrei/storage/local'
 import { memoryNetwork } from '@skrei/transport/memory'
 import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from './capacity.ts'
-import { engines } from './engines.ts'
+import { engines, enginesHere } from './engines.ts'
 import type { Home } from './home.ts'
 import { type MadeNode, makeNode } from './node/make-node.ts'
 
@@ -18,6 +18,8 @@ export interface EmbeddedNodeOptions {
   /** The source `local` of this job: what it allows and what paths are relative to. */
   readonly local: Source
   readonly allowPrivateAddresses: boolean
+  /** The engine of its job. */
+  readonly engine: string
   readonly logger: Logger
 }
 
@@ -41,7 +43,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
     publishers: [localPublisher({ directory: home.published })],
     compute: {
       // All guests are of one job, so a process may run many of them.
-      engines: engines(runFolder, { warm: Math.min(2, availableParallelism()), runsPerProcess: 100 }),
+      engines: await engines(runFolder, { warm: Math.min(2, availableParallelism()), runsPerProcess: 100, names: await enginesHere(options.engine) }),
       capacity: await machineCapacity(home.path),
       labels: machineLabels(),
     },

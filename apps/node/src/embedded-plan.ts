@@ -21,7 +21,7 @@ export const planEmbedded = async ({ job, local, allowPrivateAddresses, interrup
   const home = openHome(homePath())
   const identity = openIdentity(home)
   return await inRunFolder(home, interrupt, async (folder, logger) => {
-    await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, logger })
+    await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, engine: job.spec.engine.type, logger })
     return await orRefused(job, node.scheduler.plan(job.spec, { signal: interrupt.first }))
   })
 }

@@ -43,7 +43,15 @@ export const runEmbedded = async (given: EmbeddedRun): Promise<Outcome> => {
   const identity = openIdentity(home)
   const { local, allowPrivateAddresses } = given
   return await inRunFolder(home, given.interrupt, async (folder, logger) => {
-    await using node = await startEmbeddedNode({ home, runFolder: folder.path, identity, local, allowPrivateAddresses, logger })
+    await using node = await startEmbeddedNode({
+      home,
+      runFolder: folder.path,
+      identity,
+      local,
+      allowPrivateAddresses,
+      engine: given.job.spec.engine.type,
+      logger,
+    })
     return await runJob(given, node, home, logger)
   })
 }

@@ -5,7 +5,7 @@ import { checkJob, type SubmitError, submitErrors } from '@skrei/scheduler'
 import { localSource } from '@skrei/storage/local'
 import { CliError, exitCodes, type Problem } from './cli-errors.ts'
 import { embeddedOffer } from './embedded-offer.ts'
-import { engines } from './engines.ts'
+import { engines, enginesHere } from './engines.ts'
 import { homePath } from './home-path.ts'
 import type { JobFile } from './job-file.ts'
 import { checkLocalSources } from './local-sources.ts'
@@ -25,7 +25,7 @@ export const refusedSubmission = (job: JobFile, error: SubmitError): CliError =>
  */
 export const checkRunnable = async (job: JobFile): Promise<readonly Problem[]> => {
   // Nothing of theirs is started, so there is nothing to dispose of and no folder.
-  const executors = engines('', { warm: 0, runsPerProcess: 1 })
+  const executors = await engines('', { warm: 0, runsPerProcess: 1, names: await enginesHere(job.spec.engine.type) })
   const offer = await embeddedOffer(
     existing(homePath()),
     executors.map(({ engine }) => engine),

@@ -292,7 +292,8 @@ spec
     specSchema()
   })
 
-for (const command of [program, ...program.commands, ...spec.commands, ...node.commands, ...job.commands]) command.helpOption('--help', 'print this help')
+for (const command of [program, ...program.commands, ...spec.commands, ...node.commands, ...job.commands])
+  command.helpOption('--help', 'print this help').helpCommand(false)
 
 try {
   const unfit = nodeVersionError(process.versions.node)

@@ -25,7 +25,7 @@ export const summary = (
   return [
     `${style([colour, 'bold'], job.state)}  ${oneLine(job.name)}${shards === '' ? '' : `, ${shards}`}${milliseconds === undefined ? '' : `, ${elapsed(milliseconds)}`}`,
     ...(error === null || job.state === 'cancelled' ? [] : errorLines(error, style)),
-    ...rows.map(([label, value]) => `  ${style('dim', label.padEnd(14))} ${value}`),
+    ...rows.map(([label, value]) => `  ${style('dim', label.padEnd(14))} ${oneLine(value)}`),
   ].join('\n')
 }
 

@@ -22,8 +22,8 @@ export const timelineText = (job: Job, { states, shards, cut }: JobTimeline, now
     }, ${elapsed(until - from)}`,
     ...(job.failure === undefined ? [] : [`  ${style('red', job.failure.code)}  ${reason(job.failure)}`]),
     ...columns([
-      [`  ${style('dim', 'job')}`, job.id],
-      [`  ${style('dim', 'spec')}`, job.specCid],
+      [`  ${style('dim', 'job')}`, oneLine(job.id)],
+      [`  ${style('dim', 'spec')}`, oneLine(job.specCid)],
       ...(job.reference === undefined ? [] : [[`  ${style('dim', 'result')}`, oneLine(job.reference.cid ?? job.reference.path ?? job.reference.type)]]),
       [`  ${style('dim', 'submitted')}`, new Date(job.submittedAt).toISOString()],
     ]),

@@ -262,6 +262,7 @@ test('what is offered without a node is what a node announces', async () => {
     identity,
     local: localSource({ allow: [here.jobs], base: here.jobs }),
     allowPrivateAddresses: false,
+    engine: 'noop',
     logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   })
   try {

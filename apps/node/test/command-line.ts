@@ -66,7 +66,8 @@ export interface Place extends Disposable {
   clean(ended?: Ended): void
 }
 
-export const place = (): Place => {
+/** `more`: variables of its environment. A Docker engine of the machine is hidden unless they say otherwise: what a node has does not depend on it. */
+export const place = (more: Readonly<Record<string, string>> = {}): Place => {
   const root = mkdtempSync(join(tmpdir(), 'skrei-node-test-'))
   const home = join(root, 'home')
   const jobs = join(root, 'jobs')
@@ -74,7 +75,7 @@ export const place = (): Place => {
   mkdirSync(jobs)
   mkdirSync(temporary)
   writeFileSync(join(jobs, 'probe.wasm'), readFileSync(probe))
-  const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1' }
+  const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...more }
 
   const start = (args: readonly string[], input: string, more: Readonly<Record<string, string>> = {}): Started => {
     const child = spawn(process.execPath, ['--conditions=@skrei/source', main, ...args], { cwd: jobs, env: { ...environment, ...more } })

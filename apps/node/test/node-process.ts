@@ -50,7 +50,7 @@ export const nodes = (): Nodes => {
   const spawned = (name: string, args: readonly string[], more: Readonly<Record<string, string>>) => {
     const temporary = join(root, `${name}-tmp`)
     mkdirSync(temporary, { recursive: true })
-    const environment = { ...process.env, SKREI_HOME: homeOf(name), TMPDIR: temporary, NO_COLOR: '1', ...more }
+    const environment = { ...process.env, SKREI_HOME: homeOf(name), TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...more }
     const child = spawn(process.execPath, [bundledMain(), 'node', 'start', '--json', '--api-port', '0', ...args], {
       cwd: root,
       env: environment,

@@ -154,6 +154,27 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(resultOf(ended)).toMatchObject({ state: 'cancelled', error: { code: 'cancelled' } })
   })
 
+  test('the second signal leaves the job to its node', async () => {
+    using here = place()
+    using other = place()
+    const slow = await startNode(other)
+    try {
+      const run = here.start('run', here.write('job.yaml', noop('duration: 10m')), '--node', slow.api, '--json')
+      await run.line((line) => line.includes('"state":"staging"') && line.includes('"type":"shard"'))
+      // It cannot answer, so the job cannot end.
+      slow.started.child.kill('SIGSTOP')
+      run.child.kill('SIGINT')
+      run.child.kill('SIGTERM')
+      const ended = await run.ended
+      expect(ended.code).toBe(130)
+      expect(resultOf(ended)).toMatchObject({ jobId: expect.any(String), state: null, error: { code: 'cancelled' } })
+      expect(ended.stderr).toContain('is left to its node')
+    } finally {
+      slow.started.child.kill('SIGCONT')
+      await slow.end('SIGKILL')
+    }
+  })
+
   test('job stop cancels a job; wait ends as it does; one that is over stays as it is', async () => {
     using here = place()
     const id = await submitted(here, noop('duration: 10m'))

@@ -186,7 +186,7 @@ export const dockerodeClient = (socketPath: string): EngineClient => {
       const found = await orUndefined(call({ method: 'GET', path: `/networks/${segment(name)}`, signal }))
       if (found === undefined) return undefined
       const gateway = text(object(list(object(object(found)['IPAM'])['Config'])[0])['Gateway'])
-      return gateway === '' ? {} : { gateway }
+      return { labels: texts(object(found)['Labels']), ...(gateway !== '' && { gateway }) }
     },
 
     networks: async (label, value, { signal } = {}) => {

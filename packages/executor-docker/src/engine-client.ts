@@ -112,7 +112,7 @@ export interface EngineClient extends AsyncDisposable {
   containers(label: string, value: string, options?: AbortOptions): Promise<readonly Readonly<Record<string, string>>[]>
   /** An internal network of its own bridge. Rejects with status 409 or 403 where name or subnet are taken. */
   createNetwork(network: InternalNetwork, options?: AbortOptions): Promise<void>
-  network(name: string, options?: AbortOptions): Promise<{ readonly gateway?: string } | undefined>
+  network(name: string, options?: AbortOptions): Promise<{ readonly labels: Readonly<Record<string, string>>; readonly gateway?: string } | undefined>
   /** The labels of all networks that carry this one with that value. */
   networks(label: string, value: string, options?: AbortOptions): Promise<readonly Readonly<Record<string, string>>[]>
   removeNetwork(name: string, options?: AbortOptions): Promise<void>

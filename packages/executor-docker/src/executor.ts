@@ -10,7 +10,7 @@ import { dockerodeClient } from './dockerode-client.ts'
 import { type EngineClient, type EngineContainer, type EngineImage, type EngineOutput, engineStatus } from './engine-client.ts'
 import { evidence } from './evidence.ts'
 import { images } from './images.ts'
-import { type Attachment, type NetworkSeams, networks } from './networks.ts'
+import { type Attachment, type NetworkSeams, networks, noNetwork } from './networks.ts'
 import { type DeviceGrant, type DockerOptions, defaultSocketPath } from './options.ts'
 import { endingOf, startFailure } from './outcome.ts'
 import { goOn } from './output.ts'
@@ -78,20 +78,23 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
   const nameOf = (id: string): string => containerName(namespace, id)
 
-  /** The container of an id, if it is this node's. Another node's is never touched. */
+  const isOwn = (marks: Readonly<Record<string, string>>): boolean => marks[labels.home] === home
+
+  /** The container of an id. Another node's is never touched. */
   const find = async (id: string): Promise<EngineContainer | undefined> => {
     const found = await engine.inspect(nameOf(id))
-    if (found !== undefined && found.labels[labels.home] !== home) throw new Error(`the container ${nameOf(id)} is another node's: it is left alone`)
+    if (found !== undefined && !isOwn(found.labels)) throw new Error(`another node has the container ${nameOf(id)}: the execution is run there`)
     return found
   }
 
-  /** Removes container and network of an id; one removal of an id at a time. */
+  /** Removes container and network of an id, where they are this node's; one removal of an id at a time. */
   const clear = async (id: string): Promise<void> => {
     await removals.get(id)
     const removal = (async () => {
-      const found = await find(id)
-      if (found !== undefined) await engine.remove(found.id)
-      await net.remove(nameOf(id))
+      const found = await engine.inspect(nameOf(id))
+      if (found !== undefined && isOwn(found.labels)) await engine.remove(found.id)
+      const network = await engine.network(nameOf(id))
+      if (network !== undefined && isOwn(network.labels)) await engine.removeNetwork(nameOf(id))
     })()
     removals.set(id, removal)
     try {
@@ -206,7 +209,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       tell: execution.tell,
       elapsed,
     })
-    using _ = watchOutputs(paths, task, options.outputInterval ?? 100, (failure) => {
+    using _ = watchOutputs(paths, task, { interval: options.outputInterval ?? 100, reserve: options.diskReserve ?? 256 * mebibyte }, (failure) => {
       exceeded = failure
       kill()
     })
@@ -303,7 +306,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       found = undefined
     } else if (found === undefined && note.container !== undefined) return undefined
     if (found === undefined && again) {
-      await net.remove(nameOf(request.id))
+      await clear(request.id)
       await empty(writable(request))
     }
     const begun =
@@ -313,7 +316,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
             id: found.id,
             runs: found.state === 'running',
             startedAt: found.startedAt ?? Date.now(),
-            network: await net.attachAgain(request, nameOf(request.id)),
+            network: found.state === 'running' ? await net.attachAgain(request, nameOf(request.id)) : noNetwork,
           }
     const outcome = 'usage' in begun ? begun : await follow(execution, begun)
     if (outcome === 'left') return outcome

@@ -21,8 +21,6 @@ export interface Networks {
   attach(request: RunRequest, container: string, labels: Readonly<Record<string, string>>): Promise<Attachment>
   /** That of a container which a former process of this node started. */
   attachAgain(request: RunRequest, container: string): Promise<Attachment>
-  /** Removes the network of a container that is gone. Idempotent. */
-  remove(container: string): Promise<void>
 }
 
 /** For tests: what sets the rules, and what resolves names. */
@@ -31,8 +29,8 @@ export interface NetworkSeams {
   readonly resolve?: ProxyOptions['resolve']
 }
 
-const none: Attachment = { mode: 'none', env: {}, hostConfig: {}, [Symbol.asyncDispose]: async () => undefined }
-const full: Attachment = { ...none, mode: 'bridge' }
+export const noNetwork: Attachment = { mode: 'none', env: {}, hostConfig: {}, [Symbol.asyncDispose]: async () => undefined }
+const full: Attachment = { ...noNetwork, mode: 'bridge' }
 
 /** Where the program finds the proxy: the same name on every node. */
 const proxyHost = 'proxy.skrei'
@@ -83,7 +81,7 @@ export const networks = (engine: EngineClient, options: NetworkOptions = {}, sea
     },
 
     attach: async (request, container, labels) => {
-      if (request.task.network.mode === 'none') return none
+      if (request.task.network.mode === 'none') return noNetwork
       if (request.task.network.mode === 'full') return full
       // Nothing may run on such a network before it is guarded.
       await guard()
@@ -102,15 +100,13 @@ export const networks = (engine: EngineClient, options: NetworkOptions = {}, sea
     },
 
     attachAgain: async (request, container) => {
-      if (request.task.network.mode === 'none') return none
+      if (request.task.network.mode === 'none') return noNetwork
       if (request.task.network.mode === 'full') return full
       await guard()
       const gateway = (await engine.network(container))?.gateway
       if (gateway === undefined) throw new Error(`the network of the container ${container} is gone`)
       return proxied(request, container, gateway)
     },
-
-    remove: (container) => engine.removeNetwork(container),
   }
 }
 

@@ -25,6 +25,8 @@ export interface DockerOptions {
   readonly processes?: number
   /** Milliseconds between two looks at how much a program has written to its outputs. Default: 100. */
   readonly outputInterval?: number
+  /** Bytes of the outputs' disk that are kept free: below it, programs that have outputs are ended with `disk-full`. Default: 256 MiB. */
+  readonly diskReserve?: number
   /** Milliseconds between two samples of evidence. Default: 100. 0 takes none, and `usage` then has only the wall time. */
   readonly evidenceInterval?: number
   /** What gives containers devices: see `@skrei/executor-docker-gpu`. Default: nothing does. */

@@ -1,4 +1,4 @@
-import { chmod, lstat, opendir, rm } from 'node:fs/promises'
+import { chmod, lstat, opendir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RunRequest } from '@skrei/executor'
 import type { Failure, Task } from '@skrei/job-spec'
@@ -61,7 +61,16 @@ const tooMuch = ({ bytes, entries }: Found, { resources, limits }: Bounds): Fail
 
 /** What is wrong with the outputs of a program that has ended, and how many bytes they hold. Where something is wrong they are emptied: nothing of them may be used. */
 export const checkOutputs = async (paths: readonly string[], bounds: Bounds): Promise<{ readonly failure?: Failure; readonly bytes: number }> => {
-  const found = await measure(paths, bounds)
+  let found: Found
+  try {
+    found = await measure(paths, bounds)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error
+    return {
+      failure: { code: 'output-unsafe', detail: 'the outputs hold a directory that the program closed to others, and the node is another user' },
+      bytes: 0,
+    }
+  }
   const failure =
     tooMuch(found, bounds) ?? (found.unsafe === undefined ? undefined : ({ code: 'output-unsafe', detail: `the outputs hold ${found.unsafe}` } as const))
   if (failure === undefined) return { bytes: found.bytes }
@@ -71,14 +80,20 @@ export const checkOutputs = async (paths: readonly string[], bounds: Bounds): Pr
 
 /**
  * Looks at the outputs again and again while the program runs, and calls `exceeded` once when they are too much. A look takes as long as there are files: between two
- * there is at least four times as long as the last one took.
+ * there is at least four times as long as the last one took. Less than `reserve` bytes left on the disk are too much as well, whoever took them: what a program has deleted and
+ * holds open takes space and is not seen.
  */
-export const watchOutputs = (paths: readonly string[], bounds: Bounds, interval: number, exceeded: (failure: Failure) => void): Disposable => {
+export const watchOutputs = (
+  paths: readonly string[],
+  bounds: Bounds,
+  { interval, reserve }: { readonly interval: number; readonly reserve: number },
+  exceeded: (failure: Failure) => void,
+): Disposable => {
   const over = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const look = async (): Promise<void> => {
     const began = performance.now()
-    const failure = tooMuch(await measure(paths, bounds, over.signal), bounds)
+    const failure = tooMuch(await measure(paths, bounds, over.signal), bounds) ?? (await noRoom(paths, reserve))
     if (over.signal.aborted) return
     if (failure !== undefined) exceeded(failure)
     else again(Math.max(interval, 4 * (performance.now() - began)))
@@ -94,6 +109,14 @@ export const watchOutputs = (paths: readonly string[], bounds: Bounds, interval:
       clearTimeout(timer)
     },
   }
+}
+
+const noRoom = async (paths: readonly string[], reserve: number): Promise<Failure | undefined> => {
+  for (const path of paths) {
+    const { bavail, bsize } = await statfs(path)
+    if (bavail * bsize < reserve) return { code: 'disk-full', detail: `less than ${reserve} bytes are left on the disk of the outputs` }
+  }
+  return undefined
 }
 
 const kindOf = (stat: Awaited<ReturnType<typeof lstat>>): string => {

@@ -233,9 +233,14 @@ describe('outputs', () => {
   })
   test('are watched while they grow', async () => {
     const { promise, resolve } = Promise.withResolvers<string>()
-    using _ = watchOutputs([root], bounds, 1, ({ detail }) => resolve(detail))
+    using _ = watchOutputs([root], bounds, { interval: 1, reserve: 0 }, ({ detail }) => resolve(detail))
     for (const name of ['a', 'b', 'c', 'd']) await writeFile(join(root, name), '')
     expect(await promise).toContain('3 files')
+  })
+  test('are too much where the disk is nearly full, whoever filled it', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    using _ = watchOutputs([root], bounds, { interval: 1, reserve: 2 ** 60 }, ({ code }) => resolve(code))
+    expect(await promise).toBe('disk-full')
   })
 })
 

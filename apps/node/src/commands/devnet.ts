@@ -45,13 +45,12 @@ export const devnet = async (options: DevnetOptions): Promise<ExitCode> => {
     const temporary = options.home === undefined
     root = options.home === undefined ? mkdtempSync(join(tmpdir(), 'skrei-devnet-')) : resolve(options.home)
     makeDirectory(root, 0o700)
-    const network = await started({ root, nodes, perProcess, capacity, ipfs: options.ipfs, temporary, signal: interrupt.first, onEnd: (gone) => told(gone) })
-    const told = (gone: DevnetProcess): void => {
-      const { pid, how } = gone
-      const names = gone.nodes.map(({ name }) => name)
+    const onEnd = ({ pid, how, nodes: those }: DevnetProcess): void => {
+      const names = those.map(({ name }) => name)
       event({ type: 'ended', pid, nodes: names, how } as { readonly type: string })
       say([`${names.join(', ')}  ended: ${how}`])
     }
+    const network = await started({ root, nodes, perProcess, capacity, ipfs: options.ipfs, temporary, signal: interrupt.first, onEnd })
     try {
       const style = styleFor(people)
       for (const { pid, nodes: those } of network.processes) for (const node of those) event({ type: 'node', pid, ...node } as { readonly type: string })
@@ -60,16 +59,16 @@ export const devnet = async (options: DevnetOptions): Promise<ExitCode> => {
       event({ type: 'ready', nodes, home: root } as { readonly type: string })
       await Promise.race([new Promise((done) => interrupt.first.addEventListener('abort', done)), network.ended])
       if (!interrupt.first.aborted) throw cliError('devnet-ended', 'all processes of the network have ended')
-      return exitCodes.completed
     } finally {
       await network.end(interrupt.second)
     }
+    event({ type: 'stopped' })
+    return exitCodes.completed
   } catch (error) {
     if (interrupt.first.aborted && !(error instanceof CliError)) return fail(cliError('cancelled', 'interrupted', { cause: error }), json)
     return fail(error, json)
   } finally {
     if (root !== undefined && options.home === undefined) rmSync(root, { recursive: true, force: true, maxRetries: 5 })
-    event({ type: 'stopped' })
   }
 }
 
@@ -112,7 +111,15 @@ const acquainted = async (processes: readonly DevnetProcess[], signal: AbortSign
   const client = apiClient({ url: first.api })
   const wanted = Math.min(others.length + 1, enough)
   const until = performance.now() + patience
-  while ((await client.nodes({ signal })).length < wanted && performance.now() < until) await pause(50, undefined, { signal })
+  const heard = async (): Promise<number> => {
+    try {
+      return (await client.nodes({ signal })).length
+    } catch {
+      // It died meanwhile, which is told.
+      return 0
+    }
+  }
+  while ((await heard()) < wanted && performance.now() < until) await pause(50, undefined, { signal })
 }
 
 /** Nodes that are shown one by one. */

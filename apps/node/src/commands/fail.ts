@@ -46,6 +46,6 @@ const writeLog = (error: unknown): string | undefined => {
 export const problemText = ({ code, message, file, line, column, remedy }: Problem, level: 'error' | 'warning' = 'error'): string => {
   const stream = process.stderr
   const place = file === undefined ? '' : `${oneLine(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `
-  const head = `${styleText(level === 'error' ? 'red' : 'yellow', level, { stream })} ${place}${styleText('bold', code, { stream })}: ${oneLine(message)}`
-  return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${remedy}`, { stream })}`
+  const head = `${styleText(level === 'error' ? 'red' : 'yellow', level, { stream })} ${place}${styleText('bold', oneLine(code), { stream })}: ${oneLine(message)}`
+  return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${oneLine(remedy)}`, { stream })}`
 }

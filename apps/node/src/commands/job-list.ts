@@ -40,9 +40,9 @@ const colours: Readonly<Partial<Record<JobState, 'green' | 'red' | 'yellow' | 'c
 }
 
 const row = ({ id, name, state, shards, failure, submittedAt }: Job, style: Style): readonly string[] => [
-  id,
+  named(id, 64),
   named(name, 32),
-  `${style(colours[state] ?? 'reset', state)}${failure === undefined ? '' : `  ${failure.code}`}`,
+  `${style(colours[state] ?? 'reset', named(state))}${failure === undefined ? '' : `  ${named(failure.code)}`}`,
   shards === undefined ? '' : `${shards.completed}/${shards.total}${shards.failed > 0 ? `, ${shards.failed} failed` : ''}`,
   ago(Date.now() - submittedAt),
 ]

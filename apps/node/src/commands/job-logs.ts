@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { LogChunk } from '@skrei/api/client'
 import { cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
-import { printable } from '../printable.ts'
+import { oneLine, printable } from '../printable.ts'
 import { type AskOptions, askNode } from './ask-node.ts'
 
 export interface LogsOptions extends AskOptions {
@@ -25,7 +25,7 @@ export const jobLogs = (id: string, options: LogsOptions): Promise<ExitCode> =>
     for await (const chunk of chunks) {
       // Only another attempt of the shard begins anew.
       if (!json && execution !== undefined && execution !== chunk.execution)
-        process.stderr.write(`${style('dim', `— from here on another execution, on ${chunk.node} —`)}\n`)
+        process.stderr.write(`${style('dim', `— from here on another execution, on ${oneLine(chunk.node)} —`)}\n`)
       execution = chunk.execution
       await write(chunk, shard)
     }

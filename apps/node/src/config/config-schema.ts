@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { bytesSchema, cpuSchema, durationSchema, labelsSchema } from '@skrei/job-spec'
 import { type Settings, settingKinds, settingsThatMayBeZero } from '@skrei/scheduler'
 import * as z from 'zod'
+import { type EngineName, engineNames } from '../engine-names.ts'
 
 const listed = 1024
 
@@ -77,7 +78,7 @@ export const configSchema = z
     capacity: z.strictObject({ cpu: cpuSchema, memory: bytesSchema, disk: bytesSchema }).partial(),
     labels: labelsSchema,
     allow: z.strictObject({ localPaths: z.array(directory).max(listed), privateAddresses: z.boolean() }).partial(),
-    engines: z.array(z.enum(['wasm', 'noop'])),
+    engines: z.array(z.enum(engineNames)),
     publishers: z.strictObject({ local: directory }).partial(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), format: z.enum(['text', 'json']) }).partial(),
     drain: durationSchema,
@@ -103,7 +104,8 @@ export interface NodeConfig {
   readonly capacity: { readonly cpu?: number | undefined; readonly memory?: number | undefined; readonly disk?: number | undefined }
   readonly labels: Readonly<Record<string, string>>
   readonly allow: { readonly localPaths: readonly string[]; readonly privateAddresses: boolean }
-  readonly engines: readonly ('wasm' | 'noop')[]
+  /** What is absent is what the machine has. */
+  readonly engines?: readonly EngineName[] | undefined
   readonly publishers: { readonly local?: string | undefined }
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'text' | 'json' }
   /** How long running executions may go on after the first signal to stop. */
@@ -126,7 +128,7 @@ export const resolveConfig = (given: ConfigFile): NodeConfig => {
     capacity: given.capacity ?? {},
     labels: given.labels ?? {},
     allow: { localPaths: given.allow?.localPaths ?? [], privateAddresses: given.allow?.privateAddresses ?? false },
-    engines: given.engines ?? (['wasm', 'noop'] as const),
+    engines: given.engines,
     publishers: given.publishers ?? {},
     log: { level: given.log?.level ?? 'info', format: given.log?.format ?? 'text' },
     drain: given.drain ?? 30_000,

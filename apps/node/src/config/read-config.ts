@@ -167,7 +167,7 @@ const requireSense = ({ api, compute, engines, settings }: NodeConfig, given: re
   }
   if (!loopback.test(api.host) && !api.insecure)
     throw cliError('api-exposed', `${at(['api', 'host'])}: ${api.host} is not a loopback address, and the API has no authentication yet`)
-  if (compute && engines.length === 0)
+  if (compute && engines?.length === 0)
     throw cliError('config-invalid', `${at(['engines'])}: a node that computes needs an engine; take compute out of \`roles\` otherwise`)
   if (settings.heartbeat !== undefined && settings.lease !== undefined && settings.heartbeat >= settings.lease)
     throw cliError('config-invalid', `${at(['settings', 'heartbeat'])}: ${settings.heartbeat} ms must be less than \`settings.lease\`, ${settings.lease} ms`)

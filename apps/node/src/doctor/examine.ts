@@ -8,6 +8,7 @@ import { detectGpus, usableGpus } from '@skrei/executor-docker-gpu'
 import { resolve, taskOf } from '@skrei/job-spec'
 import { CliError, type Problem, systemCode } from '../cli-errors.ts'
 import { readConfig } from '../config/read-config.ts'
+import { dockerSocket } from '../docker-engine.ts'
 import { engines } from '../engines.ts'
 import { homePath } from '../home-path.ts'
 import type { EngineTrouble, MachineFacts } from './diagnose.ts'
@@ -81,7 +82,7 @@ const examineBuiltIn = async (signal: AbortSignal): Promise<MachineFacts['builtI
     const module = join(folder, 'empty.wasm')
     await writeFile(module, emptyModule)
     const found: Record<string, string | undefined> = {}
-    for (const executor of engines(folder, { warm: 0, runsPerProcess: 1 })) {
+    for (const executor of await engines(folder, { warm: 0, runsPerProcess: 1, names: ['wasm', 'noop'] })) {
       try {
         if (executor.engine === 'wasm')
           found['wasm'] = await tryProgram(executor, { type: 'wasm', module: { type: 'local', path: 'empty.wasm' } }, { module }, signal)
@@ -116,7 +117,7 @@ const tryProgram = async (
 
 const examineDocker = async (signal: AbortSignal): Promise<MachineFacts['docker']> => {
   try {
-    return await engineInfo({ signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) })
+    return await engineInfo({ socketPath: dockerSocket(), signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) })
   } catch (error) {
     signal.throwIfAborted()
     return troubleOf(error)

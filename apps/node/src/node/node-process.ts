@@ -8,7 +8,7 @@ import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from '../capacity.ts'
 import { cliError } from '../cli-errors.ts'
 import type { NodeConfig } from '../config/config-schema.ts'
-import { engines } from '../engines.ts'
+import { engines, enginesHere } from '../engines.ts'
 import { lockFile } from '../file-lock.ts'
 import type { Home } from '../home.ts'
 import { openIdentity } from '../identity.ts'
@@ -87,7 +87,11 @@ export const startNodeProcess = async ({ home, config, version, logger }: NodePr
         compute: config.compute
           ? {
               // Requesters are strangers to each other: no guest meets anything of another's.
-              engines: engines(home.node, { warm: Math.min(2, availableParallelism()), runsPerProcess: 1, names: config.engines }),
+              engines: await engines(home.node, {
+                warm: Math.min(2, availableParallelism()),
+                runsPerProcess: 1,
+                names: config.engines ?? (await enginesHere()),
+              }),
               capacity: { ...(await machineCapacity(home.path)), ...definedOf(config.capacity) },
               labels: { ...machineLabels(), ...config.labels },
             }
