@@ -8,8 +8,6 @@ import type { NodeLinks } from '../node/node-links.ts'
 import { type JobFacts, refusedSubmission, requireReachable, requireSubmittable } from './job-check.ts'
 import type { NodeMetrics } from './node-metrics.ts'
 
-/** The most bytes of one blob. */
-const mostBlobBytes = 64 * 1024 ** 3
 /** Ids whose submission has not been told apart yet. */
 const mostMinted = 10_000
 
@@ -135,8 +133,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
       const { reference, publisher } = requireResult(id)
       return publisher.read(reference, { signal, ...(path !== undefined && { path }) })
     },
-    addBlob: async (content, { signal }) => await blobs().add(content, { signal, maxBytes: mostBlobBytes }),
-    addTree: async (files, { signal }) => await blobs().addDirectory(files, { signal, maxBytes: mostBlobBytes }),
+    addBlob: async (content, { signal }) => await blobs().add(content, { signal, maxBytes: config.api.blobBytes }),
+    addTree: async (files, { signal }) => await blobs().addDirectory(files, { signal, maxBytes: config.api.blobBytes }),
     metrics: () => metrics.text(),
   }
 
