@@ -93,6 +93,15 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     here.clean(remote)
   })
 
+  test('a file that is given to a node keeps its name in a directory of the sandbox', async () => {
+    using here = place()
+    here.write('b', 'defgh')
+    const rest = 'inputs: [{ path: /inputs, source: { type: local, path: b } }]\noutputs: [{ name: sizes, path: /outputs }]\n'
+    const ended = await here.run(probeJob(['sizes', '/inputs', '/outputs/sizes'], rest), { args: ['--node', node.api, '--output', 'remote'] })
+    expect(ended.code, ended.stderr).toBe(0)
+    expect(readFileSync(join(here.jobs, 'remote/shards/0/outputs/sizes/sizes'), 'utf8')).toBe('b 5\n')
+  })
+
   test('a pinned file that is not what it should be is refused by the node that stages it', async () => {
     using here = place()
     here.write('a.txt', 'abc')

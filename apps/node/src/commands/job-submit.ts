@@ -1,8 +1,7 @@
-import { localSource } from '@skrei/storage/local'
 import type { ExitCode } from '../cli-errors.ts'
 import { exitCodes } from '../cli-errors.ts'
 import { readJobFile } from '../job-file.ts'
-import { checkLocalSources } from '../local-sources.ts'
+import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import { progress } from '../progress.ts'
 import { submitRemote } from '../remote/remote-run.ts'
 import { type AskOptions, askNode } from './ask-node.ts'
@@ -18,7 +17,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
   askNode(options, async (asking) => {
     const { client, event, say, style, signal } = asking
     const job = await readJobFile(file, { signal })
-    const local = localSource({ allow: [job.base], base: job.base })
+    const local = localSourceOf(job)
     await checkLocalSources(job, local, { signal })
     const { nodeId } = await client.health({ signal })
     const { job: accepted, created } = await (async () => {
