@@ -22,10 +22,10 @@ export const engines = async (folder: string, { warm, runsPerProcess, names }: E
   const all: Readonly<Record<EngineName, () => Engine | Promise<Engine>>> = {
     wasm: () => wasmExecutor({ directory: join(folder, 'wasm'), warm, runsPerProcess }),
     noop: () => noopExecutor(),
-    // Loaded only where there is an engine: it takes a tenth of a second.
+    // With the GPUs of this machine, if it has any. Loaded only where there is an engine: it takes a tenth of a second.
     docker: async () => {
-      const { dockerExecutor } = await import('@skrei/executor-docker')
-      return dockerExecutor({ directory: join(folder, 'docker'), socketPath: dockerSocket() })
+      const { dockerGpuExecutor } = await import('@skrei/executor-docker-gpu')
+      return dockerGpuExecutor({ directory: join(folder, 'docker'), socketPath: dockerSocket() })
     },
   }
   return await Promise.all(engineNames.filter((name) => names.includes(name)).map((name) => all[name]()))

@@ -26,14 +26,17 @@ export const refusedSubmission = (job: JobFile, error: SubmitError): CliError =>
 export const checkRunnable = async (job: JobFile): Promise<readonly Problem[]> => {
   // Nothing of theirs is started, so there is nothing to dispose of and no folder.
   const executors = await engines('', { warm: 0, runsPerProcess: 1, names: await enginesHere(job.spec.engine.type) })
+  const task = taskOf(resolve(job.spec), specCid(job.spec))
+  const own = executors.find(({ engine }) => engine === task.engine.type)
+  const { devices } = task.resources.gpu.count > 0 && own !== undefined ? await own.inventory() : { devices: [] }
   const offer = await embeddedOffer(
     existing(homePath()),
     executors.map(({ engine }) => engine),
+    devices,
   )
   const { refused, misfits } = checkJob(job.spec, offer)
   if (refused !== undefined) throw refusedSubmission(job, refused)
-  const task = taskOf(resolve(job.spec), specCid(job.spec))
-  const byEngine = misfits.length > 0 ? [] : ((await executors.find(({ engine }) => engine === task.engine.type)?.assess(task)) ?? [])
+  const byEngine = misfits.length > 0 ? [] : ((await own?.assess(task)) ?? [])
   return [...[...misfits, ...byEngine].map((refusal) => misfitProblem(job, refusal)), ...(await missingSources(job))]
 }
 

@@ -66,8 +66,11 @@ export interface Place extends Disposable {
   clean(ended?: Ended): void
 }
 
-/** `more`: variables of its environment. A Docker engine of the machine is hidden unless they say otherwise: what a node has does not depend on it. */
-export const place = (more: Readonly<Record<string, string>> = {}): Place => {
+/**
+ * `variables`: of its environment. A Docker engine of the machine is hidden unless they say otherwise: what a node has does not depend on it. `bundle`: the program as it is published, in the
+ * place of its sources.
+ */
+export const place = (variables: Readonly<Record<string, string>> = {}, bundle?: string): Place => {
   const root = mkdtempSync(join(tmpdir(), 'skrei-node-test-'))
   const home = join(root, 'home')
   const jobs = join(root, 'jobs')
@@ -75,10 +78,13 @@ export const place = (more: Readonly<Record<string, string>> = {}): Place => {
   mkdirSync(jobs)
   mkdirSync(temporary)
   writeFileSync(join(jobs, 'probe.wasm'), readFileSync(probe))
-  const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...more }
+  const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...variables }
 
   const start = (args: readonly string[], input: string, more: Readonly<Record<string, string>> = {}): Started => {
-    const child = spawn(process.execPath, ['--conditions=@skrei/source', main, ...args], { cwd: jobs, env: { ...environment, ...more } })
+    const child = spawn(process.execPath, [...(bundle === undefined ? ['--conditions=@skrei/source', main] : [bundle]), ...args], {
+      cwd: jobs,
+      env: { ...environment, ...more },
+    })
     let stdout = ''
     let stderr = ''
     const waiting = new Set<() => void>()

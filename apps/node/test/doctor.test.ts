@@ -56,6 +56,16 @@ test.each([
   expect(findings({ docker: { trouble, detail: 'no engine' } }).some(({ name }) => name === 'limits')).toBe(false)
 })
 
+test('an engine that is missing where the configuration names it is a fault', () => {
+  expect(of('docker', { docker: { trouble: 'missing', detail: 'no engine' }, dockerWanted: true })).toMatchObject([{ state: 'broken' }])
+})
+
+test('an engine that the configuration leaves out is not looked at further', () => {
+  const loose = { ...engine, limits: { memory: false, swap: false, cpu: false, processes: false } }
+  const gpuProblems: MachineFacts['gpuProblems'] = [{ vendor: 'nvidia', code: 'tool-failed', detail: 'nvidia-smi ended with code 9' }]
+  expect(findings({ docker: loose, gpuProblems, dockerWanted: false }).some(({ state }) => state === 'broken')).toBe(false)
+})
+
 test('an engine that is there and does not answer as one is a fault', () => {
   expect(of('docker', { docker: { trouble: 'failed', detail: 'it does not answer' } })).toMatchObject([{ state: 'broken', remedy: 'docker info' }])
 })

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dockerGpuExecutor, type GpuOptions } from '@skrei/executor-docker-gpu'
 import type { JobSpec } from '@skrei/job-spec'
@@ -14,6 +14,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { docker, haveImage, shell, withEngine } from '../../../packages/executor-docker/test/docker-engine.ts'
 // @boundaries-ignore as above
 import { devicesAskedFor, standInMissing } from '../../../packages/executor-docker-gpu/test/gpu-stand-in.ts'
+import { bundledMain } from './bundle.ts'
 import { place } from './command-line.ts'
 
 /** Runs until it is told to end; says before which device it sees. */
@@ -104,6 +105,32 @@ withEngine('on a Docker engine', () => {
       process.env['PATH'] = path
       for (const id of (await Promise.all(nodes.map(containers))).join('\n').split('\n')) if (id !== '') await docker('rm', '--force', id)
     }
+  })
+})
+
+const cliTitle = 'the command line runs a job on as many devices as it asks for, and says before why it could not'
+withEngine('on a Docker engine, from the command line', () => {
+  beforeAll(haveImage)
+  test.skipIf(skipped)(skipped ? `${cliTitle} (skipped: ${standInMissing})` : cliTitle, { timeout: 300_000 }, async () => {
+    expect(standInMissing).toBeUndefined()
+    const environment = { DOCKER_HOST: 'unix:///var/run/docker.sock', PATH: `${join(import.meta.dirname, 'fixtures')}:${process.env['PATH']}` }
+    // As it is published: what is bundled reaches the engine as well.
+    using here = place(environment, bundledMain())
+    const wants = (gpu: object): string =>
+      JSON.stringify({ apiVersion: 'skrei/v1', engine: shell('echo $NVIDIA_VISIBLE_DEVICES'), resources: { gpu }, publisher: [{ type: 'local' }] })
+    const { code, result } = await here.run(wants({ count: 2, vendor: 'nvidia', memory: '40Gi' }))
+    expect([code, result.state]).toEqual([0, 'completed'])
+    const seen = (await readFile(join(result.results.path ?? '', 'shards/0/stdout'), 'utf8')).trim().split(',')
+    expect(seen.map((id) => id.slice(0, 4))).toEqual(['GPU-', 'GPU-'])
+    expect(new Set(seen).size).toBe(2)
+
+    here.write('fits.json', wants({ count: 4 }))
+    expect((await here.skrei('validate', 'fits.json')).stderr).toBe('')
+    here.write('much.json', wants({ count: 5 }))
+    expect((await here.skrei('validate', 'much.json')).stderr).toContain('5 fitting GPUs asked, 4 in all')
+    const refused = await here.run(wants({ count: 1, vendor: 'amd' }))
+    expect([refused.code, refused.result.error?.code]).toEqual([3, 'no-node'])
+    here.clean()
   })
 })
 

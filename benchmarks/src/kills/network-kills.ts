@@ -230,6 +230,9 @@ export const killNetworkAgainAndAgain = async (options: NetworkKillsOptions): Pr
       Promise.all([...accepted].flatMap(([member, ids]) => ids.map((id) => finished(`http://127.0.0.1:${member.apiPort}`, id)))),
       pause(longestFinish, undefined, { ref: false }),
     ])
+    // A requester that was sent away often tries again only after a while: until it has settled, a compute node keeps what it published.
+    const settled = members.filter(({ role }) => role === 'compute').map(({ apiPort }) => idle(`http://127.0.0.1:${apiPort}`))
+    await Promise.race([Promise.all(settled), pause(longestFinish, undefined, { ref: false })])
   } finally {
     isOver = true
     // Compute nodes first: they drain while their requesters hear them.
@@ -290,4 +293,10 @@ const isFinal = async (client: ApiClient, id: string): Promise<boolean> => {
 const finished = async (url: string, id: string): Promise<void> => {
   const client = apiClient({ url, retry: { attempts: 1 } })
   while (!(await isFinal(client, id))) await pause(50)
+}
+
+/** Resolves once nothing runs on a compute node, and nothing waits there for its requester. */
+const idle = async (url: string): Promise<void> => {
+  const client = apiClient({ url, retry: { attempts: 1 } })
+  while ((await client.node().catch(() => undefined))?.standing.executions !== 0) await pause(100)
 }

@@ -44,8 +44,9 @@ export const containerConfig = ({ request, engine, image, user, labels, network,
     OpenStdin: false,
     Tty: false,
     StopSignal: noSignal,
-    // How long the engine waits for the container when the engine itself goes down.
-    StopTimeout: 1,
+    // How long the engine waits for the container when the engine itself goes down; and for the news of its end where a signal met a process that was gone already: after
+    // that it says 255, whatever the program ended with (seen with 1 s under load).
+    StopTimeout: 20,
     // An image's health check would run beside the program.
     Healthcheck: { Test: ['NONE'] },
     Labels: labels,

@@ -17,6 +17,8 @@ export interface MachineFacts {
   /** Of each engine that needs nothing but skrei: why a program did not run, if it did not. */
   readonly builtIn: Readonly<Record<string, string | undefined>>
   readonly docker: EngineInfo | EngineTrouble
+  /** Whether the configuration names the engine `docker`; absent: it names none, and the node has what there is. */
+  readonly dockerWanted?: boolean | undefined
   readonly gpus: readonly Gpu[]
   readonly gpuProblems: readonly (GpuProblem | UnservedGpu)[]
   readonly installer?: Installer | undefined
@@ -45,9 +47,15 @@ export const diagnose = (facts: MachineFacts): readonly Finding[] => [
       ? { name, state: 'works', detail: 'ran a program' }
       : { name, state: 'broken', detail: `could not run a program: ${error}`, remedy: 'Report it, with what is printed here.' }
   }),
-  ...('trouble' in facts.docker ? [noEngine(facts.docker, facts.installer)] : engine(facts.docker)),
-  ...gpus(facts),
+  ...(facts.dockerWanted === false ? [notWanted] : 'trouble' in facts.docker ? [noEngine(facts.docker, facts)] : engine(facts.docker)),
+  ...(facts.dockerWanted === false ? [] : gpus(facts)),
 ]
+
+const notWanted: Finding = {
+  name: 'docker',
+  state: 'absent',
+  detail: 'the configuration names other engines only: jobs with an image, and GPUs, are not for this node',
+}
 
 const home = (found: MachineFacts['home']): Finding =>
   'error' in found
@@ -61,7 +69,7 @@ const configProblem = ({ file, line, column, message, remedy }: Problem): Findin
   ...(remedy !== undefined && { remedy }),
 })
 
-const noEngine = ({ trouble, detail }: EngineTrouble, installer: Installer | undefined): Finding => {
+const noEngine = ({ trouble, detail }: EngineTrouble, { installer, dockerWanted }: MachineFacts): Finding => {
   const remedies = {
     missing: installCommand('docker', installer),
     stopped: 'systemctl start docker',
@@ -69,7 +77,7 @@ const noEngine = ({ trouble, detail }: EngineTrouble, installer: Installer | und
     failed: 'docker info',
   }
   // One that is there and does not answer as it should is no engine that is not there.
-  const state = trouble === 'failed' ? 'broken' : 'absent'
+  const state = trouble === 'failed' || dockerWanted ? 'broken' : 'absent'
   return { name: 'docker', state, detail: `${detail}: jobs with an image do not run here`, remedy: remedies[trouble] }
 }
 

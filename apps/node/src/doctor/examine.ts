@@ -9,6 +9,7 @@ import { resolve, taskOf } from '@skrei/job-spec'
 import { CliError, type Problem, systemCode } from '../cli-errors.ts'
 import { readConfig } from '../config/read-config.ts'
 import { dockerSocket } from '../docker-engine.ts'
+import { type EngineName, engineNames } from '../engine-names.ts'
 import { engines } from '../engines.ts'
 import { homePath } from '../home-path.ts'
 import type { EngineTrouble, MachineFacts } from './diagnose.ts'
@@ -19,7 +20,8 @@ const emptyModule = Buffer.from('0061736d010000000104016000000302010005030100010
 
 /** Looks at this machine as the node would, and runs a program on each engine that needs nothing but skrei. Makes nothing that it does not remove. */
 export const examine = async (skrei: string, signal: AbortSignal): Promise<MachineFacts> => {
-  const [home, builtIn, docker] = await Promise.all([examineHome(), examineBuiltIn(signal), examineDocker(signal)])
+  const { engines: wanted, problems: config } = examineConfig()
+  const [home, builtIn, docker] = await Promise.all([examineHome(), examineBuiltIn(wanted ?? engineNames, signal), examineDocker(signal)])
   // Where no engine can be given devices, it is still said which are there.
   const { gpus, problems } = 'trouble' in docker ? await detectGpus({ signal }) : await usableGpus(docker, { signal })
   const noEngine = 'trouble' in docker && gpus.length > 0
@@ -28,7 +30,8 @@ export const examine = async (skrei: string, signal: AbortSignal): Promise<Machi
     node: process.versions.node,
     platform: `${platform()} ${release()} ${arch()}`,
     home,
-    config: examineConfig(),
+    config,
+    dockerWanted: wanted?.includes('docker'),
     builtIn,
     docker,
     gpus: noEngine ? [] : gpus,
@@ -65,24 +68,23 @@ const examineHome = async (): Promise<MachineFacts['home']> => {
   }
 }
 
-/** What `skrei node start` would refuse of the configuration that it finds. */
-const examineConfig = (): readonly Problem[] => {
+/** The engines that the configuration names, if it does, and what `skrei node start` would refuse it for. */
+const examineConfig = (): { readonly engines?: readonly EngineName[] | undefined; readonly problems: readonly Problem[] } => {
   try {
-    readConfig({ home: homePath(), environment: process.env, flags: [] })
-    return []
+    return { engines: readConfig({ home: homePath(), environment: process.env, flags: [] }).engines, problems: [] }
   } catch (error) {
     if (!(error instanceof CliError)) throw error
-    return error.problems
+    return { problems: error.problems }
   }
 }
 
-const examineBuiltIn = async (signal: AbortSignal): Promise<MachineFacts['builtIn']> => {
+const examineBuiltIn = async (wanted: readonly EngineName[], signal: AbortSignal): Promise<MachineFacts['builtIn']> => {
   const folder = await mkdtemp(join(tmpdir(), 'skrei-doctor-'))
   try {
     const module = join(folder, 'empty.wasm')
     await writeFile(module, emptyModule)
     const found: Record<string, string | undefined> = {}
-    for (const executor of await engines(folder, { warm: 0, runsPerProcess: 1, names: ['wasm', 'noop'] })) {
+    for (const executor of await engines(folder, { warm: 0, runsPerProcess: 1, names: wanted.filter((name) => name !== 'docker') })) {
       try {
         if (executor.engine === 'wasm')
           found['wasm'] = await tryProgram(executor, { type: 'wasm', module: { type: 'local', path: 'empty.wasm' } }, { module }, signal)
