@@ -29,6 +29,8 @@ export interface Home {
   readonly nodeLock: string
   /** Where that process answers, while it runs: what the client commands read. Mode 600. */
   readonly apiFile: string
+  /** The ports that the system chose for its addresses with port 0: the next start takes them again. */
+  readonly portsFile: string
 }
 
 /** The layout of a home at this path, which need not be there. */
@@ -43,6 +45,7 @@ export const homeAt = (path: string): Home => ({
   node: join(path, 'node'),
   nodeLock: join(path, 'node.lock'),
   apiFile: join(path, 'node', 'api.json'),
+  portsFile: join(path, 'node', 'ports.json'),
 })
 
 /** Makes the folder where it is missing; refuses one of a newer version. */

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { ApiClient, LogChunk } from '@skrei/api/client'
 import { describe, expect, test } from 'vitest'
@@ -90,6 +92,23 @@ outputs: [{ name: result, path: /outputs }]
     expect((await back.client.jobs()).jobs.map(({ id }) => id)).toEqual([second.job.id, first.job.id])
     for (const node of [back, again]) expect((await node.stop()).code).toBe(0)
     for (const name of ['requester', 'compute']) all.clean(name)
+  })
+
+  test('a node that is killed and started again is found by those that name it: port 0 is the same, while it is free', async () => {
+    await using all = nodes()
+    const { requester, compute } = await pair(all, ['--no-ipfs'])
+    await compute.stop('SIGKILL')
+    const back = await all.start('compute', ['--compute-only', '--no-ipfs'], quick)
+    expect(back.addresses).toEqual(compute.addresses)
+    expect((await ended(requester.client, noop('publisher: { type: none }\n'))).state).toBe('completed')
+    await back.stop('SIGKILL')
+    const [, , , , port] = back.addresses[0].split('/')
+    await using server = createServer((socket) => void socket.destroy())
+    await once(server.listen(Number(port), '127.0.0.1'), 'listening')
+    const moved = await all.start('compute', ['--compute-only', '--no-ipfs'], quick)
+    expect(moved.addresses).not.toEqual(back.addresses)
+    const over = await moved.stop()
+    expect([over.code, over.stderr]).toEqual([0, expect.stringContaining('the port of the last start is not free')])
   })
 
   test('of a home and its copy, the one that started first is refused by its peers and ends with 2', async () => {

@@ -108,7 +108,7 @@ export const nodes = (): Nodes => {
     run: (name, args = [], environment = {}) => spawned(name, args, environment).ended,
     copy: (from, to) => cpSync(homeOf(from), homeOf(to), { recursive: true }),
     clean: (name) => {
-      expect(namesIn(join(homeOf(name), 'node')).filter((file) => !/^(state\.sqlite.*|workspace|wasm)$/.test(file))).toEqual([])
+      expect(namesIn(join(homeOf(name), 'node')).filter((file) => !/^(state\.sqlite.*|workspace|wasm|ports\.json)$/.test(file))).toEqual([])
       expect(namesIn(join(homeOf(name), 'node/wasm'))).toEqual([])
       expect(namesIn(join(homeOf(name), 'node/workspace'))).toEqual([])
       expect(namesIn(`${homeOf(name)}-tmp`)).toEqual([])

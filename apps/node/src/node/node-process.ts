@@ -19,6 +19,8 @@ import { calmLog } from './calm-log.ts'
 import { disposables } from './disposables.ts'
 import { makeNode } from './make-node.ts'
 import { nodeLinks } from './node-links.ts'
+import { peerWatch } from './peer-watch.ts'
+import { keepPorts, lastPorts } from './ports-file.ts'
 
 export interface NodeProcessOptions {
   readonly home: Home
@@ -63,6 +65,8 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
     makeDirectory(home.node, 0o700)
     const identity = openIdentity(home)
     const ids = jobIds(() => uuid())
+    const listen = await lastPorts(home, config.listen, logger)
+    const wanted = peerWatch({ addresses: config.peers, logger, now: () => performance.now() })
     const node = parts.own(
       await makeNode({
         network: config.network,
@@ -73,13 +77,14 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
         transport: (clock) =>
           libp2pTransport({
             privateKey: identity.exportPrivateKey(),
-            listen: config.listen,
+            listen,
             announce: config.announce,
             peers: config.peers,
             clock,
             onFault: (error, peer, place) => {
               const [level, message] = faults[place]
               logger[level](message, { peer, error: String(error) })
+              if (place === 'dial') wanted.failed(peer, error)
             },
           }),
         ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p }) : undefined,
@@ -102,7 +107,9 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
       }),
     )
     const { scheduler, transport } = node
+    if (config.announce.length === 0) keepPorts(home, config.listen, transport.addresses())
     const links = nodeLinks(transport, config.peers)
+    parts.own(wanted.start((peer) => transport.peer(peer)?.connected ?? true))
     const metrics = parts.own(
       nodeMetrics({ scheduler, version, network: config.network, knownNodes: () => scheduler.nodes().length, connectedPeers: links.connected }),
     )
