@@ -166,6 +166,10 @@ export const problem = (code: CliErrorCode, message: string, place: Place = {}):
 export const cliError = (code: CliErrorCode, message: string, options: ErrorOptions & { readonly place?: Place } = {}): CliError =>
   new CliError(cliErrors[code].exit, [problem(code, message, options.place)], options)
 
+/** The command was interrupted, and this is how to go on. */
+export const interruptedError = (message: string, remedy: string, cause: unknown): CliError =>
+  new CliError(cliErrors.cancelled.exit, [{ ...problem('cancelled', message), remedy }], { cause })
+
 /** Node's `code` of a system error, such as ENOENT. */
 export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

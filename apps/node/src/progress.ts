@@ -7,6 +7,8 @@ import { type OpenShard, type ProgressModel, progressModel } from './progress-mo
 /** Shows a job's progress to people. */
 export interface Progress extends Disposable {
   show(event: CliEvent): void
+  /** A line that stays. */
+  note(line: string): void
 }
 
 /** On a terminal a few lines that are drawn anew; elsewhere plain lines. */
@@ -38,6 +40,7 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
         }
       }
     },
+    note: write,
     [Symbol.dispose]: () => {},
   }
 }
@@ -63,6 +66,11 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
       apply(event)
       if (event.type !== 'submitted') return
       stream.write(`${clear()}${styleText('dim', `job ${event.jobId}`, { stream })}\n`)
+      drawn = 0
+      draw()
+    },
+    note: (line) => {
+      stream.write(`${clear()}${line}\n`)
       drawn = 0
       draw()
     },

@@ -51,6 +51,8 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(wait.stdout).toContain(`skrei job results ${id} --output DIR\n`)
     const logs = await serving.skrei('job', 'logs', id, '--shard', '1')
     expect(logs).toMatchObject({ code: 0, stdout: 'hello\n', stderr: '' })
+    const unsaid = await serving.skrei('job', 'logs', id)
+    expect(unsaid).toMatchObject({ code: 0, stdout: 'hello\n', stderr: '— shard 0 of 2: --shard INDEX shows another —\n' })
     const results = await serving.skrei('job', 'results', id, '--output', 'fetched')
     expect(results.code, results.stderr).toBe(0)
     expect(readFileSync(join(serving.jobs, 'fetched/shards/1/outputs/out/a'), 'utf8')).toBe('abc')
@@ -253,6 +255,7 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     const ended = await following.ended
     expect(ended).toMatchObject({ code: 130, stdout: 'begun\n' })
     expect(ended.stderr).toContain('error cancelled: interrupted; the job goes on')
+    expect(ended.stderr).toContain(`→ Go on with it: skrei job logs ${id} --follow --node ${node.api}\n`)
     const stop = await here.skrei('job', 'stop', id, '--node', node.api)
     expect(stop.stdout).toContain(`job ${id} is being stopped\n`)
   })
@@ -318,6 +321,8 @@ describe.concurrent('a node that is not there, or cannot', { timeout }, () => {
   test.each([
     ['ftp://127.0.0.1/', 2, 'node-url-invalid'],
     ['localhost', 2, 'node-url-invalid'],
+    ['', 2, 'node-url-invalid'],
+    ['http://127.0.0.1:9/api/v1', 2, 'node-url-invalid'],
     ['http://127.0.0.1:9', 1, 'unreachable'],
   ])('--node %s', async (url, exit, code) => {
     using here = place()
@@ -362,6 +367,10 @@ describe.concurrent('a node that is not there, or cannot', { timeout }, () => {
     try {
       const ended = await run.ended
       expect(ended.code, ended.stderr).toBe(0)
+      expect(ended.stderr.match(/^the node at .* answer.*$/gm)).toEqual([
+        `the node at ${first.api} does not answer: it is tried again, for some minutes`,
+        `the node at ${first.api} answers again`,
+      ])
       const events = eventsOf(ended)
       expect(events.filter(({ type }) => type === 'result')).toMatchObject([{ state: 'completed' }])
       // Each change of the job is told once, over both connections.

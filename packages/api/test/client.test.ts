@@ -92,16 +92,23 @@ test('an event without end is not kept', async () => {
 
 test('what is worth it is tried again, with growing pauses, and only so often', async () => {
   const pauses: number[] = []
+  const told: string[] = []
   let asked = 0
   const client = await answering(
     (_, response) => {
       asked += 1
       response.destroy()
     },
-    { retry: { attempts: 6, delay: 100, longest: 1000 }, random: () => 0.5, sleep: async (milliseconds) => void pauses.push(milliseconds) },
+    {
+      retry: { attempts: 6, delay: 100, longest: 1000 },
+      onRetry: (error) => told.push((error as { readonly code: string }).code),
+      random: () => 0.5,
+      sleep: async (milliseconds) => void pauses.push(milliseconds),
+    },
   )
   expect(await codeOf(drained(client.events('abcd')))).toBe('unreachable')
   expect(pauses).toEqual([75, 150, 300, 600, 750])
+  expect(told).toEqual(pauses.map(() => 'unreachable'))
   // `fetch` may ask once more by itself on a connection that was reused.
   expect(asked).toBeGreaterThanOrEqual(6)
   pauses.length = 0

@@ -1,7 +1,7 @@
 import type { ApiClient } from '@skrei/api/client'
-import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
+import { CliError, cliError, type ExitCode, interruptedError } from '../cli-errors.ts'
 import { type Interrupts, interrupts } from '../interrupts.ts'
-import { told } from '../remote/api-failure.ts'
+import { leftJob, told } from '../remote/api-failure.ts'
 import { connect, type NodeOption } from '../remote/connect.ts'
 import { jobCommand } from '../remote/job-command.ts'
 import { type Style, styleFor } from '../table.ts'
@@ -24,6 +24,8 @@ export interface Asking {
   say(lines: string | readonly string[]): void
   /** The text of a command about a job to type next: it names the node where this one did. */
   next(words: string): string
+  /** From here on the command is about this job, which goes on without it: `words` go on with it. */
+  about(jobId: string, words: string): void
   readonly style: Style
 }
 
@@ -37,6 +39,8 @@ export const askNode = async (
   const json = options.json === true
   using interrupt = interrupts()
   const people = json ? process.stderr : process.stdout
+  const next = (words: string): string => jobCommand(words, options)
+  let subject: { readonly jobId: string; readonly next: string } | undefined
   try {
     return await work({
       client: connect(options),
@@ -45,11 +49,16 @@ export const askNode = async (
       signal: interrupt.first,
       event: (event) => void (json && process.stdout.write(`${JSON.stringify(event)}\n`)),
       say: (lines) => void people.write(`${typeof lines === 'string' ? lines : lines.join('\n')}\n`),
-      next: (words) => jobCommand(words, options),
+      next,
+      about: (jobId, words) => {
+        subject = { jobId, next: next(words) }
+      },
       style: styleFor(people),
     })
   } catch (error) {
-    const failure = told(error)
-    return fail(interrupt.first.aborted && !(failure instanceof CliError) ? cliError('cancelled', interrupted, { cause: error }) : failure, json)
+    const failure = told(subject === undefined ? error : leftJob(error, subject.jobId, subject.next))
+    const cancelled = (): CliError =>
+      subject === undefined ? cliError('cancelled', interrupted, { cause: error }) : interruptedError(interrupted, `Go on with it: ${subject.next}`, error)
+    return fail(interrupt.first.aborted && !(failure instanceof CliError) ? cancelled() : failure, json, subject?.jobId)
   }
 }

@@ -15,7 +15,7 @@ export interface LogsOptions extends AskOptions {
 export const jobLogs = (id: string, options: LogsOptions): Promise<ExitCode> =>
   askNode(
     options,
-    async ({ client, json, signal, style }) => {
+    async ({ client, json, signal, style, about }) => {
       const shard = Number(options.shard ?? 0)
       if (!Number.isInteger(shard) || shard < 0) throw cliError('usage', '--shard takes the index of a shard, from 0')
       const only = options.stdout === options.stderr ? undefined : options.stdout ? 'stdout' : 'stderr'
@@ -30,6 +30,9 @@ export const jobLogs = (id: string, options: LogsOptions): Promise<ExitCode> =>
       let execution: string | undefined
       try {
         const job = await client.job(id, { signal: reading })
+        about(job.id, ['logs', job.id, ...(shard === 0 ? [] : [`--shard ${shard}`]), ...(follow ? ['--follow'] : [])].join(' '))
+        const total = job.shards?.total ?? 1
+        if (!json && options.shard === undefined && total > 1) process.stderr.write(`${style('dim', `— shard 0 of ${total}: --shard INDEX shows another —`)}\n`)
         const chunks = client.logs(job.id, { shard, follow, signal: reading, ...(only !== undefined && { stream: only }) })
         for await (const chunk of chunks) {
           // Only another attempt of the shard begins anew.

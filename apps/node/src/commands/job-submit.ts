@@ -30,6 +30,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
     })()
     const { id, name, specCid } = accepted
     event({ type: 'submitted', jobId: id, name, specCid, node: nodeId, created } as { readonly type: string })
+    asking.about(id, `wait ${id}`)
     if (options.wait) return await tellEnd(asking, await client.finished(id, { signal }))
     say([
       `job ${id}${created ? '' : `  ${style('yellow', `was submitted before with this key: ${accepted.state}`)}`}`,

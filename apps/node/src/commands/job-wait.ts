@@ -13,6 +13,7 @@ export const jobWait = (id: string, options: AskOptions): Promise<ExitCode> =>
     async (asking) => {
       const { client, signal } = asking
       const job = await client.job(id, { signal })
+      asking.about(job.id, `wait ${job.id}`)
       return await tellEnd(asking, job.open ? await client.finished(job.id, { signal }) : job)
     },
     'interrupted; the job goes on',

@@ -1,4 +1,4 @@
-import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
+import { CliError, cliError, type ExitCode, interruptedError } from '../cli-errors.ts'
 import { interrupts } from '../interrupts.ts'
 import { jobExit } from '../job-error.ts'
 import type { ReadJob } from '../job-file.ts'
@@ -52,20 +52,26 @@ export const run = async (read: ReadJob, options: RunOptions): Promise<ExitCode>
     }
   } catch (error) {
     if (!interrupt.first.aborted || error instanceof CliError) return fail(error, json, submitted)
-    const what = options.node === undefined || submitted === null ? 'interrupted' : `interrupted: job ${submitted} was told to stop, and is left to its node`
-    return fail(cliError('cancelled', what, { cause: error }), json, submitted)
+    if (options.node === undefined || submitted === null) return fail(cliError('cancelled', 'interrupted', { cause: error }), json, submitted)
+    const what = `interrupted: job ${submitted} was told to stop, and is left to its node`
+    return fail(interruptedError(what, `See its end: ${jobCommand(`wait ${submitted}`, options)}`, error), json, submitted)
   }
 }
 
-const runOn = async (option: NodeOption, given: Omit<RemoteRun, 'client'>): Promise<RemoteOutcome> => {
-  const [{ connect }, { runRemote }, { told }] = await Promise.all([
+const runOn = async (option: NodeOption, given: Omit<RemoteRun, 'connect'>): Promise<RemoteOutcome> => {
+  const [{ connect }, { runRemote }, { leftJob, told }] = await Promise.all([
     import('../remote/connect.ts'),
     import('../remote/remote-run.ts'),
     import('../remote/api-failure.ts'),
   ])
+  let accepted: string | undefined
+  const onSubmit = (jobId: string): void => {
+    accepted = jobId
+    given.onSubmit(jobId)
+  }
   try {
-    return await runRemote({ ...given, client: connect(option) })
+    return await runRemote({ ...given, onSubmit, connect: (tell) => connect(option, tell) })
   } catch (error) {
-    throw told(error)
+    throw told(accepted === undefined ? error : leftJob(error, accepted, jobCommand(`wait ${accepted}`, option)))
   }
 }

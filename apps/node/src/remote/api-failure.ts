@@ -31,6 +31,16 @@ export const told = (error: unknown, job?: JobFile): unknown => {
   return new CliError(exitOf(error), [place(first ?? problemOf(error)), ...rest.map(place)], { cause: error })
 }
 
+/** An error of the API that leaves a job that was accepted to its node: with its id, and what to type next. */
+export const leftJob = (error: unknown, jobId: string, next: string): unknown =>
+  isApiFailure(error) && error.code === 'unreachable'
+    ? new CliError(
+        exitCodes.failed,
+        [{ code: error.code, message: `${error.message}; job ${jobId} lives on at its node`, remedy: `Once the node answers, or is started again: ${next}` }],
+        { cause: error },
+      )
+    : error
+
 const problemOf = ({ code, message, remedy, file, line, column, path }: ApiFailure): Problem => ({
   code,
   message,

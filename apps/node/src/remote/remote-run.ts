@@ -18,7 +18,8 @@ import { remoteSignals } from './remote-signals.ts'
 import { uploadSources } from './upload-sources.ts'
 
 export interface RemoteRun {
-  readonly client: ApiClient
+  /** The client of the node; `tell` is given lines for people. */
+  readonly connect: (tell: (line: string) => void) => ApiClient
   readonly job: JobFile
   /** The source `local`, as the job was checked with it. */
   readonly local: Source
@@ -38,7 +39,7 @@ const tellEvery = 4 * 1024 * 1024
 
 /** Gives the job's files to the node and the job with them. Told again after a lost connection, it is the same job. */
 export const submitRemote = async (
-  { client, job, local }: Pick<RemoteRun, 'client' | 'job' | 'local'>,
+  { client, job, local }: Pick<RemoteRun, 'job' | 'local'> & { readonly client: ApiClient },
   { signal, emit, key = randomUUID() }: { readonly signal: AbortSignal; readonly emit: (event: CliEvent) => void; readonly key?: string },
 ): Promise<{ readonly job: Job; readonly created: boolean }> => {
   let uploaded = 0
@@ -57,14 +58,15 @@ export const submitRemote = async (
 
 /** Runs a job on a node that is a process of its own, and fetches its result. Events and progress are told on the way; the outcome is not. */
 export const runRemote = async (given: RemoteRun): Promise<RemoteOutcome> => {
-  const { client, job, json, interrupt } = given
+  const { job, json, interrupt } = given
   using display = progress(process.stderr)
+  const client = given.connect(display.note)
   const emit = (event: CliEvent): void => {
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
     display.show(event)
   }
   const { nodeId } = await client.health({ signal: interrupt.first })
-  const { job: accepted } = await submitRemote(given, { signal: interrupt.first, emit })
+  const { job: accepted } = await submitRemote({ ...given, client }, { signal: interrupt.first, emit })
   given.onSubmit(accepted.id)
   emit({ type: 'submitted', jobId: accepted.id, name: job.spec.name ?? 'job', specCid: accepted.specCid, node: nodeId })
   const view = await followed(client, accepted.id, interrupt, emit)

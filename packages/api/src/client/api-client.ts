@@ -95,6 +95,8 @@ export interface ApiClientOptions {
     /** Milliseconds, default 10,000. */
     readonly longest?: number
   }
+  /** Told before each pause that comes before another try, with the error of the one that failed. */
+  readonly onRetry?: (error: unknown) => void
   /** Waits for that many milliseconds, or rejects with the signal's reason; default: a timer. */
   readonly sleep?: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>
   /** Uniform in [0, 1); default `Math.random`. */

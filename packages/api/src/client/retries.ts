@@ -32,7 +32,7 @@ const sleepOnTimer = (milliseconds: number, signal: AbortSignal | undefined): Pr
   })
 
 /** Backoff with jitter, bounded in number: what is worth another try, and when. */
-export const createRetries = ({ retry = {}, sleep = sleepOnTimer, random = Math.random }: ApiClientOptions): (() => Tries) => {
+export const createRetries = ({ retry = {}, onRetry, sleep = sleepOnTimer, random = Math.random }: ApiClientOptions): (() => Tries) => {
   const { attempts = 8, delay: first = 200, longest = 10_000 } = retry
   return () => {
     let failed = 0
@@ -48,6 +48,7 @@ export const createRetries = ({ retry = {}, sleep = sleepOnTimer, random = Math.
         signal?.throwIfAborted()
         failed += 1
         if (!transient(error) || failed >= attempts) throw error
+        onRetry?.(error)
         const pause = Math.min(base * 2 ** (failed - 1), longest) * (1 - random() / 2)
         await sleep(Math.max(pause, (error.retryAfter ?? 0) * 1000), signal)
       },
