@@ -15,7 +15,7 @@ export interface SubmitOptions extends AskOptions {
 /** `skrei job submit`: gives a job, with the files of this machine that it names, to a node. With --wait it ends as the job does. */
 export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCode> =>
   askNode(options, async (asking) => {
-    const { client, event, say, style, signal } = asking
+    const { client, event, next, say, style, signal } = asking
     const job = await readJobFile(file, { signal })
     const local = localSourceOf(job)
     await checkLocalSources(job, local, { signal })
@@ -33,7 +33,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
     if (options.wait) return await tellEnd(asking, await client.finished(id, { signal }))
     say([
       `job ${id}${created ? '' : `  ${style('yellow', `was submitted before with this key: ${accepted.state}`)}`}`,
-      ...[`describe ${id}`, `logs ${id} --follow`, `wait ${id}`].map((next) => `  ${style('dim', `skrei job ${next}`)}`),
+      ...[`describe ${id}`, `logs ${id} --follow`, `wait ${id}`].map((words) => `  ${style('dim', next(words))}`),
     ])
     return exitCodes.completed
   })

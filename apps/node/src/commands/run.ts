@@ -4,6 +4,7 @@ import { jobExit } from '../job-error.ts'
 import type { ReadJob } from '../job-file.ts'
 import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import type { NodeOption } from '../remote/connect.ts'
+import { jobCommand } from '../remote/job-command.ts'
 import type { RemoteOutcome, RemoteRun } from '../remote/remote-run.ts'
 import { takeResultDirectory } from '../result-directory.ts'
 import { summary } from '../summary.ts'
@@ -40,7 +41,7 @@ export const run = async (read: ReadJob, options: RunOptions): Promise<ExitCode>
           ? await (await import('../embedded-run.ts')).runEmbedded({ ...given, allowPrivateAddresses })
           : await runOn({ node: options.node }, given)
       // Told last, when the node has stopped and its folder is gone.
-      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => `skrei job results ${view.id} --output DIR`
+      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => jobCommand(`results ${view.id} --output DIR`, options)
       const people = json ? process.stderr : process.stdout
       people.write(`${summary(view, result, performance.now() - startedAt, people, again)}\n`)
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
