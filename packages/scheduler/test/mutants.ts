@@ -106,6 +106,24 @@ export const mutants: readonly Mutant[] = [
     breaks: [11],
   },
   {
+    name: 'a publication outlives its lease',
+    edits: [
+      {
+        file: 'compute/heartbeats.ts',
+        find: 'return publication.isBegun ? Math.max(granted, publication.until) : publication.until',
+        replace: 'return Infinity',
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [11],
+  },
+  {
+    name: 'a publication waits for no lease',
+    edits: [{ file: 'compute/heartbeats.ts', find: 'if (until > now) begin(one, until)', replace: 'if (until < Infinity) begin(one, one.until)' }],
+    schedule: 'seeds',
+    breaks: [11],
+  },
+  {
     name: 'publishing has no end',
     edits: [{ file: 'machines/compute-execution.ts', find: '(context.finishedAt ?? now) + context.terms.publish - now', replace: '1e9' }],
     schedule: 'seeds',
