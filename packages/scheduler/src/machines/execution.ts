@@ -112,7 +112,14 @@ export const acceptable = ({ failure, digest }: Outcome): boolean => (failure ==
 const noReason: Failure = { code: 'node-fault', detail: 'the node gave no reason' }
 const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as const, params: { code, detail } })
 const selfStopped = failWith('node-lost', 'it stopped the execution by itself, because its lease was over')
-const hear = { type: 'hear' as const, params: ({ event }: { readonly event: { readonly known: { readonly heardAt: number } } }) => event.known.heardAt }
+interface Heard {
+  readonly now: number
+  readonly known: { readonly heardAt: number }
+}
+/** It said something within its lease, or this node cannot know better yet. */
+const isHeard = ({ context, event }: Given & { readonly event: Heard }): boolean =>
+  event.now < Math.max(event.known.heardAt, context.heardAt ?? 0) + lease(context)
+const hear = { type: 'hear' as const, params: ({ event }: { readonly event: Heard }) => event.known.heardAt }
 const log = { type: 'log' as const, params: ({ event }: { readonly event: { readonly logs?: Reference } }) => event.logs }
 
 export const executionMachine = setup({
@@ -124,10 +131,6 @@ export const executionMachine = setup({
     refer: assign((_, reference: Reference) => ({ reference })),
     log: assign(({ context }, logs: Reference | undefined) => (logs?.type === context.publisher ? { logs } : {})),
     hear: assign(({ context }, at: number) => ({ heardAt: Math.max(at, context.heardAt ?? at) })),
-  },
-  guards: {
-    /** It said something within its lease, or this node cannot know better yet. */
-    isHeard: ({ context, event }) => event.now < Math.max(event.known.heardAt, context.heardAt ?? 0) + lease(context),
   },
 }).createMachine({
   id: 'execution',
@@ -184,7 +187,7 @@ export const executionMachine = setup({
             guard: ({ context, event }) => event.now >= (context.endBy ?? 0),
             actions: failWith('node-lost', 'it reported no outcome within the time limits'),
           },
-          { guard: 'isHeard', actions: hear },
+          { guard: isHeard, actions: hear },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from it for longer than its lease') },
         ],
       },
@@ -241,7 +244,7 @@ export const executionMachine = setup({
             guard: ({ context, event }) => event.now >= (context.publishBy ?? 0),
             actions: [failWith('publish-failed', 'the node did not publish in time'), supersede],
           },
-          { guard: 'isHeard', actions: hear },
+          { guard: isHeard, actions: hear },
           { target: 'lost', actions: failWith('node-lost', 'nothing was heard from it for longer than its lease, before it had published') },
         ],
       },
