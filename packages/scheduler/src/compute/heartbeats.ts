@@ -25,6 +25,15 @@ export interface Publication {
   readonly lease: number | null
 }
 
+/** What is to be published, or is. */
+interface Publishing {
+  readonly requester: string
+  isBegun: boolean
+  /** Until when it waits for a lease; once begun, until when it may go on if no later lease is granted. */
+  until: number
+  readonly begin: () => void
+}
+
 /** A compute node's half of a lease: it tells each requester what it still has, and stops by itself what nobody answers for. */
 export interface Heartbeats extends Disposable {
   start(): void
@@ -58,7 +67,7 @@ const phases: Readonly<Record<string, Phase>> = {
   publishing: 'publishing',
   published: 'published',
 }
-/** In these something runs for the requester, which must keep its lease alive. What is done is kept for `terms.retention`. */
+/** In these something runs for the requester, which must keep its lease alive, as it must while it is published. What is done is kept for `terms.retention`. */
 const running = new Set(['staging', 'running'])
 /** In these the requester waits for what comes of it, or may not know yet what did: it gives up whom it does not hear for a lease. */
 const awaited = new Set([...running, 'halting', 'reporting', 'finished', 'publishing', 'published'])
@@ -81,8 +90,8 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
   const beatAt = new Map<string, number>()
   const fractions = new Map<string, number>()
   const soon = new Map<string, Disposable>()
-  /** Of what is to be published: whether that has begun, and until when it may go on, or wait for a lease, where no later lease is known. */
-  const publications = new Map<string, { readonly requester: string; until: number; isBegun: boolean; readonly begin: () => void }>()
+  /** By execution. */
+  const publications = new Map<string, Publishing>()
   let counter = 0
   let expiry: { readonly at: number; readonly alarm: Disposable } | undefined
   let isOver = false
@@ -115,7 +124,7 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
     world.transport.hint(requester, encodeHint(hint))
   }
 
-  /** When the node must stop an execution by itself: a lease after it was granted, or awarded, shortened by the drift of clocks. */
+  /** When the node must stop an execution by itself: a lease after it was granted, awarded or reported, shortened by the drift of clocks. */
   const endOfLease = (requester: string, id: string, { state, lease, since }: Held): number => {
     if (lease === null) return Infinity
     const granted = leaseUntil.get(requester) ?? 0
@@ -136,9 +145,9 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
     return pace
   }
 
-  const begin = (one: { until: number; isBegun: boolean; readonly begin: () => void }, until: number): void => {
-    one.until = until
+  const begin = (one: Publishing, until: number): void => {
     one.isBegun = true
+    one.until = until
     one.begin()
     expireBy(until)
   }
@@ -224,7 +233,7 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
       if (lease === null) return { [Symbol.dispose]: () => {} }
       const now = clock.now()
       const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const one = { requester, until: now + shortened(lease), isBegun: false, begin: resolve }
+      const one: Publishing = { requester, isBegun: false, until: now + shortened(lease), begin: resolve }
       publications.set(execution, one)
       const reported = executions.held().get(requester)?.get(execution)?.since
       // The requester permitted it after it was reported, and from then on waits for a lease.
