@@ -201,7 +201,8 @@ describe.concurrent('a job file that is wrong', () => {
 describe.concurrent('a job that no node can run', () => {
   test.for(Object.entries(nodes))('%s', ([, given]) => check(given))
 })
-describe.concurrent('a job that fails', () => {
+// A source that does not answer is given up after forty seconds.
+describe.concurrent('a job that fails', { timeout: 240_000 }, () => {
   test.for(Object.entries(jobs))('%s', ([, given]) => check(given))
 })
 

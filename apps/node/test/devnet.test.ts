@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { apiClient } from '@skrei/api/client'
 import { describe, expect, test } from 'vitest'
+import { removeHomes } from '../src/devnet/remove-homes.ts'
 import { type JsonEvent, namesIn, place, type Started } from './command-line.ts'
 
 // A whole network on this machine: it works, and however it ends, nothing of it is left.
@@ -30,6 +31,15 @@ const lives = (pid: number): boolean => {
 const gone = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50))
 }
+
+test('what lies beside the homes of a network stays, and its processes are started by `skrei devnet` alone', { timeout }, async () => {
+  using here = place()
+  for (const name of ['node-0', 'node-1', 'mine', 'node-x']) mkdirSync(join(here.jobs, 'root', name), { recursive: true })
+  const { code, stderr } = await here.skrei('devnet-process', '--temporary', join(here.jobs, 'root/mine'))
+  expect([code, stderr]).toEqual([2, expect.stringContaining('devnet-process')])
+  removeHomes(join(here.jobs, 'root'))
+  expect(namesIn(join(here.jobs, 'root')).toSorted()).toEqual(['mine', 'node-x'])
+})
 
 describe.concurrent('skrei devnet', { timeout }, () => {
   test('starts nodes that know each other and share a job; the first signal ends all of them', async () => {

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { ApiError } from '@skrei/api/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,7 +15,8 @@ beforeAll(async () => {
   writeFileSync(join(all.root, 'data/a.txt'), 'alpha')
   mkdirSync(join(all.root, 'secret'))
   writeFileSync(join(all.root, 'secret/b.txt'), 'beta')
-  node = await all.start('a', ['--allow-local-path', 'data', '--label', 'zone=a'], { SKREI_LOG_LEVEL: 'warn' })
+  const api = { SKREI_API_HOSTS: 'node.example', SKREI_API_ORIGINS: 'https://dashboard.example', SKREI_API_BLOB_BYTES: '1Mi' }
+  node = await all.start('a', ['--allow-local-path', 'data', '--label', 'zone=a'], { SKREI_LOG_LEVEL: 'warn', ...api })
   const { job } = await node.client.submit(
     noop('name: hello\noutputs: [{ name: out, path: /outputs }]\n', 'stdout: "hi\\n", files: { /outputs/x.txt: "content\\n" }'),
   )
@@ -162,6 +165,24 @@ describe('bad input on every route is told, and harms nothing', () => {
     expect(
       await code(get('/api/v1/jobs', { method: 'POST', body: noop(), headers: { origin: 'https://example.org', 'content-type': 'application/yaml' } })),
     ).toEqual([403, 'origin-refused'])
+    expect((await get('/api/v1/jobs', { headers: { origin: 'https://dashboard.example' } })).headers.get('access-control-allow-origin')).toBe(
+      'https://dashboard.example',
+    )
+    // `fetch` chooses the host itself.
+    const { port } = new URL(node.api)
+    const statusOf = async (host: string): Promise<string> => {
+      const socket = connect(Number(port), '127.0.0.1')
+      socket.end(`GET /api/v1/health HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+      const [answer] = await once(socket, 'data')
+      socket.destroy()
+      return String(answer).slice(9, 12)
+    }
+    expect([await statusOf('node.example'), await statusOf('evil.example')]).toEqual(['200', '403'])
+  })
+
+  test('an upload that is larger than the node takes', async () => {
+    expect(await codeOf(node.client.addBlob(new Uint8Array(1024 ** 2 + 1)))).toBe('body-too-large')
+    expect(await node.client.addBlob(new Uint8Array(1024 ** 2))).toMatchObject({ bytes: 1024 ** 2 })
   })
 })
 

@@ -55,12 +55,16 @@ describe.concurrent('skrei node start', { timeout: 180_000 }, () => {
   test('a running execution is waited for, and no new job is taken meanwhile', async () => {
     await using all = nodes()
     const node = await all.start('a', ['--no-ipfs'])
-    const { job } = await node.client.submit(noop('publisher: { type: none }\n', 'duration: 8s'))
+    const long = noop('publisher: { type: none }\n', 'duration: 8s')
+    const { job } = await node.client.submit(long, { key: 'k' })
     await running(node.client, job.id)
     node.child.kill('SIGTERM')
     expect(JSON.parse(await node.line('"draining"'))).toEqual({ type: 'draining', executions: 1 })
     expect((await node.client.health()).status).toBe('draining')
     expect(await codeOf(node.client.submit(noop()))).toBe('draining')
+    expect(await codeOf(node.client.submit(long, { key: 'other' }))).toBe('draining')
+    // Whose answer was lost learns what became of it.
+    expect(await node.client.submit(long, { key: 'k' })).toMatchObject({ created: false, job: { id: job.id } })
     expect((await node.ended).code).toBe(0)
     const next = await all.start('a', ['--no-ipfs'])
     expect((await next.client.finished(job.id)).state).toBe('completed')

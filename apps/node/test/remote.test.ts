@@ -220,6 +220,20 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(wrong.code).toBe(2)
   })
 
+  test('whoever reads logs may go away, as `head` does, also while they are followed', async () => {
+    using here = place()
+    // More than a pipe holds, and more to come.
+    const id = await submitted(
+      here,
+      noop(`stdout: "${'0123456789'.repeat(100)}${'\\n0123456789'.repeat(20_000)}", duration: 1h`, 'publisher: { type: none }\n'),
+    )
+    const reading = here.start('job', 'logs', id, '--follow', '--node', node.api)
+    reading.child.stdout?.once('data', () => reading.child.stdout?.destroy())
+    expect(await reading.ended).toMatchObject({ code: 0, stderr: '' })
+    expect((await here.skrei('job', 'stop', id, '--node', node.api)).code).toBe(0)
+    expect((await here.skrei('job', 'wait', id, '--node', node.api)).code).toBe(130)
+  })
+
   test('logs are followed while the program runs, and come byte for byte; with --json each piece is an event', async () => {
     using here = place()
     const id = await submitted(here, noop('duration: 1s, stdout: "out\\u001b[31m\\n", stderr: "err\\n"'))

@@ -1,4 +1,4 @@
-import type { Api } from './create-api.ts'
+import type { ApiAnswer, ApiRequest } from './exchange.ts'
 import { securityHeaders } from './security-headers.ts'
 
 const none = async function* (): AsyncGenerator<Uint8Array, void, undefined> {}
@@ -29,8 +29,13 @@ const streamOf = (body: AsyncIterable<string | Uint8Array>, ended: (() => void) 
   )
 }
 
+interface Answers {
+  handle(request: ApiRequest): Promise<ApiAnswer>
+  fault(error: unknown): void
+}
+
 /** Answers a request of the web. */
-export const fetchHandler = async (api: Api, request: Request): Promise<Response> => {
+export const fetchHandler = async (api: Answers, request: Request): Promise<Response> => {
   const url = new URL(request.url)
   const answer = await api.handle({
     method: request.method,

@@ -12,11 +12,21 @@ export interface ApiLimits {
   readonly heartbeat?: number
   /** How long a body may bring nothing. Default 30,000. */
   readonly bodySilence?: number
+  /** How long a client may take nothing of an answer that waits for it, or say nothing on an open connection. Default 120,000. */
+  readonly clientSilence?: number
 }
 
 export type Limits = Required<ApiLimits>
 
-const defaults: Limits = { requests: 2048, streams: 256, blobBytes: 2 ** 30, treeEntries: 100_000, heartbeat: 15_000, bodySilence: 30_000 }
+const defaults: Limits = {
+  requests: 2048,
+  streams: 256,
+  blobBytes: 2 ** 30,
+  treeEntries: 100_000,
+  heartbeat: 15_000,
+  bodySilence: 30_000,
+  clientSilence: 120_000,
+}
 
 export const resolveLimits = (given: ApiLimits = {}): Limits => {
   const limits = { ...defaults, ...given }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { type AddressInfo, isIP } from 'node:net'
+import { type AddressInfo, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ApiError } from './api-error.ts'
 import { type Api, type ApiOptions, createApi } from './create-api.ts'
@@ -27,8 +27,8 @@ export interface ApiServer extends AsyncDisposable {
   close(options?: { readonly deadline?: number }): Promise<void>
 }
 
-/** A socket on which nothing moves for so long is closed: one whose client takes nothing, for one. Longer than any wait; events say more often that they live. */
-const idleTimeout = 120_000
+/** After so long a silence the system asks whether the client's machine is still there; milliseconds. */
+const keepAliveDelay = 60_000
 /** What is still read of a body that nobody wants, so that its sender sees the answer. */
 const unwantedBytes = 16 * 2 ** 20
 const unwantedTime = 5000
@@ -60,16 +60,30 @@ const drained = (outgoing: ServerResponse): Promise<void> =>
     if (outgoing.destroyed) done()
   })
 
-const sendStream = async (outgoing: ServerResponse, body: AsyncIterable<string | Uint8Array>, fault: (error: unknown) => void): Promise<void> => {
+/** Whose turn it is on a socket: while a client waits for the node, nothing may move for as long as that takes. */
+interface Turns {
+  ofNode(socket: Socket): void
+  ofClient(socket: Socket): void
+}
+
+const sendStream = async (
+  outgoing: ServerResponse,
+  body: AsyncIterable<string | Uint8Array>,
+  { fault, turns, socket }: { readonly fault: (error: unknown) => void; readonly turns: Turns; readonly socket: Socket },
+): Promise<void> => {
   const iterator = body[Symbol.asyncIterator]()
   try {
     while (!outgoing.destroyed) {
       const next = await iterator.next()
       if (next.done === true) {
+        turns.ofClient(socket)
         outgoing.end()
         return
       }
-      if (!outgoing.write(next.value) && !outgoing.destroyed) await drained(outgoing)
+      if (outgoing.write(next.value) || outgoing.destroyed) continue
+      turns.ofClient(socket)
+      await drained(outgoing)
+      turns.ofNode(socket)
     }
   } catch (error) {
     // Of a client that is gone, only that its stream was aborted.
@@ -119,10 +133,11 @@ const answerBroken = (error: Error & { readonly code?: string }, socket: Duplex)
   socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
 }
 
-const listener = (api: Api, server: () => Server, closing: () => boolean) => {
+const listener = (api: Api, turns: Turns, server: () => Server, closing: () => boolean) => {
   const send = async (incoming: IncomingMessage, outgoing: ServerResponse, { status, headers, body, ended }: ApiAnswer): Promise<void> => {
     const all = { ...securityHeaders, ...headers, ...(closing() && { connection: 'close' }) }
     try {
+      if (typeof body !== 'object' || incoming.method === 'HEAD') turns.ofClient(incoming.socket)
       if (typeof body !== 'object') {
         outgoing.writeHead(status, status === 204 ? all : { ...all, 'content-length': body === undefined ? 0 : Buffer.byteLength(body) })
         outgoing.end(body)
@@ -132,7 +147,7 @@ const listener = (api: Api, server: () => Server, closing: () => boolean) => {
         await body[Symbol.asyncIterator]().return?.()
       } else {
         outgoing.writeHead(status, all)
-        await sendStream(outgoing, body, api.fault)
+        await sendStream(outgoing, body, { fault: api.fault, turns, socket: incoming.socket })
       }
     } finally {
       ended?.()
@@ -143,6 +158,7 @@ const listener = (api: Api, server: () => Server, closing: () => boolean) => {
   return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     // A client that is gone shows by `close`.
     outgoing.on('error', () => undefined)
+    turns.ofNode(incoming.socket)
     api
       .handle(requestOf(incoming, outgoing))
       .then((answer) => send(incoming, outgoing, answer))
@@ -167,16 +183,28 @@ export const serveApi = async (service: NodeService, options: ServeOptions = {})
   const limits = resolveLimits(options.limits)
   const api = createApi(service, { ...options, hosts: [...hosts, ...(isIP(host) === 0 ? [host] : [])] })
   let closed: Promise<void> | undefined
+  const waited = new WeakSet<Socket>()
   const server: Server = createServer(
-    { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 0, connectionsCheckingInterval: 5000 },
+    {
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      requestTimeout: 0,
+      connectionsCheckingInterval: 5000,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveDelay,
+    },
     listener(
       api,
+      { ofNode: (socket) => void waited.add(socket), ofClient: (socket) => void waited.delete(socket) },
       () => server,
       () => closed !== undefined,
     ),
   )
   server.maxConnections = 2 * (limits.requests + limits.streams)
-  server.timeout = idleTimeout
+  server.timeout = limits.clientSilence
+  server.on('timeout', (socket: Socket) => {
+    if (!waited.has(socket) || socket.writableLength > 0) socket.destroy()
+  })
   server.on('clientError', answerBroken)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

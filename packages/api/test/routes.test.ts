@@ -3,7 +3,7 @@ import { unpackTar } from 'modern-tar'
 import { expect, test } from 'vitest'
 import { endpoints, type RouteName } from '../src/endpoints.ts'
 import { resultFile } from './fake-node.ts'
-import { bytesOf, job, served, text } from './served.ts'
+import { bytesOf, codeOf, job, served, text } from './served.ts'
 
 const encoded = (value: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(value)
 
@@ -153,6 +153,23 @@ test('ranges of a file', async () => {
   expect(await get('bytes=10-')).toEqual([416, 'bytes */10', 'range-not-satisfiable'])
   expect(await get('bytes=-0')).toEqual([416, 'bytes */10', 'range-not-satisfiable'])
   for (const other of ['bytes=0-1,3-4', 'lines=1-2', 'bytes=5-2', 'bytes=-']) expect(await get(other)).toEqual([200, null, '0123456789'])
+})
+
+test('a directory is no file, and is not walked through to say so', async () => {
+  const it = await served()
+  await it.client.submit(job)
+  it.node.end('job-0001')
+  let walked = 0
+  it.node.override({
+    files: async function* () {
+      for (let index = 0; index < 1000; index++) {
+        walked++
+        yield { path: `many/${index}`, size: 1, content: async function* () {} }
+      }
+    },
+  })
+  expect(await codeOf(it.client.resultFile('job-0001', 'many'))).toBe('file-not-found')
+  expect(walked).toBe(1)
 })
 
 test('HEAD is answered like GET, without what it would hold', async () => {

@@ -276,6 +276,46 @@ test('content that breaks off in the middle is not taken for all of it', async (
   expect(it.faults).toHaveLength(2)
 })
 
+test('who waits for what is not written yet is not cut off, and who takes nothing of what is there is', async () => {
+  const it = await served({ limits: { clientSilence: 50 } })
+  await it.client.submit(job)
+  it.node.logs.push({ execution: 'e:1', node: 'node-1', stream: 'stdout', offset: 0, bytes: new TextEncoder().encode('one ') })
+  const quiet = await fetch(`${it.server.url}/api/v1/jobs/job-0001/logs?follow=true`)
+  const reader = quiet.body?.getReader()
+  expect(text((await reader?.read())?.value ?? new Uint8Array())).toBe('one ')
+
+  let taken = 0
+  let ended = false
+  it.node.override({
+    files: async function* () {
+      try {
+        while (true) {
+          taken++
+          yield {
+            path: `${taken}`,
+            size: 65_536,
+            content: async function* () {
+              yield new Uint8Array(65_536)
+            },
+          }
+        }
+      } finally {
+        ended = true
+      }
+    },
+  })
+  const socket = connect(it.server.port, '127.0.0.1').pause()
+  socket.on('error', () => undefined)
+  socket.write('GET /api/v1/jobs/job-0001/archive HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await until(() => ended)
+  socket.destroy()
+
+  // The other was silent for longer.
+  it.node.logs.push({ execution: 'e:1', node: 'node-1', stream: 'stdout', offset: 4, bytes: new TextEncoder().encode('two') })
+  it.node.end('job-0001')
+  expect(text((await reader?.read())?.value ?? new Uint8Array())).toBe('two')
+})
+
 test('only so many streams are open at a time, and one that ends makes room', async () => {
   const it = await served({ limits: { streams: 2 } }, { retry: { attempts: 1 } })
   await it.client.submit(job)

@@ -232,11 +232,13 @@ export const streamLines: StreamTool = (command, args, line, ended) => {
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
     if (rest.length > longestLine) rest = ''
-    for (const complete of lines) line(complete)
+    for (const complete of lines) if (complete.length <= longestLine) line(complete)
   })
   child.on('error', end)
   child.on('close', end)
+  // Nobody stays alive for it: it ends with the next line that nobody reads.
   child.unref()
+  if ('unref' in child.stdout && typeof child.stdout.unref === 'function') child.stdout.unref()
   return {
     [Symbol.dispose]: () => {
       if (over) return

@@ -13,5 +13,13 @@ export interface DockerGpuOptions extends Omit<DockerOptions, 'devices'> {
 export const dockerGpuExecutor = ({ gpu, ...options }: DockerGpuOptions): Executor & AsyncDisposable => {
   const { socketPath, evidenceInterval = 100 } = options
   const engine = ({ signal }: { readonly signal?: AbortSignal }) => engineInfo({ ...(socketPath !== undefined && { socketPath }), ...(signal && { signal }) })
-  return dockerExecutor({ ...options, devices: gpuDevices({ ...gpu, engine, interval: Math.max(1, evidenceInterval) }) })
+  const devices = gpuDevices({ ...gpu, engine, interval: Math.max(1, evidenceInterval) })
+  const executor = dockerExecutor({ ...options, devices })
+  return {
+    ...executor,
+    [Symbol.asyncDispose]: async () => {
+      await executor[Symbol.asyncDispose]()
+      devices[Symbol.dispose]()
+    },
+  }
 }

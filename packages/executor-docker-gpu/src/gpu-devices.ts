@@ -30,10 +30,10 @@ export const usableGpus = async (engine: EngineInfo, options: GpuOptions & { rea
 /** After so many milliseconds without a question about an execution's counters nobody wants them any more. */
 const unasked = 5000
 
-/** What the docker executor is told of GPUs. `interval`: milliseconds between two samples of a device's counters. */
+/** What the docker executor is told of GPUs. `interval`: milliseconds between two samples of a device's counters. Disposed of, it lets go of the tools that count. */
 export const gpuDevices = (
   options: GpuOptions & { readonly interval: number; readonly engine: (options: { readonly signal?: AbortSignal }) => Promise<EngineInfo> },
-): DeviceDriver => {
+): DeviceDriver & Disposable => {
   let known: readonly Gpu[] = []
   let discovered: ReadonlySet<string> = new Set()
   let monitor: GpuMonitor | undefined
@@ -87,6 +87,13 @@ export const gpuDevices = (
           return Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [[`gpu${index}${name}`, value] as const]))
         }),
       )
+    },
+    [Symbol.dispose]: () => {
+      for (const { watch, timer } of watches.values()) {
+        clearTimeout(timer)
+        watch[Symbol.dispose]()
+      }
+      watches.clear()
     },
   }
 }

@@ -202,8 +202,8 @@ export interface NodeStanding {
   readonly jobs: { readonly open: number }
 }
 
-/** `result.json`. */
-export interface JobResult {
+/** `result.json` without its shards: what does not grow with their number. */
+export interface JobResultHead {
   readonly jobId: string
   readonly name: string
   readonly specCid: string
@@ -214,6 +214,10 @@ export interface JobResult {
   readonly counts?: { readonly total: number; readonly completed: number; readonly failed: number; readonly cancelled: number }
   /** Caps of each shard's streams, in bytes; `facts` of a shard says where one was reached. */
   readonly limits: { readonly stdout: number; readonly stderr: number }
+}
+
+/** `result.json`. */
+export interface JobResult extends JobResultHead {
   readonly shards: readonly ShardResult[]
 }
 
@@ -309,8 +313,10 @@ export interface Scheduler extends AsyncDisposable {
   shards(jobId: string, page?: ShardPage): readonly ShardView[]
   /** Resolves once the job is final. Rejects with a `SchedulerError` when the node stops before (`stopped`), or where there is no such job (`no-job`); with the signal's reason. */
   finished(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobView>
-  /** What `result.json` holds; of a job that is not final, as far as it is known. */
+  /** What `result.json` holds; of a job that is not final, as far as it is known. All shards at once: a job may have a million. */
   result(jobId: string): JobResult | undefined
+  /** The same without the shards, of which no row is read. */
+  resultHead(jobId: string): JobResultHead | undefined
   /** What happened to a job, its shards and its executions, in the order in which it happened; nothing of a job that is not there, or is forgotten. */
   history(jobId: string, page?: HistoryPage): readonly HistoryItem[]
   /** What happened to an execution that this node runs, or ran, for a requester. */

@@ -18,6 +18,7 @@ import { defaultRankers } from './directory/rankers.ts'
 import { createSampler } from './directory/sampler.ts'
 import { serveSamples } from './directory/serve-samples.ts'
 import { survey } from './directory/survey.ts'
+import { forgetOldest } from './forget-oldest.ts'
 import { guardedClock } from './guarded-clock.ts'
 import { createHistories } from './history.ts'
 import { createInbox } from './inbox.ts'
@@ -39,7 +40,7 @@ import { jobOf, shardIndexOf } from './requester/facts.ts'
 import { followLogs } from './requester/follow-logs.ts'
 import { jobSpecOf, jobView, jobViews, shardViews } from './requester/job-views.ts'
 import { queryManifest, serveManifests } from './requester/manifest-query.ts'
-import { jobResult } from './requester/result.ts'
+import { jobHead, jobResult } from './requester/result.ts'
 import { newJob, requesterFailed, requesterPerformers } from './requester/role.ts'
 import { createShardNews } from './requester/shard-news.ts'
 import { createSpecs, type KnownJob } from './requester/specs.ts'
@@ -60,6 +61,9 @@ const lookEvery = 250
 
 /** Effects that end what runs for their object before they begin. */
 const interrupting: ReadonlySet<string> = new Set(['stop', 'abort', 'unpublish', 'clean'])
+
+/** Nodes of which it is remembered when they said that another lives with this node's key. */
+const mostDuplicated = 1024
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -103,12 +107,14 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     }
   }
 
-  /** Each refused message says so. */
-  let duplicatedAt = Number.NEGATIVE_INFINITY
+  /** When each node said so last: each refused message says so. Of each by itself: what a stranger says keeps nobody else's word from being told. */
+  const duplicatedAt = new Map<string, number>()
   const duplicated = (node: string): void => {
     const at = clock.now()
-    if (at < duplicatedAt + settings.announcementTtl) return
-    duplicatedAt = at
+    if (at < (duplicatedAt.get(node) ?? Number.NEGATIVE_INFINITY) + settings.announcementTtl) return
+    duplicatedAt.delete(node)
+    duplicatedAt.set(node, at)
+    forgetOldest(duplicatedAt, mostDuplicated)
     tell({ type: 'duplicate-identity', node, at })
   }
 
@@ -470,6 +476,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     shards: (jobId, page) => store.read((reader) => shardViews(reader, jobId, page)),
     finished: (jobId, { signal } = {}) => ends.wait(jobId, signal),
     result: (jobId) => jobResult(store.read, jobId),
+    resultHead: (jobId) => store.read((reader) => jobHead(reader, jobId)),
     history: histories.ofJob,
     executionHistory: histories.ofExecution,
     subscribe: (jobId, options = {}) => histories.subscribe(jobId, options),

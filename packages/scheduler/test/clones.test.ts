@@ -67,8 +67,9 @@ test.each([200, 1200, 2000])('a store cloned onto a second live node after %i ms
   for (const one of told) {
     expect(one.length).toBeGreaterThan(0)
     expect(one.filter(({ node }) => node !== other && node !== 'node-0000')).toEqual([])
-    // Each refused message would be one.
-    expect(one.length).toBeLessThanOrEqual(1 + 60_000 / world.settings.announcementTtl)
+    // Each refused message would be one; each node's word is told once in that time.
+    expect(one.filter(({ node }) => node === other).length).toBeLessThanOrEqual(1 + 60_000 / world.settings.announcementTtl)
+    expect(one.length).toBeLessThanOrEqual(2 * (1 + 60_000 / world.settings.announcementTtl))
   }
   // The requester has seen two that live, and both of them have heard of each other.
   expect(world.alerts.filter((alert) => alert.startsWith('node-0000: two nodes live with one key'))).not.toEqual([])
@@ -107,7 +108,9 @@ test.each([200, 1200, 2500])(
     // A node that computes sees that two live, and tells the older, whose work is in vain.
     expect(world.alerts.filter((alert) => alert.includes(': two nodes live with one key'))).not.toEqual([])
     expect(world.alerts.filter((alert) => alert.startsWith('node-0000: a peer refused a message'))).not.toEqual([])
-    expect(told).toEqual([{ type: 'duplicate-identity', node: expect.stringMatching(/^node-000[0-9]$/), at: expect.any(Number) }])
+    expect(told.length).toBeGreaterThan(0)
+    // By each node once.
+    expect(told.map(({ node }) => node).toSorted()).toEqual([...new Set(told.map(({ node }) => node))].toSorted())
     const refused = requester.scheduler.history(more, { limit: 1000 }).flatMap((item) => ('undeliverable' in item ? [item.undeliverable] : []))
     expect(refused.length).toBeGreaterThan(0)
     expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['duplicate-identity']))

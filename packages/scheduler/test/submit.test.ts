@@ -45,6 +45,16 @@ test('what a job says when it is submitted counts, not which object says it', as
   const [first, second, third] = [one, two, again].map((id) => scheduler.job(id)?.specCid)
   expect(first).toBe(third)
   expect(first).not.toBe(second)
+  // What a driver of its own is told is kept as it was said, too.
+  const fields = { deep: { value: 1 } }
+  const extended = (): JobSpec => noopJob({ engine: { type: 'example/own', fields } as unknown as JobSpec['engine'] })
+  const before = await scheduler.submit(extended())
+  fields.deep.value = 2
+  const after = await scheduler.submit(extended())
+  fields.deep.value = 1
+  const same = await scheduler.submit(extended())
+  const said = [before, after, same].map((id) => scheduler.spec(id)?.engine)
+  expect(said).toMatchObject([{ fields: { deep: { value: 1 } } }, { fields: { deep: { value: 2 } } }, { fields: { deep: { value: 1 } } }])
   // As good as equal, but for what no file could say.
   await expect(scheduler.submit({ ...spec, name: undefined } as unknown as JobSpec)).rejects.toMatchObject({ code: 'job-invalid' })
   await expect(scheduler.submit(Object.assign(Object.create({ inherited: 1 }), spec) as JobSpec)).rejects.toMatchObject({

@@ -70,6 +70,26 @@ test('a node that runs nothing refuses asks, and a second node with one key is r
   expect(await send(world, 'twin', id, [askOf(2, 'b')])).toMatchObject([{ index: 0, code: 'duplicate-identity' }])
 })
 
+test('who says that another node lives with the key of this one keeps nobody else from saying so', async () => {
+  const world = await createSimulation({ nodes: 1, requesterOnly: true, link: { latency: 5 } })
+  const requester = world.node(0)
+  const told: string[] = []
+  requester.scheduler.watch((event) => void (event.type === 'duplicate-identity' && told.push(event.node)))
+  const strangers = ['stranger-a', 'stranger-b', 'stranger-c']
+  for (const id of strangers) {
+    const transport = world.network.join(id)
+    await transport.start()
+    transport.receive(async (_, frame) => frame.map((_, index) => ({ index, code: 'duplicate-identity', reason: 'you live twice' })))
+    await announce(world, transport, id)
+  }
+  await world.clock.advance(50)
+  for (let count = 0; count < 4; count++) await requester.scheduler.submit(noopJob())
+  await world.clock.advance(world.settings.announcementTtl / 2)
+  // Each once, however often it said so.
+  expect(told.toSorted()).toEqual(strangers)
+  await world.stop()
+})
+
 test('a frame full of nonsense is answered within bounds', async () => {
   const world = await createSimulation({ nodes: 1 })
   const rejections = await send(

@@ -2,6 +2,7 @@ import type { Reader } from '@skrei/state-store'
 import { memoryStateStore } from '@skrei/state-store/memory'
 import { expect, test } from 'vitest'
 import { jobViews } from '../src/requester/job-views.ts'
+import { jobHead } from '../src/requester/result.ts'
 import { createSimulation } from '../src/simulation/index.ts'
 import { noopJob } from './noop-job.ts'
 
@@ -87,7 +88,12 @@ test('what was submitted, and each shard as it is now, can be read; of a job tha
   )
   expect(node.scheduler.shards(jobId, { after: 2, limit: 2 }).map(({ index }) => index)).toEqual([3, 4])
   expect(node.scheduler.shards(jobId, { after: 6 })).toEqual([])
-  expect(node.scheduler.result(jobId)?.shards).toEqual(all.map(({ open: _, ...rest }) => rest))
+  const { shards, ...head } = node.scheduler.result(jobId) ?? { shards: [] }
+  expect(shards).toEqual(all.map(({ open: _, ...rest }) => rest))
+  expect(node.scheduler.resultHead(jobId)).toEqual(head)
+  // Whatever the number of shards.
+  expect(node.store.read((reader) => jobHead({ ...reader, list: () => expect.unreachable() }, jobId))).toEqual(head)
+  expect(node.scheduler.resultHead('job')).toBeUndefined()
   expect([node.scheduler.spec('job'), node.scheduler.shards('job')]).toEqual([undefined, []])
   await world.stop()
 })

@@ -116,6 +116,36 @@ test('of many peers that say that they have a block and give nothing, none keeps
   expect(await collect(near.source.list({ type: 'ipfs', cid: rawCid(content).toString() }))).toMatchObject([{ size: content.length }])
 })
 
+test.each(['the answer', 'the question'] as const)('where the stream with %s breaks off, the peer is asked again, once', async (what) => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const [self, other] = [await network.node(), await network.node()]
+  // Long enough that nothing is asked again for want of an answer in time.
+  const near = await tools.storage({ libp2p: self, blockTimeout: 3_600_000 })
+  const cid = rawCid('block')
+  const answer: Message = { ...noMessage, blocks: [{ prefix: rawPrefix, data: Buffer.from('block') }] }
+  let questions = 0
+  await other.handle(protocol, (stream, connection) => {
+    const reader = messageReader(receiveBudget(1e9))
+    stream.addEventListener('message', async ({ data }) => {
+      for (const { wants: asked } of reader.push(data.subarray())) {
+        if (asked.length === 0) continue
+        questions += 1
+        if (questions > 1) await say(connection, answer)
+        else if (what === 'the question') stream.abort(new Error('broken off'))
+        else {
+          const out = await connection.newStream(protocol)
+          out.send(encodeMessage(answer).subarray(0, 3))
+          out.abort(new Error('broken off'))
+        }
+      }
+    })
+  })
+  await network.connect(self, other)
+  expect(await collect(near.source.list({ type: 'ipfs', cid: cid.toString() }))).toMatchObject([{ size: 5 }])
+  expect(questions).toBe(2)
+})
+
 test('a block of which every peer says that it has it and none gives it ends in time', async () => {
   await using tools = await scratch()
   await using network = libp2pNetwork()

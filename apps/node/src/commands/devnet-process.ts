@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { CliError, type ExitCode, exitCodes } from '../cli-errors.ts'
+import { CliError, cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
 import { readConfig } from '../config/read-config.ts'
 import type { DevnetMessage } from '../devnet/messages.ts'
 import { removeHomes } from '../devnet/remove-homes.ts'
@@ -8,6 +8,7 @@ import { disposables } from '../node/disposables.ts'
 import { nodeLog } from '../node/node-log.ts'
 import { startNodeProcess } from '../node/node-process.ts'
 import { serveNode } from '../node/serve-node.ts'
+import { fail } from './fail.ts'
 
 export interface DevnetProcessOptions {
   /** The homes go with the network. */
@@ -19,6 +20,8 @@ export interface DevnetProcessOptions {
  * however that ended.
  */
 export const devnetProcess = async (homes: readonly string[], options: DevnetProcessOptions, version: string): Promise<ExitCode> => {
+  // It removes the folder of its homes when nobody holds the other end: by hand that would be anybody's folder.
+  if (process.send === undefined) return fail(cliError('usage', 'devnet-process is for `skrei devnet` alone'), false)
   const ending = new AbortController()
   const end = (): void => ending.abort()
   process.once('SIGTERM', end)

@@ -39,6 +39,14 @@ const peerAddress = address('/ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the i
 
 const directory = z.string(bad('a directory')).min(1).max(4096).refine(isAbsolute, bad('the absolute path of a directory'))
 
+// As a Host header says it, without a port.
+const hostName = z
+  .string(bad('a host name'))
+  .max(253)
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, bad('a host name such as node.example.org'))
+const isOrigin = (text: string): boolean => URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text
+const origin = z.string(bad('an origin')).max(512).refine(isOrigin, bad('an origin such as https://dashboard.example.org'))
+
 const zeroOr = (schema: typeof durationSchema) => z.union([z.literal(0), schema], bad('0 or a duration, such as 500ms or 1h30m'))
 
 const settingSchema = (name: keyof Settings): z.ZodType<number> => {
@@ -72,6 +80,9 @@ export const configSchema = z
         host: z.string(bad('a host name or an address')).min(1).max(255),
         port: z.int(bad('a port, or 0 for any that is free')).min(0).max(65_535),
         insecure: z.boolean(),
+        hosts: z.array(hostName).max(listed),
+        origins: z.array(origin).max(listed),
+        blobBytes: bytesSchema.refine((bytes) => bytes > 0, bad('more than nothing')),
       })
       .partial(),
     ipfs: z.boolean(),
@@ -98,7 +109,17 @@ export interface NodeConfig {
   readonly listen: readonly string[]
   readonly announce: readonly string[]
   readonly peers: readonly string[]
-  readonly api: { readonly host: string; readonly port: number; readonly insecure: boolean }
+  readonly api: {
+    readonly host: string
+    readonly port: number
+    readonly insecure: boolean
+    /** Names by which clients may ask it, besides `localhost`, `host` and addresses in digits. */
+    readonly hosts: readonly string[]
+    /** Web pages that may use it, besides its own. */
+    readonly origins: readonly string[]
+    /** The largest upload. */
+    readonly blobBytes: number
+  }
   readonly ipfs: boolean
   /** What is absent is taken from the machine. */
   readonly capacity: { readonly cpu?: number | undefined; readonly memory?: number | undefined; readonly disk?: number | undefined }
@@ -123,7 +144,14 @@ export const resolveConfig = (given: ConfigFile): NodeConfig => {
     listen: given.listen ?? ['/ip4/127.0.0.1/tcp/0'],
     announce: given.announce ?? [],
     peers: given.peers ?? [],
-    api: { host: given.api?.host ?? '127.0.0.1', port: given.api?.port ?? 1212, insecure: given.api?.insecure ?? false },
+    api: {
+      host: given.api?.host ?? '127.0.0.1',
+      port: given.api?.port ?? 1212,
+      insecure: given.api?.insecure ?? false,
+      hosts: given.api?.hosts ?? [],
+      origins: given.api?.origins ?? [],
+      blobBytes: given.api?.blobBytes ?? 1024 ** 3,
+    },
     ipfs: given.ipfs ?? true,
     capacity: given.capacity ?? {},
     labels: given.labels ?? {},

@@ -3,11 +3,15 @@ import { join } from 'node:path'
 import { lockFile } from '../file-lock.ts'
 import { homeAt } from '../home.ts'
 
+/** What `layOut` calls them: whatever else lies beside them is not the network's. */
+const homeName = /^node-\d+$/
+
 /**
  * Removes the folder of a devnet whose parent is gone, as far as no node lives in it: each process of the network calls this when it ends, the last one finds all the others' homes free.
  */
 export const removeHomes = (root: string): void => {
   for (const name of namesIn(root)) {
+    if (!homeName.test(name)) continue
     const home = join(root, name)
     try {
       const lock = lockFile(homeAt(home).nodeLock, 0)

@@ -15,6 +15,7 @@ import { openIdentity } from '../identity.ts'
 import { makeDirectory } from '../make-directory.ts'
 import { nodeMetrics } from '../service/node-metrics.ts'
 import { jobIds, nodeService } from '../service/node-service.ts'
+import { calmLog } from './calm-log.ts'
 import { disposables } from './disposables.ts'
 import { makeNode } from './make-node.ts'
 import { nodeLinks } from './node-links.ts'
@@ -52,7 +53,8 @@ const faults: Readonly<Record<FaultPlace, readonly ['debug' | 'info' | 'warn', s
 /** How long a start waits for the lock: a client that looks whether a node runs holds it for a moment. Milliseconds. */
 const lockTimeout = 1000
 
-export const startNodeProcess = async ({ home, config, version, logger }: NodeProcessOptions): Promise<NodeProcess> => {
+export const startNodeProcess = async ({ home, config, version, logger: log }: NodeProcessOptions): Promise<NodeProcess> => {
+  const logger = calmLog(log)
   const parts = disposables()
   try {
     const lock = lockFile(home.nodeLock, lockTimeout)

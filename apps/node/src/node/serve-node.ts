@@ -20,11 +20,14 @@ export const serveNode = async (options: {
   readonly node: NodeProcess
 }): Promise<ServedNode> => {
   const { home, config, logger, node } = options
-  const { host, port } = config.api
+  const { host, port, hosts, origins, blobBytes } = config.api
   removeApiFile(home)
   const served = await serveApi(node.service, {
     host,
     port,
+    hosts,
+    origins,
+    limits: { blobBytes },
     onFault: (error) => logger.error('a request failed by the fault of the node', { error }),
   }).catch((error: unknown) => {
     const code = systemCode(error)

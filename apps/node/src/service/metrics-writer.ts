@@ -1,5 +1,19 @@
+import type { Scheduler } from '@skrei/scheduler'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Counted, NodeMetricsFacts } from './node-metrics.ts'
+
+export interface NodeMetricsFacts {
+  readonly scheduler: Pick<Scheduler, 'standing' | 'watch' | 'nodeId'>
+  readonly version: string
+  readonly network: string
+  readonly knownNodes: () => number
+  readonly connectedPeers: () => number
+}
+
+/** How often the node's objects came into each state, as it is told. */
+export interface Counted {
+  readonly jobs: Map<string, number>
+  readonly executions: Map<string, number>
+}
 
 /** Writes down what a node counts and is, in Prometheus' text format: a registry of this node's own. */
 export const metricsWriter = ({ scheduler, version, network, knownNodes, connectedPeers }: NodeMetricsFacts, counted: Counted): (() => Promise<string>) => {

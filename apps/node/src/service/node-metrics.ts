@@ -1,23 +1,10 @@
-import type { Scheduler, Transition } from '@skrei/scheduler'
-
-export interface NodeMetricsFacts {
-  readonly scheduler: Pick<Scheduler, 'standing' | 'watch' | 'nodeId'>
-  readonly version: string
-  readonly network: string
-  readonly knownNodes: () => number
-  readonly connectedPeers: () => number
-}
+import type { Transition } from '@skrei/scheduler'
+import type { Counted, NodeMetricsFacts } from './metrics-writer.ts'
 
 /** Counts from the start on; the library that writes them down is loaded by the first who asks. */
 export interface NodeMetrics extends Disposable {
   /** Prometheus' text format. */
   text(): Promise<string>
-}
-
-/** How often the node's objects came into each state, as it is told. */
-export interface Counted {
-  readonly jobs: Map<string, number>
-  readonly executions: Map<string, number>
 }
 
 export const nodeMetrics = (facts: NodeMetricsFacts): NodeMetrics => {

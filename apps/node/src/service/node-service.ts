@@ -8,8 +8,6 @@ import type { NodeLinks } from '../node/node-links.ts'
 import { type JobFacts, refusedSubmission, requireReachable, requireSubmittable } from './job-check.ts'
 import type { NodeMetrics } from './node-metrics.ts'
 
-/** The most bytes of one blob. */
-const mostBlobBytes = 64 * 1024 ** 3
 /** Ids whose submission has not been told apart yet. */
 const mostMinted = 10_000
 
@@ -99,7 +97,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     },
     submit: async (spec, { key }) => {
       requireRequester()
-      if (facts.draining()) throw new ApiError('draining', 'this node ends, and takes no new jobs')
+      // With a key it may be a job that was taken before, of which its submitter is still to learn: the scheduler says.
+      if (facts.draining() && key === undefined) throw new ApiError('draining', 'this node ends, and takes no new jobs')
       await requireReachable(spec, jobFacts)
       const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
       return { id, created: facts.jobIds.take(id) }
@@ -125,9 +124,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
     },
     stop: (id) => scheduler.cancel(id),
     result: (id) => {
-      const result = scheduler.result(id)
-      if (result === undefined) return undefined
-      const { shards: _, ...head } = result
+      const head = scheduler.resultHead(id)
+      if (head === undefined) return undefined
       const reference = scheduler.job(id)?.reference
       return { ...head, ...(reference !== undefined && { reference }) }
     },
@@ -135,8 +133,8 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
       const { reference, publisher } = requireResult(id)
       return publisher.read(reference, { signal, ...(path !== undefined && { path }) })
     },
-    addBlob: async (content, { signal }) => await blobs().add(content, { signal, maxBytes: mostBlobBytes }),
-    addTree: async (files, { signal }) => await blobs().addDirectory(files, { signal, maxBytes: mostBlobBytes }),
+    addBlob: async (content, { signal }) => await blobs().add(content, { signal, maxBytes: config.api.blobBytes }),
+    addTree: async (files, { signal }) => await blobs().addDirectory(files, { signal, maxBytes: config.api.blobBytes }),
     metrics: () => metrics.text(),
   }
 

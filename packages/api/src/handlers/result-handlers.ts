@@ -46,7 +46,12 @@ const cut = async function* (content: AsyncIterable<Uint8Array>, bytes: number):
 const findFile = async (service: Call<'resultFile'>['service'], id: string, path: string, signal: AbortSignal): Promise<ResultFile> => {
   const plain =
     Buffer.byteLength(path) <= 4096 && !path.includes('\0') && path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
-  if (plain) for await (const file of service.files(id, { path, signal })) if (file.path === path) return file
+  if (plain)
+    for await (const file of service.files(id, { path, signal })) {
+      if (file.path === path) return file
+      // It is a directory: of what is below it, there may be a million.
+      break
+    }
   throw new ApiError('file-not-found', `the result of job ${id} has no file ${JSON.stringify(path.slice(0, 200))}`)
 }
 

@@ -86,7 +86,8 @@ export const streamHandlers = {
         last: (error) => {
           if (error !== undefined) return failed(error, fault)
           const last = service.job(job.id) ?? job
-          return last.open ? comeAgain : frame('end', last)
+          // Who follows an open job was broken off; who does not has all that there is.
+          return last.open && query.follow ? comeAgain : frame('end', last)
         },
         heartbeat: limits.heartbeat,
         closing,

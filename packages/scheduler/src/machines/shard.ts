@@ -404,7 +404,7 @@ export const shardMachine = setup({
         decline: { actions: 'note' },
       },
     },
-    /** Nobody who could be asked: all busy, or none known. Ask again a little later, or as soon as a node turns up. */
+    /** Nobody who could be asked: all busy, or none known. They are asked again a little later. */
     waiting: {
       meta: by('shard', (context, now) => Math.min(context.times.retryAfter, (context.placeBy ?? now) - now)),
       on: {

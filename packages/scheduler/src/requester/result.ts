@@ -2,7 +2,7 @@ import { type JobSpec, type Reference, resolve } from '@skrei/job-spec'
 import type { Reader } from '@skrei/state-store'
 import type { JobContext } from '../machines/job.ts'
 import type { ShardContext } from '../machines/shard.ts'
-import type { JobResult, JobState, ShardResult } from '../options.ts'
+import type { JobResult, JobResultHead, JobState, ShardResult } from '../options.ts'
 import { shardAs } from './job-views.ts'
 import type { LogFetcher } from './logs.ts'
 
@@ -23,11 +23,11 @@ function* shardsOf(
 }
 
 /** Of `result.json`, all but the shards: what does not grow with their number. */
-const jobHead = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): Omit<JobResult, 'shards'> | undefined => {
-  const row = read((reader) => reader.get('job', jobId))
+export const jobHead = (reader: Reader, jobId: string): JobResultHead | undefined => {
+  const row = reader.get('job', jobId)
   if (row === undefined) return undefined
   const job = row.data as unknown as JobContext
-  const { stdout, stderr } = resolve(read((reader) => reader.get('spec', jobId))?.data as unknown as JobSpec).limits
+  const { stdout, stderr } = resolve(reader.get('spec', jobId)?.data as unknown as JobSpec).limits
   const { total, completed, failed, cancelled } = job.shards
   return {
     jobId,
@@ -46,7 +46,7 @@ function* shardResults(read: <T>(work: (reader: Reader) => T) => T, jobId: strin
 
 /** What `result.json` holds, in memory: for jobs whose shards fit there. */
 export const jobResult = (read: <T>(work: (reader: Reader) => T) => T, jobId: string): JobResult | undefined => {
-  const head = jobHead(read, jobId)
+  const head = read((reader) => jobHead(reader, jobId))
   return head && { ...head, shards: [...shardResults(read, jobId)] }
 }
 
@@ -55,7 +55,7 @@ const charactersPerChunk = 64 * 1024
 /** The bytes of `result.json`, as `JSON.stringify` would write them: a million shards are longer than a text may be. */
 export async function* resultBytes(read: <T>(work: (reader: Reader) => T) => T, jobId: string): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder()
-  const head = jobHead(read, jobId)
+  const head = read((reader) => jobHead(reader, jobId))
   let text = head === undefined ? '{\n' : `${JSON.stringify(head, undefined, 2).slice(0, -2)},\n`
   text += '  "shards": ['
   let separator = '\n'

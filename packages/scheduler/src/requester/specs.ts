@@ -79,7 +79,8 @@ const validSpec = (spec: JobSpec): JobSpec => {
   if (!checked.ok) throw new SubmitError('job-invalid', checked.problem.message, shown(checked.problem.path))
   const [missing] = notBuilt(checked.spec)
   if (missing) throw new SubmitError('not-built', `${formatPath(missing.path)} is not built yet: ${missing.reason}`, shown(missing.path))
-  return checked.spec
+  // What an extension's fields hold is still its caller's, who may change it: here it is remembered as what was said.
+  return structuredClone(checked.spec)
 }
 
 const shown = (path: Path): readonly (string | number)[] => path.filter((part) => typeof part !== 'symbol')

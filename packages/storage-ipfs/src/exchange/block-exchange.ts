@@ -59,8 +59,8 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
       const known = peers.get(name)
       if (known !== undefined) return known
       ids.set(name, id)
-      const sender = () => peerSender({ connection: () => connectionTo(name), timeout: messageTimeout })
-      const peer: Peer = { asks: sender(), answers: sender(), entries: [] }
+      const options = { connection: () => connectionTo(name), timeout: messageTimeout }
+      const peer: Peer = { asks: peerSender({ ...options, onReset: () => wanted.broken(name) }), answers: peerSender(options), entries: [] }
       peers.set(name, peer)
       return peer
     }
@@ -117,10 +117,12 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
       let late: NodeJS.Timeout | undefined
       streams.add(stream)
       const abort = (error: unknown) => stream.abort(error instanceof Error ? error : new Error(String(error)))
-      stream.addEventListener('close', () => {
+      stream.addEventListener('close', ({ error }) => {
         clearTimeout(late)
         streams.delete(stream)
         reader.close()
+        // An answer may have been on it.
+        if (error !== undefined) wanted.broken(connection.remotePeer.toString())
       })
       stream.addEventListener('message', ({ data }) => {
         try {

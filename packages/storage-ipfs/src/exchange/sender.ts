@@ -12,13 +12,15 @@ interface SenderOptions {
   connection(): Connection | undefined
   /** How long a message may take to leave, in milliseconds. */
   readonly timeout: number
+  /** Told when the peer breaks off the stream: it may not have read what was sent last. */
+  readonly onReset?: () => void
 }
 
 /** A stream is closed when nothing was sent for so long: others end one that is silent for ten seconds. */
 const idleMs = 2000
 
 /** Sends to one peer, over one stream for as long as there is something to send. */
-export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
+export const peerSender = ({ connection, timeout, onReset }: SenderOptions): Sender => {
   let stream: Stream | undefined
   let idle: NodeJS.Timeout | undefined
   let last: Promise<unknown> = Promise.resolve()
@@ -36,6 +38,9 @@ export const peerSender = ({ connection, timeout }: SenderOptions): Sender => {
     const signal = AbortSignal.timeout(timeout)
     const made = await through.newStream(bitswapProtocol, { signal })
     stream = made
+    made.addEventListener('close', ({ error, local }) => {
+      if (error !== undefined && local !== true && !closed) onReset?.()
+    })
     // Nobody answers on it: answers come on a stream of the peer's own.
     await made.closeRead({ signal })
     return made

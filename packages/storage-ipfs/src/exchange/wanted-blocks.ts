@@ -22,6 +22,8 @@ export interface WantedBlocks {
   joined(peer: string): void
   /** What it was asked did not reach it. */
   unreached(peer: string): void
+  /** A stream of it broke off, with what was asked or answered on it: it is asked again, once for each want. */
+  broken(peer: string): void
   left(peer: string): void
   /** Throws where the message makes no sense. */
   received(peer: string, message: Message): void
@@ -36,6 +38,8 @@ interface Want {
   readonly key: string
   readonly result: PromiseWithResolvers<Uint8Array>
   readonly peers: Map<string, Standing>
+  /** Who was asked a second time. */
+  readonly again: Set<string>
   takers: number
   /** Connections that were just made have had time to become known. */
   settled: boolean
@@ -145,7 +149,7 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
   }
 
   const begin = (cid: CID, key: string): Want => {
-    const want: Want = { cid, key, result: Promise.withResolvers(), peers: new Map(), takers: 0, settled: false, timers: new Set() }
+    const want: Want = { cid, key, result: Promise.withResolvers(), peers: new Map(), again: new Set(), takers: 0, settled: false, timers: new Set() }
     wants.set(key, want)
     want.result.promise.catch(() => undefined)
     // Whoever gave something last is likely to have the rest of it. Where nobody did, one is tried, and all are asked whether they have it.
@@ -224,6 +228,15 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
         if (!want.peers.has(peer)) continue
         want.peers.set(peer, 'lacks')
         advance(want)
+      }
+    },
+
+    broken: (peer) => {
+      for (const want of wants.values()) {
+        const standing = want.peers.get(peer)
+        if (standing === undefined || standing === 'has' || standing === 'lacks' || want.again.has(peer)) continue
+        want.again.add(peer)
+        tell(want, peer, { block: standing !== 'asked-whether', cancel: false })
       }
     },
 
