@@ -130,8 +130,10 @@ export const cliErrors = {
 
 export type CliErrorCode = keyof typeof cliErrors
 
-/** Where in a job file. `path` is the field's, as in `inputs[0].source`; lines and columns count from 1. */
+/** Where in a job file, or in which flag. `path` is the field's, as in `inputs[0].source`; lines and columns count from 1. */
 export interface Place {
+  /** As in `--memory`, or the argument's name, as in `IMAGE`. */
+  readonly flag?: string
   readonly file?: string
   readonly line?: number
   readonly column?: number

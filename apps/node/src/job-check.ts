@@ -2,13 +2,12 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { formatPath, type Refusal, refusals, resolve, specCid, taskOf } from '@skrei/job-spec'
 import { checkJob, type SubmitError, submitErrors } from '@skrei/scheduler'
-import { localSource } from '@skrei/storage/local'
-import { CliError, exitCodes, type Problem } from './cli-errors.ts'
+import { CliError, exitCodes, type Place, type Problem } from './cli-errors.ts'
 import { embeddedOffer } from './embedded-offer.ts'
 import { engines, enginesHere } from './engines.ts'
 import { homePath } from './home-path.ts'
 import type { JobFile } from './job-file.ts'
-import { checkLocalSources } from './local-sources.ts'
+import { checkLocalSources, localSourceOf } from './local-sources.ts'
 
 type Path = readonly (string | number)[]
 
@@ -70,15 +69,11 @@ const fieldOf = ({ code, resource }: Refusal): Path => {
   }
 }
 
-const placeOf = (job: JobFile, path: Path): Pick<Problem, 'file' | 'line' | 'column' | 'path'> => ({
-  file: job.name,
-  ...job.places(path, 'key'),
-  path: formatPath(path),
-})
+const placeOf = (job: JobFile, path: Path): Place => ({ ...job.placeOf(path, 'key'), path: formatPath(path) })
 
 const missingSources = async (job: JobFile): Promise<readonly Problem[]> => {
   try {
-    await checkLocalSources(job, localSource({ allow: [job.base], base: job.base }))
+    await checkLocalSources(job, localSourceOf(job))
     return []
   } catch (error) {
     if (!(error instanceof CliError)) throw error

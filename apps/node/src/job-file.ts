@@ -2,24 +2,34 @@ import { isUtf8 } from 'node:buffer'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { type Problem as JobProblem, type JobSpec, limits, type Places, problems as problemKinds, readJob } from '@skrei/job-spec'
-import { CliError, cliError, exitCodes, type Problem, systemCode } from './cli-errors.ts'
+import { type Problem as JobProblem, type JobSpec, limits, type Path, problems as problemKinds, readJob } from '@skrei/job-spec'
+import { CliError, cliError, exitCodes, type Place, type Problem, systemCode } from './cli-errors.ts'
 
+/** A job as it was read: out of a file, or out of the flags of a command. */
 export interface JobFile {
-  /** As given, for messages; `<stdin>` for `-`. */
-  readonly name: string
   /** What relative paths in it are relative to. */
   readonly base: string
+  /** Absolute paths below which it may read files of this machine. */
+  readonly allow: readonly string[]
   readonly spec: JobSpec
-  readonly places: Places
+  /** Where people wrote what a field says, or with `key` its key: in which file at which line and column, or in which flag. */
+  readonly placeOf: (path: Path, at?: 'key') => Omit<Place, 'path'>
 }
+
+export type ReadJob = (options: { readonly signal: AbortSignal }) => Promise<JobFile>
+
+/** The name of a job file for messages: as given, and `<stdin>` for `-`. */
+export const nameOf = (file: string): string => (file === '-' ? '<stdin>' : file)
 
 /** Reads and checks a job file; `-` is standard input. Throws a CliError with everything that is wrong. */
 export const readJobFile = async (file: string, options: { readonly signal?: AbortSignal } = {}): Promise<JobFile> => {
-  const name = file === '-' ? '<stdin>' : file
+  const name = nameOf(file)
   const text = await readText(file, name, options.signal)
   const result = readJob(text, { file: name })
-  if (result.ok) return { name, base: file === '-' ? process.cwd() : dirname(resolve(file)), spec: result.spec, places: result.places }
+  if (result.ok) {
+    const base = file === '-' ? process.cwd() : dirname(resolve(file))
+    return { base, allow: [base], spec: result.spec, placeOf: (path, at) => ({ file: name, ...result.places(path, at) }) }
+  }
   const [first, ...rest] = result.problems.map(withRemedy)
   if (first === undefined) throw new Error(`${name} was refused without a problem`)
   const omitted: readonly Problem[] = result.omitted === 0 ? [] : [{ code: first.code, message: `and ${result.omitted} more problems`, file: name }]

@@ -5,19 +5,23 @@ import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
 import type { AskOptions } from './commands/ask-node.ts'
 import type { DevnetOptions } from './commands/devnet.ts'
 import type { DevnetProcessOptions } from './commands/devnet-process.ts'
+import type { DockerOptions } from './commands/docker.ts'
 import type { ListOptions } from './commands/job-list.ts'
 import type { LogsOptions } from './commands/job-logs.ts'
 import type { ResultsOptions } from './commands/job-results.ts'
 import type { SubmitOptions } from './commands/job-submit.ts'
 import type { NodeStartOptions } from './commands/node-start.ts'
 import type { RunOptions } from './commands/run.ts'
+import type { ReadJob } from './job-file.ts'
 import { nodeVersionError } from './node-version.ts'
 
 // Everything but the command that is called stays unloaded: `skrei --help` answers at once.
 
 const manifest: { readonly version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-const wantsJson = process.argv.includes('--json')
+/** What comes after `--` is a program's. */
+const ours = process.argv.includes('--') ? process.argv.slice(0, process.argv.indexOf('--')) : process.argv
+const wantsJson = ours.includes('--json')
 
 /** Never rejects: what cannot even be told properly is told in one line. */
 const failed = async (error: unknown): Promise<number> => {
@@ -51,6 +55,8 @@ process.removeAllListeners('warning').on('warning', (warning) => {
 const nodeOption = () => new Option('--node <url>', 'the API of the node that is asked (default: SKREI_NODE, else the node that runs on SKREI_HOME)')
 const json = () => new Option('--json', 'write one JSON event a line to standard output')
 
+const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
 const program = new Command('skrei')
   .description('Moves computation to where the data is.')
   .version(manifest.version, '--version', 'print the version')
@@ -76,13 +82,48 @@ program
   .option('--node <url>', 'run it on the network of this node instead, through its API; files that the job names are uploaded')
   .addOption(new Option('--allow-private-addresses', 'let https sources reach loopback, private and link-local addresses').conflicts('node'))
   .action(async (file: string, options: RunOptions & { readonly plan?: true }) => {
+    const { readJobFile } = await import('./job-file.ts')
+    const read: ReadJob = (reading) => readJobFile(file, reading)
     if (options.plan) {
       const { plan } = await import('./commands/plan.ts')
-      process.exitCode = await plan(file, options)
+      process.exitCode = await plan(read, options)
       return
     }
     const { run } = await import('./commands/run.ts')
-    process.exitCode = await run(file, options)
+    process.exitCode = await run(read, options)
+  })
+
+program
+  .command('docker')
+  .description('run a container image as a job: the job file is made of the flags')
+  .usage('[options] IMAGE [-- COMMAND...]')
+  .argument('IMAGE', 'as in `docker run`; pinned by digest it is the same every time')
+  .argument('[COMMAND...]', "in the place of the image's command; after --, so that its flags are its own")
+  .option('--input <source>', 'PATH, URL or CID, and where it lies: data.csv:/inputs (the default); may be repeated', several)
+  .option('--output-path <dir>', 'a directory of the container that is kept (default: /outputs); may be repeated', several)
+  .option('--env <name=value>', 'a variable of its environment; may be repeated', several)
+  .option('--cpu <quantity>', 'such as 2 or 500m (default: 500m)')
+  .option('--memory <quantity>', 'such as 1Gi (default: 512Mi)')
+  .option('--disk <quantity>', 'for inputs, and again for outputs (default: 1Gi)')
+  .option('--gpu <count>', 'how many GPUs')
+  .option('--network <mode>', 'none, http (with --domain), or full (default: none)')
+  .option('--domain <name>', 'a host that it may reach over HTTP and HTTPS: example.org, *.example.org; may be repeated', several)
+  .option('--entrypoint <program>', "in the place of the image's entrypoint")
+  .option('--workdir <dir>', 'where the program starts')
+  .option('--user <user>', 'user or user:group inside')
+  .option('--pull <when>', 'always, missing or never (default: missing)')
+  .option('--timeout <duration>', 'how long the program may run, such as 90s or 2h (default: 10m)')
+  .option('--publisher <type>', 'where the result goes: ipfs, local or none (default: ipfs)')
+  .option('--name <text>', 'what people call the job')
+  .addOption(new Option('--print', 'print the job file; run nothing').conflicts(['output', 'plan', 'json', 'node']))
+  .option('--output <dir>', 'put the result into this new or empty directory (default: SKREI_HOME/results/JOB)')
+  .addOption(new Option('--plan', 'say what would run where, and what not and why; run nothing').conflicts('output'))
+  .addOption(json())
+  .option('--node <url>', 'run it on the network of this node instead, through its API; local inputs are uploaded')
+  .addOption(new Option('--allow-private-addresses', 'let inputs from URLs reach loopback, private and link-local addresses').conflicts('node'))
+  .action(async (image: string, command: readonly string[], options: DockerOptions) => {
+    const { docker } = await import('./commands/docker.ts')
+    process.exitCode = await docker(image, command, options)
   })
 
 program
@@ -113,8 +154,6 @@ program
     const { doctor } = await import('./commands/doctor.ts')
     process.exitCode = await doctor(manifest.version, options)
   })
-
-const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
 const node = program.command('node').description('a node that runs on its own, for clients and other nodes')
 node

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { place } from './command-line.ts'
+import { type JsonResult, place } from './command-line.ts'
+import { startNode } from './running-node.ts'
 
 const socket = 'unix:///var/run/docker.sock'
 
@@ -39,4 +40,54 @@ onEngine(`a job in a container runs through the whole node, and leaves no contai
   const specCid = /"specCid":"([^"]+)"/.exec(JSON.stringify(events))?.[1]
   expect(specCid).toBeDefined()
   expect(engine('ps', '--all', '--quiet', '--filter', `label=skrei.spec=${specCid}`)).toBe('')
+})
+
+onEngine(`skrei docker runs an image on files of the current directory and of elsewhere, and keeps what it wrote${note}`, async () => {
+  using here = place({ DOCKER_HOST: socket })
+  here.write('letter.txt', 'dear reader')
+  mkdirSync(join(here.jobs, '../elsewhere'))
+  writeFileSync(join(here.jobs, '../elsewhere/numbers'), '1\n2\n')
+  const command = 'echo "said $LEVEL"; wc -w < /inputs/letter.txt > /kept/words; cat /more/numbers > /kept/numbers; pwd > /kept/where'
+  const flags = [
+    '--input',
+    'letter.txt',
+    '--input',
+    '../elsewhere:/more',
+    '--output-path',
+    '/kept',
+    '--env',
+    'LEVEL=a "b"',
+    '--workdir',
+    '/tmp',
+    '--memory',
+    '64Mi',
+  ]
+  const ended = await here.skrei('docker', 'busybox', '--pull', 'never', ...flags, '--output', 'result', '--json', '--', 'sh', '-c', command)
+  const result = JSON.parse(ended.stdout.trimEnd().split('\n').at(-1) ?? '') as JsonResult
+  expect([ended.code, result.state]).toEqual([0, 'completed'])
+  const kept = (name: string): string => readFileSync(join(here.jobs, 'result/shards/0', name), 'utf8').trim()
+  expect(['stdout', 'outputs/kept/words', 'outputs/kept/numbers', 'outputs/kept/where'].map(kept)).toEqual(['said a "b"', '2', '1\n2', '/tmp'])
+  here.clean(ended)
+})
+
+onEngine(`skrei docker ends with 1 where the program fails, and says what it wrote${note}`, async () => {
+  using here = place({ DOCKER_HOST: socket })
+  const ended = await here.skrei('docker', 'busybox', '--pull', 'never', '--entrypoint', 'sh', '--', '-c', 'echo alas >&2; exit 7')
+  expect(ended.code).toBe(1)
+  expect(ended.stdout).toMatch(/exit-nonzero[\s\S]*│ alas/)
+  here.clean(ended)
+})
+
+onEngine(`skrei docker --node gives files to a node that runs on its own, and fetches the result${note}`, async () => {
+  using here = place({ DOCKER_HOST: socket })
+  const node = await startNode(here)
+  try {
+    here.write('letter.txt', 'dear reader')
+    const flags = ['--pull', 'never', '--input', './letter.txt:/in', '--node', node.api, '--output', 'result']
+    const ended = await here.skrei('docker', 'busybox', ...flags, '--', 'sh', '-c', 'wc -w < /in/letter.txt > /outputs/words')
+    expect([ended.code, ended.stdout]).toEqual([0, expect.stringContaining('completed')])
+    expect(readFileSync(join(here.jobs, 'result/shards/0/outputs/outputs/words'), 'utf8').trim()).toBe('2')
+  } finally {
+    await node.end()
+  }
 })

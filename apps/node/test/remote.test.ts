@@ -48,7 +48,7 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     const wait = await serving.skrei('job', 'wait', id)
     expect(wait.code).toBe(0)
     expect(wait.stdout).toMatch(/^completed {2}greet, 2 shards\n/)
-    expect(wait.stdout).toContain(`skrei job results ${id} --output DIR`)
+    expect(wait.stdout).toContain(`skrei job results ${id} --output DIR\n`)
     const logs = await serving.skrei('job', 'logs', id, '--shard', '1')
     expect(logs).toMatchObject({ code: 0, stdout: 'hello\n', stderr: '' })
     const results = await serving.skrei('job', 'results', id, '--output', 'fetched')
@@ -91,6 +91,15 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     // The spec is another one: it names what was uploaded.
     expect(remote.events[0]?.['specCid']).not.toBe(embedded.events[0]?.['specCid'])
     here.clean(remote)
+  })
+
+  test('a file that is given to a node keeps its name in a directory of the sandbox', async () => {
+    using here = place()
+    here.write('b', 'defgh')
+    const rest = 'inputs: [{ path: /inputs, source: { type: local, path: b } }]\noutputs: [{ name: sizes, path: /outputs }]\n'
+    const ended = await here.run(probeJob(['sizes', '/inputs', '/outputs/sizes'], rest), { args: ['--node', node.api, '--output', 'remote'] })
+    expect(ended.code, ended.stderr).toBe(0)
+    expect(readFileSync(join(here.jobs, 'remote/shards/0/outputs/sizes/sizes'), 'utf8')).toBe('b 5\n')
   })
 
   test('a pinned file that is not what it should be is refused by the node that stages it', async () => {
@@ -181,6 +190,7 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     const waiting = here.skrei('job', 'wait', id, '--node', node.api)
     const stop = await here.skrei('job', 'stop', id, '--node', node.api)
     expect(stop.code).toBe(0)
+    expect(stop.stdout).toContain(`skrei job wait ${id} --node ${node.api}\n`)
     expect((await waiting).code).toBe(130)
     const again = await here.skrei('job', 'stop', id, '--node', node.api)
     expect(again).toMatchObject({ code: 0, stdout: `job ${id} is over: cancelled\n` })
@@ -232,6 +242,19 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(await reading.ended).toMatchObject({ code: 0, stderr: '' })
     expect((await here.skrei('job', 'stop', id, '--node', node.api)).code).toBe(0)
     expect((await here.skrei('job', 'wait', id, '--node', node.api)).code).toBe(130)
+  })
+
+  test('whoever stops following the logs of a job is told that it goes on, and it does', async () => {
+    using here = place()
+    const id = await submitted(here, noop('duration: 10m, stdout: "begun\\n"'))
+    const following = here.start('job', 'logs', id, '--follow', '--node', node.api)
+    await following.line((line) => line === 'begun')
+    following.child.kill('SIGINT')
+    const ended = await following.ended
+    expect(ended).toMatchObject({ code: 130, stdout: 'begun\n' })
+    expect(ended.stderr).toContain('error cancelled: interrupted; the job goes on')
+    const stop = await here.skrei('job', 'stop', id, '--node', node.api)
+    expect(stop.stdout).toContain(`job ${id} is being stopped\n`)
   })
 
   test('logs are followed while the program runs, and come byte for byte; with --json each piece is an event', async () => {

@@ -4,8 +4,8 @@ import type { TreeFile } from './node-service.ts'
 
 const maxPathBytes = 4096
 const maxDepth = 64
-/** What the names of one archive may come to together: they are remembered to its end. */
-const maxNameBytes = 16 * 2 ** 20
+/** What the names of one archive may come to together, since they are remembered to its end: 64 bytes each, or 16 MiB where those are less. */
+const maxNameBytes = (maxEntries: number): number => Math.max(16 * 2 ** 20, 64 * maxEntries)
 
 const invalid = (message: string): ApiError => new ApiError('tree-invalid', message)
 
@@ -32,7 +32,8 @@ const pathBook = (maxEntries: number) => {
     if (had === 'directory' && kind === 'directory') return
     if (had !== undefined) throw invalid(`${shown(path)} is in the archive twice`)
     bytes += path.length
-    if (known.size >= maxEntries || bytes > maxNameBytes) throw invalid(`the archive has more than ${maxEntries} files and directories, or too long names`)
+    if (known.size >= maxEntries) throw invalid(`the archive has more than ${maxEntries} files and directories`)
+    if (bytes > maxNameBytes(maxEntries)) throw invalid(`the names in the archive have more than ${maxNameBytes(maxEntries)} bytes together`)
     known.set(path, kind)
   }
   return (path: string, kind: 'file' | 'directory') => {

@@ -1,6 +1,7 @@
 import { LineCounter } from 'yaml'
 import type * as z from 'zod'
 import { type Findings, type Places, readDocument, report } from './document.ts'
+import { exactJson } from './exact-json.ts'
 import { explain, type KnownKeys, noteKnownKeys } from './explain.ts'
 import { type Finding, formatPath, type Path, type Problem, type ProblemCode } from './problem.ts'
 
@@ -37,9 +38,35 @@ export type ReadAsResult<T> =
  * const result = readAs(z.strictObject({ port: z.int() }), 'prot: 1', { file: 'node.yaml', called: 'configuration file' })
  */
 export const readAs = <Schema extends z.ZodType>(schema: Schema, text: string, options: ReadAsOptions<z.output<Schema>>): ReadAsResult<z.output<Schema>> => {
+  const format = options.format ?? (options.file.toLowerCase().endsWith('.json') ? 'json' : 'yaml')
+  return (format === 'json' ? readExact(schema, text, options) : undefined) ?? readPlaced(schema, text, format, options)
+}
+
+/** What a program has written, where nothing is wrong with it: places are looked up only when somebody asks. */
+const readExact = <Schema extends z.ZodType>(
+  schema: Schema,
+  text: string,
+  options: ReadAsOptions<z.output<Schema>>,
+): ReadAsResult<z.output<Schema>> | undefined => {
+  const exact = exactJson(text)
+  const parsed = exact && schema.safeParse(exact.value)
+  if (!parsed?.success || (options.further?.(parsed.data).length ?? 0) > 0) return undefined
+  let placed: ReadAsResult<z.output<Schema>> | undefined
+  const places: Places = (path, at) => {
+    placed ??= readPlaced(schema, text, 'json', options)
+    return placed.ok ? placed.places(path, at) : { line: 1, column: 1 }
+  }
+  return { ok: true, value: parsed.data, plain: exact?.value, places }
+}
+
+const readPlaced = <Schema extends z.ZodType>(
+  schema: Schema,
+  text: string,
+  format: 'yaml' | 'json',
+  options: ReadAsOptions<z.output<Schema>>,
+): ReadAsResult<z.output<Schema>> => {
   const lines = new LineCounter()
   const findings: Findings = { list: [], total: 0 }
-  const format = options.format ?? (options.file.toLowerCase().endsWith('.json') ? 'json' : 'yaml')
   const document = readDocument(text, format, lines, findings)
   const placeAt = (offset: number) => {
     const { line, col } = lines.linePos(offset)

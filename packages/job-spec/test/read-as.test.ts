@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { bytesSchema, checkAs, readAs } from '../src/index.ts'
@@ -46,4 +47,49 @@ test('a value that stands in no file is checked alike', () => {
       { code: 'unknown-key', path: ['mem'], message: expect.stringContaining('in the configuration') },
     ],
   })
+})
+
+const anything = z.json()
+/** What is read with its places, since it is not as a program writes it. */
+const spaced = (text: string) => readAs(anything, `${text} `, { file: 'a.json' })
+
+test('what a program writes as JSON is read as what a person writes, or refused with the same words', () => {
+  const same = (text: string): void => {
+    const [quick, slow] = [readAs(anything, text, { file: 'a.json' }), spaced(text)]
+    expect({ ...quick, places: undefined }).toEqual({ ...slow, places: undefined })
+  }
+  fc.assert(fc.property(fc.json(), same))
+  for (const text of [
+    '{"a":1,"a":2}',
+    '{"__proto__":1}',
+    '{"a":{"__proto__":{"b":1}}}',
+    '9007199254740992',
+    '9007199254740993',
+    '1e+21',
+    '1e400',
+    '-0',
+    '1.0',
+    '"\\ud800"',
+    '"\\ufeffa"',
+    '"\ufeffa"',
+    '\ufeff{}',
+    '"é"',
+    '"\\n\\t\\"\\\\\\b\\f\\r"',
+    '{"<<":1,"*a":"&b","":null,"constructor":"toString"}',
+    `{"${'k'.repeat(2000)}":1}`,
+    '[{"2":1,"1":2}]',
+    `${'['.repeat(40)}${']'.repeat(40)}`,
+    `${'['.repeat(70)}${']'.repeat(70)}`,
+  ])
+    same(text)
+})
+
+test('what a program writes as JSON has places too', () => {
+  const read = readAs(anything, '{"a":[1,{"b":true}]}', { file: 'a.json' })
+  if (!read.ok) throw new Error(read.problems[0]?.message)
+  expect([read.places(['a', 1, 'b']), read.places(['a', 1, 'b'], 'key'), read.places(['a'])]).toEqual([
+    { line: 1, column: 14 },
+    { line: 1, column: 10 },
+    { line: 1, column: 6 },
+  ])
 })

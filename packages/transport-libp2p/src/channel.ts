@@ -1,5 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Clock } from '@skrei/transport'
+import { spareUpdates } from './spare-updates.ts'
 
 export interface ChannelEvents {
   data(bytes: Uint8Array): void
@@ -35,6 +36,7 @@ const leave = (stream: Stream): void => {
 
 export const streamChannel = (stream: Stream, connection: Connection | undefined): Channel => ({
   open(events) {
+    spareUpdates(stream)
     stream.addEventListener('message', ({ data }) => events.data(data instanceof Uint8Array ? data : data.subarray()))
     // libp2p goes on with what it holds in a microtask of its own, queued before this one.
     stream.addEventListener('drain', () =>

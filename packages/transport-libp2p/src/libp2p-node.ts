@@ -1,12 +1,12 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
-import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p } from 'libp2p'
+import { leanNoise } from './lean-noise.ts'
 import type { Libp2pTransportOptions } from './options.ts'
 
 type OwnNode = Extract<Libp2pTransportOptions, { readonly privateKey: Uint8Array }>
@@ -30,7 +30,7 @@ export const libp2pNode = async ({ privateKey, listen = [], announce = [] }: Own
     privateKey: keyFromSeed(privateKey),
     addresses: { listen: [...listen], announce: [...announce] },
     transports: [tcp(), webSockets()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [leanNoise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), ping: ping() },
     // Nodes of one network share hosts and private networks: the defaults take five connections a second from one address.

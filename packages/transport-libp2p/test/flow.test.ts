@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
 import { nodeIdOf } from '@skrei/protocol'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Libp2pTransport } from '../src/index.ts'
 import { clock, connected, idOf, node, type Own, portOf, seed } from './nodes.ts'
 import { proxyTo } from './proxy.ts'
@@ -60,6 +61,21 @@ test('two thousand sends at once all arrive, in order, in few writes, over one s
   )
   expect(seen.slice(1)).toEqual(Array.from({ length: 2000 }, (_, index) => index))
   expect(counted.writes).toBeLessThanOrEqual(2)
+})
+
+test('a message and its acknowledgement are one write to a socket each, with no news of room that nobody lacks', async () => {
+  await using nodes = await pair({ pingInterval: 60_000 })
+  const { a, b } = nodes
+  b.receive(async () => {})
+  await a.send(b.self, [new Uint8Array(200)], {})
+  const write = vi.spyOn(Socket.prototype, 'write')
+  try {
+    for (let count = 0; count < 100; count += 1) await a.send(b.self, [new Uint8Array(200)], {})
+    // libp2p itself may say something meanwhile.
+    expect(write.mock.calls.length).toBeLessThan(230)
+  } finally {
+    write.mockRestore()
+  }
 })
 
 test('what a handler or a reader keeps holds no other bytes in memory', async () => {

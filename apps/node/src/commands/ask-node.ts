@@ -3,6 +3,7 @@ import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
 import { type Interrupts, interrupts } from '../interrupts.ts'
 import { told } from '../remote/api-failure.ts'
 import { connect, type NodeOption } from '../remote/connect.ts'
+import { jobCommand } from '../remote/job-command.ts'
 import { type Style, styleFor } from '../table.ts'
 import { fail } from './fail.ts'
 
@@ -21,11 +22,18 @@ export interface Asking {
   event(event: { readonly type: string }): void
   /** Lines for people: on standard output, with --json on standard error. */
   say(lines: string | readonly string[]): void
+  /** The text of a command about a job to type next: it names the node where this one did. */
+  next(words: string): string
   readonly style: Style
 }
 
 /** Runs a command that talks to a node. Returns its exit code; whatever happens, it has been told. */
-export const askNode = async (options: AskOptions, work: (asking: Asking) => Promise<ExitCode>): Promise<ExitCode> => {
+export const askNode = async (
+  options: AskOptions,
+  work: (asking: Asking) => Promise<ExitCode>,
+  /** What a signal that ends the command comes to. */
+  interrupted = 'interrupted',
+): Promise<ExitCode> => {
   const json = options.json === true
   using interrupt = interrupts()
   const people = json ? process.stderr : process.stdout
@@ -37,10 +45,11 @@ export const askNode = async (options: AskOptions, work: (asking: Asking) => Pro
       signal: interrupt.first,
       event: (event) => void (json && process.stdout.write(`${JSON.stringify(event)}\n`)),
       say: (lines) => void people.write(`${typeof lines === 'string' ? lines : lines.join('\n')}\n`),
+      next: (words) => jobCommand(words, options),
       style: styleFor(people),
     })
   } catch (error) {
     const failure = told(error)
-    return fail(interrupt.first.aborted && !(failure instanceof CliError) ? cliError('cancelled', 'interrupted', { cause: error }) : failure, json)
+    return fail(interrupt.first.aborted && !(failure instanceof CliError) ? cliError('cancelled', interrupted, { cause: error }) : failure, json)
   }
 }

@@ -42,10 +42,15 @@ const writeLog = (error: unknown): string | undefined => {
   }
 }
 
-/** `job.yaml:3:9: unknown-engine: …`, and below it what to do. */
-export const problemText = ({ code, message, file, line, column, remedy }: Problem, level: 'error' | 'warning' = 'error'): string => {
+/** `job.yaml:3:9: unknown-engine: …` or `--memory: bad-quantity: …`, and below it what to do. */
+export const problemText = ({ code, message, flag, file, line, column, remedy }: Problem, level: 'error' | 'warning' = 'error'): string => {
   const stream = process.stderr
-  const place = file === undefined ? '' : `${oneLine(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `
+  const place =
+    file === undefined
+      ? flag === undefined
+        ? ''
+        : `${flag}: `
+      : `${oneLine(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `
   const head = `${styleText(level === 'error' ? 'red' : 'yellow', level, { stream })} ${place}${styleText('bold', oneLine(code), { stream })}: ${oneLine(message)}`
   return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${oneLine(remedy)}`, { stream })}`
 }

@@ -1,8 +1,7 @@
-import { localSource } from '@skrei/storage/local'
 import type { ExitCode } from '../cli-errors.ts'
 import { exitCodes } from '../cli-errors.ts'
 import { readJobFile } from '../job-file.ts'
-import { checkLocalSources } from '../local-sources.ts'
+import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import { progress } from '../progress.ts'
 import { submitRemote } from '../remote/remote-run.ts'
 import { type AskOptions, askNode } from './ask-node.ts'
@@ -16,9 +15,9 @@ export interface SubmitOptions extends AskOptions {
 /** `skrei job submit`: gives a job, with the files of this machine that it names, to a node. With --wait it ends as the job does. */
 export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCode> =>
   askNode(options, async (asking) => {
-    const { client, event, say, style, signal } = asking
+    const { client, event, next, say, style, signal } = asking
     const job = await readJobFile(file, { signal })
-    const local = localSource({ allow: [job.base], base: job.base })
+    const local = localSourceOf(job)
     await checkLocalSources(job, local, { signal })
     const { nodeId } = await client.health({ signal })
     const { job: accepted, created } = await (async () => {
@@ -34,7 +33,7 @@ export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCod
     if (options.wait) return await tellEnd(asking, await client.finished(id, { signal }))
     say([
       `job ${id}${created ? '' : `  ${style('yellow', `was submitted before with this key: ${accepted.state}`)}`}`,
-      ...[`describe ${id}`, `logs ${id} --follow`, `wait ${id}`].map((next) => `  ${style('dim', `skrei job ${next}`)}`),
+      ...[`describe ${id}`, `logs ${id} --follow`, `wait ${id}`].map((words) => `  ${style('dim', next(words))}`),
     ])
     return exitCodes.completed
   })

@@ -8,17 +8,21 @@ import { type Asking, type AskOptions, askNode } from './ask-node.ts'
 
 /** `skrei job wait`: until the job is over; ends as the job does. */
 export const jobWait = (id: string, options: AskOptions): Promise<ExitCode> =>
-  askNode(options, async (asking) => {
-    const { client, signal } = asking
-    const job = await client.job(id, { signal })
-    return await tellEnd(asking, job.open ? await client.finished(job.id, { signal }) : job)
-  })
+  askNode(
+    options,
+    async (asking) => {
+      const { client, signal } = asking
+      const job = await client.job(id, { signal })
+      return await tellEnd(asking, job.open ? await client.finished(job.id, { signal }) : job)
+    },
+    'interrupted; the job goes on',
+  )
 
 /** Tells how a job ended. Returns its exit code. */
-export const tellEnd = async ({ client, event, say, json, signal }: Asking, job: Job): Promise<ExitCode> => {
+export const tellEnd = async ({ client, event, say, json, next, signal }: Asking, job: Job): Promise<ExitCode> => {
   const result = resultEvent(job, null, await remoteError(client, job, undefined, { signal }))
   const people = json ? process.stderr : process.stdout
-  say(summary(job, result, undefined, people, () => `skrei job results ${job.id} --output DIR`))
+  say(summary(job, result, undefined, people, () => next(`results ${job.id} --output DIR`)))
   event(result)
   return jobExit(job)
 }

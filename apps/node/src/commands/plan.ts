@@ -1,12 +1,11 @@
 import { failures } from '@skrei/job-spec'
 import type { JobPlan } from '@skrei/scheduler'
-import { localSource } from '@skrei/storage/local'
 import { CliError, cliError, type ExitCode, exitCodes, type Problem } from '../cli-errors.ts'
 import { interrupts } from '../interrupts.ts'
 import { remedyOf } from '../job-error.ts'
 import type { ResultError } from '../job-events.ts'
-import { readJobFile } from '../job-file.ts'
-import { checkLocalSources } from '../local-sources.ts'
+import type { ReadJob } from '../job-file.ts'
+import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import { planText } from '../plan-text.ts'
 import { printable } from '../printable.ts'
 import { fail, internal } from './fail.ts'
@@ -27,13 +26,13 @@ interface NoPlanEvent {
 }
 
 /** `skrei run --plan`: what the job would come to, before anything runs. Returns the exit code; whatever happens, it has been told. */
-export const plan = async (file: string, options: PlanOptions): Promise<ExitCode> => {
+export const plan = async (read: ReadJob, options: PlanOptions): Promise<ExitCode> => {
   const json = options.json === true
   const tell = (event: PlanEvent): void => void (json && process.stdout.write(`${JSON.stringify(event)}\n`))
   using interrupt = interrupts()
   try {
-    const job = await readJobFile(file, { signal: interrupt.first })
-    const local = localSource({ allow: [job.base], base: job.base })
+    const job = await read({ signal: interrupt.first })
+    const local = localSourceOf(job)
     await checkLocalSources(job, local, { signal: interrupt.first })
     // A job file that is wrong is told before a node is loaded.
     const allowPrivateAddresses = options.allowPrivateAddresses === true

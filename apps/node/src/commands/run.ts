@@ -1,10 +1,10 @@
-import { localSource } from '@skrei/storage/local'
 import { CliError, cliError, type ExitCode } from '../cli-errors.ts'
 import { interrupts } from '../interrupts.ts'
 import { jobExit } from '../job-error.ts'
-import { readJobFile } from '../job-file.ts'
-import { checkLocalSources } from '../local-sources.ts'
+import type { ReadJob } from '../job-file.ts'
+import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import type { NodeOption } from '../remote/connect.ts'
+import { jobCommand } from '../remote/job-command.ts'
 import type { RemoteOutcome, RemoteRun } from '../remote/remote-run.ts'
 import { takeResultDirectory } from '../result-directory.ts'
 import { summary } from '../summary.ts'
@@ -18,15 +18,15 @@ export interface RunOptions {
   readonly node?: string
 }
 
-/** `skrei run`: job file -> node, in this process or another -> result directory. Returns the exit code; whatever happens, it has been told. */
-export const run = async (file: string, options: RunOptions): Promise<ExitCode> => {
+/** `skrei run`: job -> node, in this process or another -> result directory. Returns the exit code; whatever happens, it has been told. */
+export const run = async (read: ReadJob, options: RunOptions): Promise<ExitCode> => {
   const json = options.json === true
   using interrupt = interrupts()
   const startedAt = performance.now()
   let submitted: string | null = null
   try {
-    const job = await readJobFile(file, { signal: interrupt.first })
-    const local = localSource({ allow: [job.base], base: job.base })
+    const job = await read({ signal: interrupt.first })
+    const local = localSourceOf(job)
     await checkLocalSources(job, local, { signal: interrupt.first })
     const output = options.output === undefined ? undefined : takeResultDirectory(options.output)
     const onSubmit = (jobId: string): void => {
@@ -41,7 +41,7 @@ export const run = async (file: string, options: RunOptions): Promise<ExitCode> 
           ? await (await import('../embedded-run.ts')).runEmbedded({ ...given, allowPrivateAddresses })
           : await runOn({ node: options.node }, given)
       // Told last, when the node has stopped and its folder is gone.
-      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => `skrei job results ${view.id} --output DIR`
+      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => jobCommand(`results ${view.id} --output DIR`, options)
       const people = json ? process.stderr : process.stdout
       people.write(`${summary(view, result, performance.now() - startedAt, people, again)}\n`)
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -1,6 +1,6 @@
 import { specCid } from '@skrei/job-spec'
 import { CliError, type ExitCode, exitCodes, type Problem } from '../cli-errors.ts'
-import { readJobFile } from '../job-file.ts'
+import { nameOf, readJobFile } from '../job-file.ts'
 import { problemText } from './fail.ts'
 
 /** `skrei validate`: everything that `skrei run` would refuse each file for, and why this node could not run it; nothing is run, and no source but local ones is looked at. */
@@ -10,14 +10,13 @@ export const validate = async (files: readonly string[], options: { readonly jso
   for (const file of files) {
     try {
       const job = await readJobFile(file)
-      const { name, spec } = job
       // A job file that is wrong is told before the scheduler is loaded.
       const { checkRunnable } = await import('../job-check.ts')
       const warnings = await checkRunnable(job)
-      const cid = specCid(spec)
+      const cid = specCid(job.spec)
       for (const warning of warnings) process.stderr.write(`${problemText(warning, 'warning')}\n`)
-      if (options.json) write({ type: 'file', file: name, valid: true, specCid: cid, problems: [], warnings })
-      else process.stdout.write(`${name}: valid, ${cid}\n`)
+      if (options.json) write({ type: 'file', file: nameOf(file), valid: true, specCid: cid, problems: [], warnings })
+      else process.stdout.write(`${nameOf(file)}: valid, ${cid}\n`)
     } catch (error) {
       if (!(error instanceof CliError)) throw error
       // Of several, a file that is wrong anywhere weighs more than one that only needs more nodes.

@@ -45,11 +45,11 @@ const problemOf = ({ code, message, remedy, file, line, column, path }: ApiFailu
 const placed = (problem: Problem, job: JobFile | undefined): Problem => {
   if (job === undefined || problem.path === undefined) return problem
   const { line: _line, column: _column, file: _file, ...rest } = problem
-  return { ...rest, file: job.name, ...job.places(segmentsOf(problem.path)) }
+  return { ...rest, ...job.placeOf(segmentsOf(problem.path)) }
 }
 
 /** `inputs[0].source.url` -> its parts. */
-const segmentsOf = (path: string): readonly (string | number)[] =>
+export const segmentsOf = (path: string): readonly (string | number)[] =>
   [...path.matchAll(/\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.[\]]+)/g)].map(([, index, quoted, name]) =>
     index === undefined ? (name ?? (JSON.parse(`"${quoted ?? ''}"`) as string)) : Number(index),
   )

@@ -36,29 +36,40 @@ export const uploadSources = async (job: JobFile, local: Source, uploads: Upload
     }
   }
 
-  /** By path: a module and an input may be the same file. */
   const cids = new Map<string, string>()
-  for (const { source } of found) {
-    if (source.type !== 'local' || cids.has(source.path)) continue
+  for (const { source, at } of found) {
+    if (source.type !== 'local' || cids.has(keyOf(source, at))) continue
     const entries = local.list(source, { signal })[Symbol.asyncIterator]()
     const first = await entries.next()
     const { cid } =
-      first.done !== true && first.value.alone === true
+      first.done !== true && first.value.alone === true && !needsName(source, at)
         ? await uploads.addBlob(contentOf(pathOf(first.value)), { signal })
         : await uploads.addTree(treeOf(first, entries, contentOf), { signal })
-    cids.set(source.path, cid)
+    cids.set(keyOf(source, at), cid)
   }
-  const uploaded = (source: SourceSpec): SourceSpec => {
-    const cid = source.type === 'local' ? cids.get(source.path) : undefined
+  const uploaded = (source: SourceSpec, at?: string): SourceSpec => {
+    const cid = source.type === 'local' ? cids.get(keyOf(source, at)) : undefined
     return cid === undefined ? source : { type: 'ipfs', cid, ...(source.sha256 !== undefined && { sha256: source.sha256 }) }
   }
   const { engine, inputs } = job.spec
   return {
     ...job.spec,
     engine: engine.type === 'wasm' && 'module' in engine ? { ...engine, module: uploaded(engine.module as SourceSpec) } : engine,
-    ...(inputs !== undefined && { inputs: inputs.map((input) => ({ ...input, source: uploaded(input.source) })) }),
+    ...(inputs !== undefined && { inputs: inputs.map((input) => ({ ...input, source: uploaded(input.source, input.path) })) }),
   } as JobSpec
 }
+
+/**
+ * A file in a directory of the sandbox has the name that it has here; one that is IPFS's alone would be called after its CID. So it is given as a directory of one file. A pin is of a file: with
+ * one it stays a file.
+ */
+const needsName = (source: LocalSource, at: string | undefined): boolean =>
+  at !== undefined && source.sha256 === undefined && at.lastIndexOf('.') <= at.lastIndexOf('/') + 1
+
+/** A module and an input may be the same file. */
+const keyOf = (source: LocalSource, at: string | undefined): string => `${needsName(source, at)} ${source.path}`
+
+type LocalSource = Extract<SourceSpec, { readonly type: 'local' }>
 
 /** The local driver lists files by their absolute paths. */
 const pathOf = ({ source }: FileEntry): string => (source.type === 'local' ? source.path : '')
