@@ -119,7 +119,7 @@ export const machinesPage = (): string =>
     'Reading the diagrams: an event on several arrows from one state means that the machine decides by what it knows in that turn; `always` is decided at once, on entering. An event that is accepted and leaves the state as it is has no arrow: it stands in the table as “stays”. ' +
       '`new` is never stored: it is where an object comes from.',
     'Reading the tables: the *owner* is who must act next. The *deadline* is the time within which, in milliseconds from entering the state, as the machine’s own code says it over the object’s fields; `now` is the time of the turn, ' +
-      '`lease` the lease lengthened by the drift factor, `patient(context, x)` x lengthened by it, `untilEnd` what is left of the job’s total time. When it passes, the state gets `deadline`.',
+      '`lease` the lease lengthened by the drift factor, `patient(context, x)` x lengthened by it, `silence(context, now)` what is left of that lease since the node was last known to be there, `untilEnd` what is left of the job’s total time. When it passes, the state gets `deadline`.',
     ...Object.entries(machines).flatMap(([name, { machine, file, about }]) => [
       `## ${name[0]?.toUpperCase()}${name.slice(1)}`,
       `${about} [${file}](../packages/scheduler/src/machines/${file})`,

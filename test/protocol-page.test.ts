@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { bodies, protocolErrors, signedTypes } from '../packages/protocol/src/index.ts'
+import { bodies, protocolErrors, signedTypes, signedWhereVerified } from '../packages/protocol/src/index.ts'
 import { protocolPage } from '../scripts/protocol-page.ts'
 
 const page = protocolPage()
@@ -10,7 +10,9 @@ const sectionOf = (title: string): string => page.split(/^#{2,3} /m).find((secti
 test('the page of the protocol has a section for every message, with every field of its body and what it means', () => {
   for (const [type, body] of Object.entries(bodies)) {
     const section = sectionOf(type)
-    expect(section.includes(', signed.'), type).toBe(signedTypes.has(type as keyof typeof bodies))
+    const name = type as keyof typeof bodies
+    expect(section.includes(', signed.'), type).toBe(signedTypes.has(name) && !signedWhereVerified.has(name))
+    expect(section.includes(', signed where verified.'), type).toBe(signedWhereVerified.has(name))
     for (const [field, schema] of Object.entries(body.shape)) {
       const needed = schema.safeParse(undefined).success || schema._zod.optin === 'optional' ? 'no' : 'yes'
       expect(section).toMatch(new RegExp(`^\\| \`${field}\` \\| .+ \\| ${needed} \\| .+ \\|$`, 'm'))

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { buildProgram } from '../jobs/build-program.ts'
@@ -12,7 +14,7 @@ const execute = promisify(execFile)
 
 const figures = {
   overheadMs:
-    'ms that a job of one short container takes more than `docker run --rm` of the same, from the request to the answer that it is completed, by turns, median less median',
+    'ms that a job of one short container takes more than `docker run --rm` of the same, from the request to the answer that its result is published, by turns, median less median',
   parallelRatio: 'time for ten such jobs at once, by that of ten `docker run --rm` at once, median of turns',
   rssGrowthMiB: 'what the node holds more after the second half of many short containers, one after the other, than after the first, resident, MiB',
   filesGrowth: 'file descriptors of the node more after these: should be 0',
@@ -20,11 +22,14 @@ const figures = {
 }
 
 const image = 'busybox'
+/** Writes something to be kept: only then is something published. */
+const script = 'echo done > /outputs/result'
 const job = JSON.stringify({
   apiVersion: 'skrei/v1',
-  engine: { type: 'docker', image, entrypoint: ['true'], pull: 'never' },
+  engine: { type: 'docker', image, entrypoint: ['sh', '-c', script], pull: 'never' },
+  outputs: [{ name: 'outputs', path: '/outputs' }],
   resources: { cpu: '100m', memory: '16Mi', disk: '1Mi' },
-  publisher: { type: 'none' },
+  publisher: { type: 'ipfs' },
 })
 
 const timed = async (work: () => Promise<unknown>): Promise<number> => {
@@ -56,8 +61,14 @@ const limits = [
   '0.1',
   '--memory',
   '16m',
+  '--pids-limit',
+  '512',
+  '--user',
+  '65534:65534',
 ]
-const runCommand = (): Promise<unknown> => execute('docker', ['run', '--rm', ...limits, '--entrypoint', 'true', image])
+/** The command line also removes the container before it ends; the node does so when it has answered. */
+const runCommand = (outputs: string): Promise<unknown> =>
+  execute('docker', ['run', '--rm', ...limits, '--mount', `type=bind,source=${outputs},target=/outputs`, '--entrypoint', 'sh', image, '-c', script])
 const ten = (work: () => Promise<unknown>): Promise<unknown> => Promise.all(Array.from({ length: 10 }, work))
 
 const containers = async (): Promise<number> => {
@@ -80,17 +91,20 @@ export const suite: Suite = {
     const long = smallest ? 2 : full ? 1000 : 40
     const before = await containers()
     return withTemporaryFolder(async (folder) => {
-      await using node = await startNode(folder, ['--no-ipfs'])
+      const outputs = join(folder, 'outputs')
+      await mkdir(outputs)
+      await chmod(outputs, 0o777)
+      await using node = await startNode(join(folder, 'home'), [])
       for (let warm = 0; warm < Math.min(3, turns); warm++) await ten(() => runJob(node.api))
       const rounds: Record<string, number>[] = []
       for (let round = 0; round < repeat; round++) {
         const times = { own: [] as number[], command: [] as number[], ratio: [] as number[] }
         for (let turn = 0; turn < turns; turn++) {
           times.own.push(await timed(() => runJob(node.api)))
-          times.command.push(await timed(runCommand))
+          times.command.push(await timed(() => runCommand(outputs)))
         }
         for (let turn = 0; turn < Math.ceil(turns / 5); turn++)
-          times.ratio.push((await timed(() => ten(() => runJob(node.api)))) / (await timed(() => ten(runCommand))))
+          times.ratio.push((await timed(() => ten(() => runJob(node.api)))) / (await timed(() => ten(() => runCommand(outputs)))))
         const [own, command] = [quantile(times.own, 0.5), quantile(times.command, 0.5)]
         note(`a job ${own.toFixed(0)} ms, the command line ${command.toFixed(0)} ms`)
         for (let count = 0; count < long / 2; count++) await runJob(node.api)

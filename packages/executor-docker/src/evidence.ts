@@ -27,8 +27,9 @@ export const evidence = ({ engine, container, interval, more, tell, elapsed }: E
   const known: Record<string, number> = {}
   let timer: NodeJS.Timeout | undefined
   const sample = async (): Promise<void> => {
-    const at = elapsed()
     const counters = await engine.counters(container, { signal: over.signal })
+    // The engine reads when it answers, which may be a second after it was asked (20.10 reads once a second).
+    const at = elapsed()
     if (counters === undefined || over.signal.aborted) return
     const now: Record<string, number> = { ...counters, ...(await more?.()) }
     // Version 2 of cgroups does not say the peak: then it is the highest that was seen.

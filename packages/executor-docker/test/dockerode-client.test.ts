@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { dockerodeClient } from '../src/dockerode-client.ts'
 import { engineStatus } from '../src/engine-client.ts'
 
-// What engines answer that the one of the other tests does not: recorded bodies, on a socket.
+// What engines answer that the one of the other tests does not: bodies on a socket that were written by hand, after the Engine API's description. None was recorded.
 let root = ''
 let answers: Record<string, { readonly status?: number; readonly body: string }> = {}
 let asked: string[] = []
@@ -30,7 +30,7 @@ afterEach(async () => {
 const client = () => dockerodeClient(join(root, 'docker.sock'))
 
 test('counters of version 2 of cgroups: small names, no peak', async () => {
-  // Of an engine 28.2 on cgroup v2, cut to what matters.
+  // As the Engine API (1.50) describes an answer on cgroup v2: `usage` without `max_usage`, `op` in small letters; cut to what matters. Not seen on a real engine.
   answers['/containers/x/stats'] = {
     body: JSON.stringify({
       pids_stats: { current: 3, limit: 512 },

@@ -119,7 +119,7 @@ export const failures = {
   'node-lost': {
     by: 'node',
     retry: true,
-    cause: 'The node was not heard from for longer than its lease.',
+    cause: 'The node died, or could not be reached.',
     remedy: 'Nothing: the shard is tried on another node.',
   },
   'node-restarted': { by: 'node', retry: true, cause: 'The node restarted and no longer has the execution.', remedy: 'Nothing: the shard is tried again.' },

@@ -1,5 +1,5 @@
 import { decodeHint, ProtocolError } from '@skrei/protocol'
-import { createHeartbeats, type HeartbeatsWorld } from './compute/heartbeats.ts'
+import { createHeartbeats, type Heartbeats, type HeartbeatsWorld } from './compute/heartbeats.ts'
 import { createPeerAllowance } from './directory/peer-allowance.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
 import { createOpenExecutions } from './open-executions.ts'
@@ -21,6 +21,8 @@ export interface Leases extends Disposable {
   heardAt(node: string): number
   /** Notes how far an execution of this node has come and tells its requester soon. */
   progress(execution: string, requester: string, fraction: number | undefined): void
+  /** Waits for a lease by which the node may publish. */
+  readonly permit: Heartbeats['permit']
   /** How many executions of a requester this node has. */
   held(requester: string): number
   /** Nodes that run something for this one. */
@@ -100,6 +102,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
     },
     heardAt: answers.heardAt,
     progress: heartbeats.progress,
+    permit: heartbeats.permit,
     held: (requester) => executions.held().get(requester)?.size ?? 0,
     running: executions.awarded,
     awarded: () => {

@@ -10,7 +10,7 @@ export interface Held {
   readonly state: string
   /** `terms.lease`, milliseconds. */
   readonly lease: number | null
-  /** When it was awarded, if this run of the node saw that. */
+  /** If this run of the node saw that: when it was awarded; of what has ended, when that was reported. From then on its requester waits for it. */
   readonly since?: number
 }
 
@@ -38,6 +38,7 @@ export interface OpenExecutions extends Disposable {
 
 /** Before, the node holds nothing; after, it is over. */
 const waiting: ReadonlySet<string> = new Set(['assessing', 'queued'])
+const dated: ReadonlySet<string> = new Set(['staging', 'finished'])
 const pageSize = 1000
 
 export const createOpenExecutions = ({ store, kernel }: { readonly store: StateStore; readonly kernel: Kernel }): OpenExecutions => {
@@ -68,7 +69,7 @@ export const createOpenExecutions = ({ store, kernel }: { readonly store: StateS
     }
     if (kind !== 'compute') return
     const { requester, terms } = context as unknown as ComputeContext
-    const since = from !== 'staging' && to === 'staging' ? at : known.held.get(requester)?.get(id)?.since
+    const since = from !== to && dated.has(to) ? at : known.held.get(requester)?.get(id)?.since
     const isHeld = open && !waiting.has(to)
     note(known.held, requester, id, isHeld ? { state: to, lease: terms.lease, ...(since !== undefined && { since }) } : undefined)
   }

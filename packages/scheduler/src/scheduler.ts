@@ -131,6 +131,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       publishers,
       queryManifest: (requester, shard, { signal }) => queryManifest(transport, requester, shard, { signal }),
       held: (requester) => leases.held(requester),
+      permit: ({ id, requester, terms }, options) => leases.permit({ execution: id, requester, lease: terms.lease }, options),
       progress: (context, _phase, done, total) =>
         leases.progress(context.id, context.requester, total !== undefined && total > 0 ? Math.min(1, done / total) : undefined),
     })

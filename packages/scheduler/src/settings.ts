@@ -1,6 +1,6 @@
 /** How long things take, in milliseconds, and how many at once. Every node of a network may have its own. */
 export interface Settings {
-  /** How long a compute node may go on without hearing from its requester. */
+  /** How long a compute node may go on, staging, running or publishing, without hearing from its requester; one that is not heard of for longer is lost. */
   readonly lease: number
   /** Between two heartbeats to the same node. */
   readonly heartbeat: number
@@ -20,7 +20,7 @@ export interface Settings {
   readonly assess: number
   /** How long staging may take. */
   readonly stage: number
-  /** How long publishing may take after an accept. */
+  /** How long publishing may take after an accept, while the node is heard of. */
   readonly publish: number
   /** How long fetching and matching a published result may take. */
   readonly match: number

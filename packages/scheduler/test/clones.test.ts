@@ -9,12 +9,18 @@ const [other, twin] = ['node-0001', 'node-0002']
 
 /** Node 2 is to be a clone of this one: what it says comes from that, and what is for that reaches one of the two, in turns. */
 const withTwin = async (mine: string): Promise<Simulation & { readonly alerts: string[] }> => {
-  let turn = 0
+  /** Of each sender its own: what one of them sends in the rhythm of another must not all reach the same one. */
+  const turns = new Map<string, number>()
+  const turn = (from: string): number => {
+    const now = (turns.get(from) ?? 0) + 1
+    turns.set(from, now)
+    return now
+  }
   const alerts: string[] = []
   const real = (from: string): string => (from === twin ? mine : from)
   const isUp = (id: string): boolean => world.nodes.find((node) => node.id === id)?.up === true
   const route = (to: string, self: string): string =>
-    to === mine && self !== mine && self !== twin && isUp(twin) && (!isUp(mine) || turn++ % 2 === 1) ? twin : to
+    to === mine && self !== mine && self !== twin && isUp(twin) && (!isUp(mine) || turn(self) % 2 === 0) ? twin : to
   const between = (transport: Transport, id: string): Transport => ({
     ...transport,
     self: real(id),

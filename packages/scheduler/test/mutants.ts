@@ -2,7 +2,7 @@
 export interface Mutant {
   readonly name: string
   readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
-  readonly schedule: 'seeds' | 'said again' | 'slow start' | 'requester away' | 'two outcomes' | 'another epoch'
+  readonly schedule: 'seeds' | 'away while publishing' | 'said again' | 'slow start' | 'requester away' | 'two outcomes' | 'another epoch'
   /** The numbers of the laws of PROTOCOL.md of which one has to be found broken: that a job does not end is none. */
   readonly breaks: readonly number[]
 }
@@ -103,6 +103,24 @@ export const mutants: readonly Mutant[] = [
     name: 'a node outlives its lease',
     edits: [{ file: 'compute/heartbeats.ts', find: 'if (over.length > 0) world.kernel', replace: 'if (over.length < 0) world.kernel' }],
     schedule: 'seeds',
+    breaks: [11],
+  },
+  {
+    name: 'a publication outlives its lease',
+    edits: [
+      {
+        file: 'compute/heartbeats.ts',
+        find: 'return publication.isBegun ? Math.max(granted, publication.until) : publication.until',
+        replace: 'return Infinity',
+      },
+    ],
+    schedule: 'seeds',
+    breaks: [11],
+  },
+  {
+    name: 'a publication waits for no lease',
+    edits: [{ file: 'compute/heartbeats.ts', find: 'if (until > now) begin(one, until)', replace: 'if (until < Infinity) begin(one, one.until)' }],
+    schedule: 'away while publishing',
     breaks: [11],
   },
   {

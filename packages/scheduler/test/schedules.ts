@@ -1,5 +1,5 @@
 import { type AnyDraft, encodeMessage } from '@skrei/protocol'
-import { createSimulation } from '../src/simulation/index.ts'
+import { createSimulation, type SimulatedNode } from '../src/simulation/index.ts'
 import { checkQuiet, finish, runSeed } from './fault-run.ts'
 import { watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
@@ -82,6 +82,31 @@ const schedules: Readonly<Record<string, (isSought: (broken: string) => boolean)
 
   /** A node reports an outcome, which is accepted, restarts, and reports another one before it publishes. */
   'two outcomes': () => liarAfterAccept((execution) => ({ type: 'finished', body: { execution, digest: '0'.repeat(64), exit: 0, usage: {}, facts: {} } })),
+
+  /** A node crashes while it publishes, and is back before its requester gives it up, or after. */
+  'away while publishing': async () => {
+    for (const away of [500, 2000, 3500, 5000, 8000]) {
+      const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 5 } })
+      // The first one takes long enough to be caught, the next ones less than a word to the requester and back.
+      let duration = 200
+      world.interference.publish = async () => {
+        const end = world.clock.now() + duration
+        duration = 2
+        await new Promise<void>((resolve) => void world.clock.at(end, resolve))
+      }
+      const invariants = watchInvariants(world)
+      const requester = world.node(0)
+      const job = await requester.scheduler.submit(noopJob({ retry: { attempts: 5 } }))
+      let node: SimulatedNode | undefined
+      while (node === undefined && (await world.clock.next())) node = world.nodes.find(({ publishing }) => publishing.size > 0)
+      node?.crash()
+      await world.clock.advance(away)
+      await node?.restart()
+      await finish(world, invariants, requester, job, 120_000)
+      await checkQuiet(world, invariants, requester, job, 7_200_000)
+      await world.stop()
+    }
+  },
 
   /** A node says that it published, in an epoch that was never accepted. */
   'another epoch': () =>

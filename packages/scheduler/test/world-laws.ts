@@ -40,6 +40,8 @@ export const watchWorld = (world: Simulation) => {
   const latest = new Map<string, Accept>()
   /** The incarnation of its node when an execution was first seen at its requester. */
   const incarnations = new Map<string, number | undefined>()
+  /** By execution that was declared lost: its requester. */
+  const lost = new Map<string, string>()
   const stopped = new Set<string>()
   /** By node and job. */
   const cancelled = new Set<string>()
@@ -110,8 +112,11 @@ export const watchWorld = (world: Simulation) => {
   /** Invariant 11. Lost from `awarding` is no matter of leases: the node has none until it got the award. */
   const checkLost = (requester: SimulatedNode, { kind, id, from, to, context }: Transition): void => {
     if (kind !== 'execution' || to !== 'lost' || (from !== 'running' && from !== 'accepted')) return
+    lost.set(id, requester.id)
     const node = world.nodes.find((one) => one.id === (context as unknown as ExecutionContext).node)
     const state = node?.up === true ? node.store.read((reader) => reader.get('compute', id))?.state : undefined
+    // Not even a new incarnation publishes before it is heard.
+    if (node?.publishing.has(id) === true && node.setBacks === 0) broken(requester, 11, `${id} was declared lost while ${node.id} publishes it`)
     if (node === undefined || (state !== 'staging' && state !== 'running') || incarnationOf(node.id) !== incarnations.get(id)) return
     broken(requester, 11, `${id} was declared lost while ${node.id} has it in ${state}`)
   }
@@ -160,7 +165,7 @@ export const watchWorld = (world: Simulation) => {
     if (late) broken(node, 8, `the deadline of ${late.kind} ${late.id} is ${Math.round(now - late.at)} ms overdue`)
   }
 
-  /** Invariant 6: nothing is published without an accept, nor when its time is over, nor once another was accepted. */
+  /** Invariants 6 and 11: nothing is published without an accept, nor when its time is over, nor once it is lost, or another was accepted. */
   const checkPublished = (node: SimulatedNode, execution: string): void => {
     const accept = accepts.get(execution) ?? acceptInStores(node, execution)
     if (accept === undefined) {
@@ -169,6 +174,7 @@ export const watchWorld = (world: Simulation) => {
     }
     // It may run again what it had published, and is answered as before.
     if (node.setBacks > 0) return
+    if (lost.has(execution)) broken(node, 11, `${execution} was published after ${lost.get(execution)} had declared it lost`)
     const late = world.clock.now() - accept.at
     if (late > world.settings.publish + rounding)
       broken(node, 6, `${execution} was published ${Math.round(late)} ms after its accept, for ${world.settings.publish} ms it might`)
@@ -192,6 +198,7 @@ export const watchWorld = (world: Simulation) => {
     /** Its store was set back: what it did before, it does not know of. */
     forget: (node: SimulatedNode): void => {
       for (const known of [written, latest, cancelled]) for (const key of known.keys()) if (key.startsWith(`${node.id} `)) known.delete(key)
+      for (const [id, requester] of lost) if (requester === node.id) lost.delete(id)
       for (const [id, requester] of heardBy) if (requester === node.id) for (const known of [outcomes, completed]) known.delete(id)
     },
     checkOverdue,

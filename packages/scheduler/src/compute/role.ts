@@ -41,6 +41,8 @@ export interface ComputeWorld {
   ) => AsyncIterable<readonly FileEntry[]>
   /** How many executions of a requester the node has. */
   readonly held: (requester: string) => number
+  /** Resolves once the node has a lease by which it may publish the execution, which is watched until the end of the scope. */
+  readonly permit: (context: ComputeContext, options: { readonly signal: AbortSignal }) => Promise<Disposable>
   readonly progress: (context: ComputeContext, phase: 'staging' | 'running', done: number, total: number | undefined) => void
 }
 
@@ -258,6 +260,7 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       publish: async (entry, { signal }) => {
         const { publisher } = entry.data as { readonly publisher: string }
         if (publisher === 'none') return { type: 'published', reference: { type: 'none' } }
+        using _lease = await world.permit(contextOf(entry), { signal })
         const reference = await world.publishers.get(publisher)?.publish(entry.id, await workspace.toPublish(entry.id), { signal })
         if (reference === undefined) throw new Error(`no driver for the publisher ${publisher}`)
         return { type: 'published', reference }

@@ -43,6 +43,13 @@ const framesOf = 256
 /** A frame holds no more, unless it is one message. */
 const frameBytes = 4 * 2 ** 20
 const firstPause = 100
+/**
+ * Messages that nobody waits for: that something has begun, or is over. What comes of it soon, or the next message to the same node, takes them along, which is one frame, one
+ * acknowledgement and one turn of the peer less for each.
+ */
+const unhurried: ReadonlySet<string> = new Set(['awarded', 'settle'])
+/** How long these wait at most; milliseconds. */
+const longestLinger = 20
 const longestPause = 10_000
 
 interface Lane {
@@ -51,6 +58,8 @@ interface Lane {
   /** Whether some of it was written before this run of the node, or could not be sent at once. */
   waited: boolean
   controller?: AbortController
+  /** Set while all of it lingers. */
+  lingering?: Disposable
   /** The one that is being performed is not wanted any more: what comes of it concerns nobody. */
   isFirstDropped?: boolean
 }
@@ -93,8 +102,25 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     enter(entries, false)
     for (const { lane: name } of entries) {
       const lane = lanes.get(name)
-      if (lane && !lane.busy) drain(name, lane)
+      if (lane && !lane.busy) begin(name, lane)
     }
+  }
+
+  /** A node does not keep itself waiting: it has no frames to save. */
+  const lingers = (lane: Lane): boolean =>
+    !lane.waited && lane.entries.every((entry) => entry.type === 'send' && unhurried.has(send(entry).message) && send(entry).to !== transport.self)
+
+  const begin = (name: string, lane: Lane): void => {
+    if (lingers(lane)) {
+      lane.lingering ??= clock.at(clock.now() + longestLinger, () => {
+        delete lane.lingering
+        if (!lane.busy && !stopping.signal.aborted) drain(name, lane)
+      })
+      return
+    }
+    lane.lingering?.[Symbol.dispose]()
+    delete lane.lingering
+    drain(name, lane)
   }
 
   const drop = ({ lane: name, outboxId }: OutboxEntry): void => {
@@ -111,9 +137,11 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const drain = (name: string, lane: Lane): void => {
     lane.busy = true
     const work = (async () => {
-      while (lane.entries.length > 0 && !stopping.signal.aborted) await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
+      do await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
+      while (lane.entries.length > 0 && !stopping.signal.aborted && !lingers(lane))
       lane.busy = false
       if (lane.entries.length === 0) lanes.delete(name)
+      else if (!stopping.signal.aborted) begin(name, lane)
     })().catch(options.report)
     running.add(work)
     void work.finally(() => running.delete(work))
@@ -251,12 +279,21 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     stop: async () => {
       const reason = new DOMException('the node is stopping', 'AbortError')
       stopping.abort(reason)
-      for (const { controller } of lanes.values()) controller?.abort(reason)
+      for (const { controller, lingering } of lanes.values()) {
+        controller?.abort(reason)
+        lingering?.[Symbol.dispose]()
+      }
       await Promise.allSettled(running)
     },
   }
 }
 
-const send = (entry: OutboxEntry): { readonly to: string; readonly dropAt: number } => entry.data as unknown as { readonly to: string; readonly dropAt: number }
+interface Sent {
+  readonly to: string
+  readonly message: string
+  readonly dropAt: number
+}
+
+const send = (entry: OutboxEntry): Sent => entry.data as unknown as Sent
 
 const isTooLarge = (error: unknown): boolean => error instanceof TransportError && error.code === 'too-large'

@@ -84,6 +84,11 @@ const toRequester = (context: ComputeContext) => ({ do: 'send', to: context.requ
 const sendRefused = (code: 'expired' | 'released' | 'stopped') =>
   emit(({ context }: Given) => [{ ...toRequester(context), type: 'refused', body: { execution: context.id, code } }])
 const sendStopped = (phase: string) => emit(({ context }: Given) => [{ ...toRequester(context), type: 'stopped', body: { execution: context.id, phase } }])
+const unpublished = (context: ComputeContext, failure: Failure): Output => ({
+  ...toRequester(context),
+  type: 'publish-failed',
+  body: { execution: context.id, epoch: context.epoch ?? 0, failure },
+})
 
 const publishLogs = emit(({ context }: Given) => [{ do: 'effect', type: 'publish-logs', data: { publisher: context.terms.publishers[0]?.type ?? 'none' } }])
 /** Logs are worth waiting for, not long: the requester waits no longer than for the stop. */
@@ -337,17 +342,12 @@ export const computeExecutionMachine = setup({
         published: { target: 'published', actions: assign({ reference: ({ event }) => event.reference }) },
         'publish-failed': {
           target: 'finished-unpublished',
-          actions: {
-            type: 'emit',
-            params: ({ context, event }) => [
-              { ...toRequester(context), type: 'publish-failed', body: { execution: context.id, epoch: context.epoch ?? 0, failure: event.failure } },
-            ],
-          },
+          actions: { type: 'emit', params: ({ context, event }) => [unpublished(context, event.failure)] },
         },
         superseded: 'withdrawing',
         stop: { target: 'withdrawing', actions: sendStopped('publishing') },
         settle: 'cleaning',
-        deadline: 'withdrawing',
+        deadline: { target: 'withdrawing', actions: emit(({ context }) => [unpublished(context, { code: 'publish-failed', detail: 'it took too long' })]) },
       },
     },
     'finished-unpublished': {

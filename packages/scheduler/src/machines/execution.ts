@@ -36,6 +36,10 @@ export interface ExecutionContext {
   }
   /** Until when the node may report an outcome, however lively it is: staging, the time limit and stopping together. */
   readonly endBy?: number
+  /** Until when it may be publishing, once that is permitted. */
+  readonly publishBy?: number
+  /** When its node was last known to be there, for the deadline after that. */
+  readonly heardAt?: number
   readonly outcome?: Outcome
   readonly reference?: Reference
   readonly failure?: Failure
@@ -66,6 +70,8 @@ interface Given {
 const by = meta<ExecutionContext>
 const patient = (context: ExecutionContext, duration: number): number => duration * (1 + context.times.drift)
 const lease = (context: ExecutionContext): number => patient(context, context.times.lease)
+/** A clock that was set back while the node was down may make it look as if somebody was heard later than now. */
+const silence = (context: ExecutionContext, now: number): number => Math.min(lease(context), (context.heardAt ?? now) + lease(context) - now)
 
 const toNode = (context: ExecutionContext) => ({ do: 'send', to: context.node, expires: 4 * context.times.lease }) as const
 const sendStop = (reason: 'cancel' | 'lost' | 'superseded') =>
@@ -105,7 +111,15 @@ export const acceptable = ({ failure, digest }: Outcome): boolean => (failure ==
 
 const noReason: Failure = { code: 'node-fault', detail: 'the node gave no reason' }
 const failWith = (code: Failure['code'], detail: string) => ({ type: 'fail' as const, params: { code, detail } })
-const selfStopped = failWith('node-lost', 'the node stopped the execution by itself')
+const selfStopped = failWith('node-lost', 'it stopped the execution by itself, because its lease was over')
+interface Heard {
+  readonly now: number
+  readonly known: { readonly heardAt: number }
+}
+/** It said something within its lease, or this node cannot know better yet. */
+const isHeard = ({ context, event }: Given & { readonly event: Heard }): boolean =>
+  event.now < Math.max(event.known.heardAt, context.heardAt ?? 0) + lease(context)
+const hear = { type: 'hear' as const, params: ({ event }: { readonly event: Heard }) => event.known.heardAt }
 const log = { type: 'log' as const, params: ({ event }: { readonly event: { readonly logs?: Reference } }) => event.logs }
 
 export const executionMachine = setup({
@@ -116,6 +130,7 @@ export const executionMachine = setup({
     keep: assign((_, outcome: Outcome) => ({ outcome: outcomeOf(outcome) })),
     refer: assign((_, reference: Reference) => ({ reference })),
     log: assign(({ context }, logs: Reference | undefined) => (logs?.type === context.publisher ? { logs } : {})),
+    hear: assign(({ context }, at: number) => ({ heardAt: Math.max(at, context.heardAt ?? at) })),
   },
 }).createMachine({
   id: 'execution',
@@ -127,19 +142,22 @@ export const executionMachine = setup({
       meta: by('compute', lease),
       entry: emit(({ context }: Given) => [{ ...toNode(context), type: 'award', body: { askId: context.askId, execution: context.id } }]),
       on: {
-        awarded: { target: 'running', actions: assign({ endBy: ({ context, event }) => event.now + patient(context, context.times.run) }) },
+        awarded: {
+          target: 'running',
+          actions: assign({ endBy: ({ context, event }) => event.now + patient(context, context.times.run), heardAt: ({ event }) => event.now }),
+        },
         stopped: { target: 'lost', actions: [selfStopped, log] },
         refused: {
           target: 'refused',
           actions: { type: 'fail', params: ({ event }) => ({ code: 'node-fault', detail: `the node refused the award: ${event.code}` }) },
         },
         stop: 'stopping',
-        deadline: { target: 'lost', actions: failWith('node-lost', 'the node did not answer the award within its lease') },
+        deadline: { target: 'lost', actions: failWith('node-lost', 'it did not answer the award within its lease') },
         missing: { actions: 'note' },
       },
     },
     running: {
-      meta: by('compute', (context, now) => Math.min(lease(context), (context.endBy ?? now) - now)),
+      meta: by('compute', (context, now) => Math.min(silence(context, now), (context.endBy ?? now) - now)),
       on: {
         finished: [
           // There is nothing to publish, so nothing to permit, to fetch or to match: the outcome is the result.
@@ -159,7 +177,7 @@ export const executionMachine = setup({
             ],
           },
         ],
-        missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node no longer has the execution' }) } },
+        missing: { target: 'lost', actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'two heartbeats did not name it' }) } },
         stopped: { target: 'lost', actions: [selfStopped, log] },
         awarded: { actions: 'note' },
         stop: 'stopping',
@@ -167,17 +185,20 @@ export const executionMachine = setup({
           {
             target: 'lost',
             guard: ({ context, event }) => event.now >= (context.endBy ?? 0),
-            actions: failWith('node-lost', 'the node reported no outcome within the time limits'),
+            actions: failWith('node-lost', 'it reported no outcome within the time limits'),
           },
-          { guard: ({ context, event }) => event.now < event.known.heardAt + lease(context), actions: 'note' },
-          { target: 'lost', actions: failWith('node-lost', 'nothing was heard from the node for longer than its lease') },
+          { guard: isHeard, actions: hear },
+          { target: 'lost', actions: failWith('node-lost', 'nothing was heard from it for longer than its lease') },
         ],
       },
     },
-    /** The one permission to publish is out, under `epoch`. */
+    /** The one permission to publish is out, under `epoch`. The node may use it while it has a lease. */
     accepted: {
-      meta: by('compute', (context) => patient(context, context.times.publish)),
-      entry: sendVerdict('accepted', 'publish'),
+      meta: by('compute', (context, now) => Math.min(silence(context, now), (context.publishBy ?? now) - now)),
+      entry: [
+        assign({ publishBy: ({ context, event }) => event.now + patient(context, context.times.publish), heardAt: ({ event }) => event.now }),
+        sendVerdict('accepted', 'publish'),
+      ],
       on: {
         published: [
           {
@@ -209,12 +230,23 @@ export const executionMachine = setup({
         },
         missing: {
           target: 'lost',
-          actions: { type: 'fail', params: ({ event }) => ({ code: event.code, detail: 'the node lost the results before it published them' }) },
+          actions: {
+            type: 'fail',
+            params: ({ event }) => ({ code: event.code, detail: 'two heartbeats did not name it, and its results were not published yet' }),
+          },
         },
         stopped: { target: 'lost', actions: [selfStopped, log] },
         finished: { actions: 'note' },
         stop: 'stopping',
-        deadline: { target: 'failed', actions: [failWith('publish-failed', 'the node did not publish in time'), supersede] },
+        deadline: [
+          {
+            target: 'failed',
+            guard: ({ context, event }) => event.now >= (context.publishBy ?? 0),
+            actions: [failWith('publish-failed', 'the node did not publish in time'), supersede],
+          },
+          { guard: isHeard, actions: hear },
+          { target: 'lost', actions: failWith('node-lost', 'nothing was heard from it for longer than its lease, before it had published') },
+        ],
       },
     },
     /** What was published is fetched and compared with the digest, before anything is cleaned up. */
@@ -281,7 +313,7 @@ export const executionMachine = setup({
 })
 
 /** What is kept of one that is over: what it came to, and what `lateExecution` needs. */
-export const executionRemains = ({ times, endBy, ...kept }: ExecutionContext): ExecutionContext =>
+export const executionRemains = ({ times, endBy, publishBy, heardAt, ...kept }: ExecutionContext): ExecutionContext =>
   ({ ...kept, times: { lease: times.lease } }) as unknown as ExecutionContext
 
 /** Its messages are signed then: others than its two parties must be able to check them. */

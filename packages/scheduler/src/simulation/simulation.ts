@@ -33,6 +33,8 @@ export interface SimulatedNode {
   readonly clock: ClockView
   /** Executions that really run, with what they hold. */
   readonly running: Map<string, Task>
+  /** Executions that its publishers are at work on. */
+  readonly publishing: Set<string>
   /** What lies in its workspace, by execution: as durable as a disk. */
   readonly files: ReadonlyMap<string, Readonly<Record<string, string>>>
   up: boolean
@@ -190,6 +192,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     own: ClockView,
     capacity: Capacity,
     running: Map<string, Task>,
+    publishing: Set<string>,
     files: Map<string, Record<string, string>>,
     from?: Snapshot,
   ): { scheduler: Scheduler; store: MemoryStateStore; transport: Transport; life: Life } => {
@@ -206,9 +209,17 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       tell({ at: clock.now(), what, node: id, execution })
       hit('effect')
     }
-    /** What a requester does outside has its points too. */
+    /** Whether it is at work, for the laws; and what a requester does outside has its points too. */
     const done = (publisher: Publisher): Publisher => ({
       ...publisher,
+      publish: async (execution, ...given) => {
+        if (!life.over) publishing.add(execution)
+        try {
+          return await publisher.publish(execution, ...given)
+        } finally {
+          if (!life.over) publishing.delete(execution)
+        }
+      },
       compose: async (...composed) => {
         const reference = await publisher.compose(...composed)
         hit('effect')
@@ -335,9 +346,10 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
     const { cpu = 1, memory = 1 } = options.compute?.overSubscription ?? {}
     const limits = { ...capacity, cpu: capacity.cpu * cpu, memory: capacity.memory * memory }
     const running = new Map<string, Task>()
+    const publishing = new Set<string>()
     const files = new Map<string, Record<string, string>>()
     const own = clock.view({ rate: options.rate?.(index) ?? 1 })
-    let { life, ...built } = build(index, id, own, capacity, running, files)
+    let { life, ...built } = build(index, id, own, capacity, running, publishing, files)
     const node: SimulatedNode = {
       id,
       capacity,
@@ -345,6 +357,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       clock: own,
       ...built,
       running,
+      publishing,
       files,
       up: false,
       image: undefined,
@@ -356,6 +369,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
         network.crash(id)
         for (const execution of running.keys()) tell({ at: clock.now(), what: 'ended', node: id, execution })
         running.clear()
+        publishing.clear()
         // Its timers and effects go on running in this process: cut them off from everything.
         void scheduler.stop().catch(() => {})
         // It may be in the middle of a transaction.
@@ -369,7 +383,7 @@ export const createSimulation = async (options: SimulationOptions): Promise<Simu
       },
       restart: async (from = node.image) => {
         if (from !== node.image) node.setBacks++
-        ;({ life, ...built } = build(index, id, own, capacity, running, files, from === 'empty' ? undefined : from))
+        ;({ life, ...built } = build(index, id, own, capacity, running, publishing, files, from === 'empty' ? undefined : from))
         Object.assign(node, built)
         await begin(node, life)
       },
