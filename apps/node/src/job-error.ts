@@ -14,12 +14,14 @@ export interface Culprit {
 
 /** Why a job did not complete: with the shard that it failed by, and what that shard wrote to stderr at its end. `log`: where the log of the node lies, where that is at fault. */
 export const jobError = (
-  job: Pick<JobView, 'state' | 'failure'>,
+  job: Pick<JobView, 'state' | 'failure' | 'reference'>,
   facts: {
     readonly shard?: Culprit | undefined
     readonly stderr?: string
     readonly log?: string | undefined
     readonly remedyOf?: (code: FailureCode) => string
+    /** The command that prints what a shard wrote to stderr, where that was not fetched. */
+    readonly stderrCommand?: ((shard: number) => string) | undefined
   },
 ): ResultError | null => {
   if (job.state === 'completed') return null
@@ -27,7 +29,7 @@ export const jobError = (
   const { cause } = failures[failure.code]
   const { shard, log } = facts
   const stderr = printable(facts.stderr ?? '').trimEnd()
-  const remedy = (facts.remedyOf ?? ((code) => failures[code].remedy))(failure.code)
+  const remedy = (failure.code === 'exit-nonzero' ? exitRemedy(job, facts) : undefined) ?? (facts.remedyOf ?? ((code) => failures[code].remedy))(failure.code)
   return {
     code: failure.code,
     message: failure.detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${printable(failure.detail)}`,
@@ -36,6 +38,16 @@ export const jobError = (
     ...(shard?.node !== undefined && { node: shard.node }),
     ...(stderr !== '' && { stderr }),
   }
+}
+
+/** How to learn why a program failed, where the files of the result do not tell. */
+const exitRemedy = (
+  { reference }: Pick<JobView, 'reference'>,
+  { shard, stderrCommand }: { readonly shard?: Culprit | undefined; readonly stderrCommand?: ((shard: number) => string) | undefined },
+): string | undefined => {
+  if (reference === undefined || reference.type === 'none')
+    return 'Nothing of what the program wrote was published, and it is gone. Give the job a publisher, such as ipfs: its stderr is part of the result then.'
+  return stderrCommand && shard && `Read the shard's stderr: ${stderrCommand(shard.index)}`
 }
 
 const stderrBytes = 2048

@@ -129,6 +129,9 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     const wait = await here.skrei('job', 'wait', id, '--node', node.api, '--json')
     expect(wait.code).toBe(1)
     expect(resultOf(wait)).toMatchObject({ jobId: id, state: 'failed', error: { code: 'exit-nonzero' } })
+    const command = `skrei job logs ${id} --shard ${shard} --stderr --node ${node.api}`
+    expect(resultOf(wait).error?.remedy).toBe(`Read the shard's stderr: ${command}`)
+    expect(await here.skrei(...command.split(' ').slice(1))).toMatchObject({ code: 0, stderr: 'oh no\n' })
     const results = await here.skrei('job', 'results', id, '--node', node.api, '--output', 'failed')
     expect(results.code).toBe(0)
     expect(readFileSync(join(here.jobs, 'failed/shards', String(shard), 'stderr'), 'utf8')).toBe('oh no\n')

@@ -21,7 +21,8 @@ export const jobWait = (id: string, options: AskOptions): Promise<ExitCode> =>
 
 /** Tells how a job ended. Returns its exit code. */
 export const tellEnd = async ({ client, event, say, json, next, signal }: Asking, job: Job): Promise<ExitCode> => {
-  const result = resultEvent(job, null, await remoteError(client, job, undefined, { signal }))
+  const stderrCommand = (shard: number): string => next(`logs ${job.id} --shard ${shard} --stderr`)
+  const result = resultEvent(job, null, await remoteError(client, job, undefined, { signal }, stderrCommand))
   const people = json ? process.stderr : process.stdout
   say(summary(job, result, undefined, people, () => next(`results ${job.id} --output DIR`)))
   event(result)

@@ -107,8 +107,9 @@ export const remoteError = async (
   job: Job,
   directory: string | undefined,
   options: { readonly signal: AbortSignal },
+  stderrCommand?: (shard: number) => string,
 ): Promise<ResultError | null> => {
   const shard = job.state === 'failed' && job.failure !== undefined ? await failedShard(client, job.id, job.failure.code, options) : undefined
   const stderr = shard === undefined || directory === undefined ? '' : await stderrIn(directory, shard.index)
-  return jobError(job, { shard, stderr })
+  return jobError(job, { shard, stderr, stderrCommand })
 }
