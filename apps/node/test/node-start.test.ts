@@ -59,7 +59,7 @@ describe.concurrent('skrei node start', { timeout: 180_000 }, () => {
     const { job } = await node.client.submit(long, { key: 'k' })
     await running(node.client, job.id)
     node.child.kill('SIGTERM')
-    expect(JSON.parse(await node.line('"draining"'))).toEqual({ type: 'draining', executions: 1 })
+    expect(JSON.parse(await node.line('"draining"'))).toEqual({ type: 'draining', executions: 1, kept: 0 })
     expect((await node.client.health()).status).toBe('draining')
     expect(await codeOf(node.client.submit(noop()))).toBe('draining')
     expect(await codeOf(node.client.submit(long, { key: 'other' }))).toBe('draining')

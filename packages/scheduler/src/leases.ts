@@ -2,7 +2,7 @@ import { decodeHint, ProtocolError } from '@skrei/protocol'
 import { createHeartbeats, type Heartbeats, type HeartbeatsWorld } from './compute/heartbeats.ts'
 import { createPeerAllowance } from './directory/peer-allowance.ts'
 import type { ComputeContext } from './machines/compute-execution.ts'
-import { createOpenExecutions } from './open-executions.ts'
+import { createOpenExecutions, doneStates } from './open-executions.ts'
 import type { Logger } from './options.ts'
 import type { Peers } from './peers.ts'
 import { createLeaseAnswers, type LeaseAnswersWorld } from './requester/lease-answers.ts'
@@ -27,8 +27,8 @@ export interface Leases extends Disposable {
   held(requester: string): number
   /** Nodes that run something for this one. */
   running(): ReadonlyMap<string, unknown>
-  /** How many awarded executions this node has that are not over, of all requesters. */
-  awarded(): number
+  /** How many awarded executions this node has, of all requesters: those that are not done, and those that are and are kept. */
+  standing(): { readonly executions: number; readonly kept: number }
   /** It is not known whether a turn was written. */
   unsure(): void
 }
@@ -105,9 +105,13 @@ export const createLeases = (world: LeasesWorld): Leases => {
     permit: heartbeats.permit,
     held: (requester) => executions.held().get(requester)?.size ?? 0,
     running: executions.awarded,
-    awarded: () => {
-      let count = 0
-      for (const ones of executions.held().values()) for (const { state } of ones.values()) if (state !== 'reserved') count += 1
+    standing: () => {
+      const count = { executions: 0, kept: 0 }
+      for (const ones of executions.held().values())
+        for (const { state } of ones.values()) {
+          if (doneStates.has(state)) count.kept += 1
+          else if (state !== 'reserved') count.executions += 1
+        }
       return count
     },
     unsure: executions.unsure,

@@ -39,6 +39,8 @@ export interface OpenExecutions extends Disposable {
 /** Before, the node holds nothing; after, it is over. */
 const waiting: ReadonlySet<string> = new Set(['assessing', 'queued'])
 const dated: ReadonlySet<string> = new Set(['staging', 'finished'])
+/** Nothing of them runs: they are kept until their requester settles them. */
+export const doneStates: ReadonlySet<string> = new Set(['finished', 'finished-unpublished', 'published'])
 const pageSize = 1000
 
 export const createOpenExecutions = ({ store, kernel }: { readonly store: StateStore; readonly kernel: Kernel }): OpenExecutions => {

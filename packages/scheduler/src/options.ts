@@ -194,8 +194,10 @@ export interface NodeStanding {
   readonly devices?: readonly (Device & { readonly execution?: string })[]
   /** Asks that wait for capacity. */
   readonly queued?: number
-  /** Awarded executions that are not over. */
+  /** Awarded executions that are not done. */
   readonly executions?: number
+  /** Executions that are done, and kept until their requester settles them. */
+  readonly kept?: number
   /** It takes nothing new. */
   readonly draining: boolean
   /** Of this node as requester. */
@@ -286,7 +288,7 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /**
    * Before a stop: no new jobs (`SubmitError` `draining`), no new asks, and those that wait are declined, so that other nodes take them. Resolves when no execution runs here any more, or
-   * waits to be published or fetched; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
+   * waits to be published or fetched by a requester that is connected; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
    */
   drain(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */

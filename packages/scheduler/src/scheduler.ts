@@ -414,7 +414,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer.renew()
     await declineWaiting({ store, kernel })
     try {
-      await allOver({ store, kernel }, { signal: endingWith(signal) })
+      await allOver(
+        { store, kernel, isAway: (requester) => requester !== self && transport.peer(requester)?.connected !== true },
+        { signal: endingWith(signal) },
+      )
     } catch (error) {
       signal?.throwIfAborted()
       throw stopping.signal.aborted ? stopped : error
@@ -488,7 +491,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     },
     standing: () => ({
       incarnation,
-      ...(compute && { ...compute.inventory(), executions: leases.awarded() }),
+      ...(compute && { ...compute.inventory(), ...leases.standing() }),
       draining,
       jobs: { open: openJobs.count() },
     }),

@@ -147,6 +147,23 @@ test('waiting for a node to be drained ends with its signal, and with the node',
   await expect(node.scheduler.drain()).rejects.toMatchObject({ code: 'stopped' })
 })
 
+test('what is done and kept for a requester that is gone is not waited for, and is told apart from what runs', async () => {
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
+  const [requester, node] = [world.node(0), world.node(1)]
+  await requester.scheduler.submit(lasting(12))
+  await turns(world, 3000)
+  expect(node.scheduler.standing()).toMatchObject({ executions: 1, kept: 0 })
+  await turns(world, 8000)
+  requester.crash()
+  const drained = ending(node.scheduler.drain())
+  await turns(world, 200)
+  expect([states(node), drained.how]).toEqual([{ running: 1 }, 'open'])
+  await turns(world, 2000)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'drained'])
+  expect(node.scheduler.standing()).toMatchObject({ executions: 0, kept: 1 })
+  await world.stop()
+})
+
 test('a node without the compute role, or without work, is drained at once', async () => {
   const world = await createSimulation({ nodes: 2, requesterOnly: true })
   await world.node(0).scheduler.drain()

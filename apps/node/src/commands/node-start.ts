@@ -37,8 +37,8 @@ type NodeEvent =
       readonly pid: number
       readonly home: string
     }
-  /** The first signal came: how many executions still run here. */
-  | { readonly type: 'draining'; readonly executions: number }
+  /** The first signal came: how many executions still run here, and how many are done and kept for their requesters. */
+  | { readonly type: 'draining'; readonly executions: number; readonly kept: number }
   | { readonly type: 'stopped' }
 
 /** `skrei node start`: a node that lives until it is told to end. Returns the exit code; whatever happens, it has been told. */
@@ -105,9 +105,13 @@ const runNode = async ({ home, config, version, interrupt, tell }: NodeRun): Pro
     const remedy = 'another node lives with the key of this one, and started later: this one is not heard any more'
     throw cliError('duplicate-identity', `${remedy} (${node.nodeId})`)
   }
-  const executions = node.running()
+  const { executions, kept } = node.standing()
   const runs = executions === 1 ? '1 execution runs' : `${executions} executions run`
-  tell({ type: 'draining', executions }, `ending: nothing new is taken; ${runs} here, for ${config.drain / 1000} s at most. A second signal ends at once`)
+  const waits = kept === 0 ? '' : `, ${kept} ${kept === 1 ? 'is done and waits for its requester' : 'are done and wait for their requesters'}`
+  tell(
+    { type: 'draining', executions, kept },
+    `ending: nothing new is taken; ${runs} here${waits}, for ${config.drain / 1000} s at most. A second signal ends at once`,
+  )
   await drained(node.drain(AbortSignal.timeout(config.drain)))
   await served[Symbol.asyncDispose]()
   await node[Symbol.asyncDispose]()

@@ -37,8 +37,8 @@ export interface NodeProcess extends AsyncDisposable {
   readonly addresses: readonly string[]
   /** Resolves once another node lives with this one's key. */
   readonly duplicate: Promise<void>
-  /** Executions that run here now. */
-  running(): number
+  /** Executions that run here now, and those that are done and kept for their requesters. */
+  standing(): { readonly executions: number; readonly kept: number }
   /** Takes no new jobs and asks; resolves when nothing runs here any more, or rejects with the signal's reason. */
   drain(signal: AbortSignal): Promise<void>
 }
@@ -127,7 +127,10 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
       service: nodeService({ node, config, version, startedAt: Date.now(), links, metrics, jobIds: ids, draining: () => isDraining }),
       addresses: links.addresses(),
       duplicate: duplicate.promise,
-      running: () => scheduler.standing().executions ?? 0,
+      standing: () => {
+        const { executions = 0, kept = 0 } = scheduler.standing()
+        return { executions, kept }
+      },
       drain: async (signal) => {
         isDraining = true
         await scheduler.drain({ signal })

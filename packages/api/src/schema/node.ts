@@ -28,6 +28,7 @@ export const standingSchema = z
     devices: list(deviceSchema.extend({ execution: z.string().meta({ description: 'The execution that holds it.' }).exactOptional() })).exactOptional(),
     queued: count.meta({ description: 'Asks that wait for room.' }).exactOptional(),
     executions: count.meta({ description: 'Executions that run here.' }).exactOptional(),
+    kept: count.meta({ description: 'Executions that are done, and kept until their requester settles them.' }).exactOptional(),
   })
   .meta({ id: 'Standing' })
 export type Standing = z.output<typeof standingSchema>

@@ -1,5 +1,8 @@
 import type { StateStore } from '@skrei/state-store'
+import { allRows } from '../kernel/all-rows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
+import type { ComputeContext } from '../machines/compute-execution.ts'
+import { doneStates } from '../open-executions.ts'
 
 const asksPerTurn = 200
 
@@ -16,15 +19,23 @@ export const declineWaiting = async ({ store, kernel }: { readonly store: StateS
   }
 }
 
-/** Resolves once this node has no execution any more, from the bid to the clean-up; with the signal's reason it rejects. */
+/**
+ * Resolves once this node has no execution any more, from the bid to the clean-up; with the signal's reason it rejects. What is done and kept for a requester that is away is not waited for: that may
+ * take `terms.retention`, and the next start has it again.
+ */
 export const allOver = async (
-  { store, kernel }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'onTransition'> },
+  { store, kernel, isAway }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'onTransition'>; readonly isAway: (requester: string) => boolean },
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> => {
-  const isEmpty = (): boolean => store.read((reader) => reader.list('compute', { open: true, limit: 1 })).length === 0
+  const isEmpty = (): boolean =>
+    store.read((reader) => {
+      for (const { state, data } of allRows(reader, 'compute', { open: true }, asksPerTurn))
+        if (!doneStates.has(state) || !isAway((data as unknown as ComputeContext).requester)) return false
+      return true
+    })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  using _listening = kernel.onTransition(({ kind, open }) => {
-    if (kind === 'compute' && !open && isEmpty()) resolve()
+  using _listening = kernel.onTransition(({ kind, open, to }) => {
+    if (kind === 'compute' && (!open || doneStates.has(to)) && isEmpty()) resolve()
   })
   const abort = (): void => reject(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
