@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { ApiClient, LogChunk } from '@skrei/api/client'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { bytesOf, type Nodes, nodes, noop, type RunningNode, running } from './node-process.ts'
 
 const probe = readFileSync(join(import.meta.dirname, 'fixtures/probe.wasm'))
@@ -51,7 +51,8 @@ outputs: [{ name: result, path: /outputs }]
     expect((await bytesOf(file.content)).toString()).toMatch(/^(a.txt 5\nb.txt 4|b.txt 4\na.txt 5)\n$/)
     const shown = await ended(requester.client, `apiVersion: skrei/v1\nengine: { type: wasm, module: { type: ipfs, cid: ${cid} }, args: [show, hello] }\n`)
     expect(await textOf(requester.client.logs(shown.id))).toContain('argument hello')
-    expect((await compute.client.node()).standing).toMatchObject({ executions: 0, jobs: { open: 0 } })
+    // The requester settles with it a moment after the job has ended.
+    await vi.waitFor(async () => expect((await compute.client.node()).standing).toMatchObject({ executions: 0, jobs: { open: 0 } }), { timeout: 30_000 })
     for (const node of [requester, compute]) expect((await node.stop()).code).toBe(0)
     for (const name of ['requester', 'compute']) all.clean(name)
   })
