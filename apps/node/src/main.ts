@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { cliError, cliErrors, exitCodes } from './cli-errors.ts'
 import type { AskOptions } from './commands/ask-node.ts'
 import type { DevnetOptions } from './commands/devnet.ts'
@@ -208,7 +208,11 @@ node
   })
 
 const job = program.command('job').description('jobs of a node that runs on its own')
-const jobId = ['ID', 'the id of a job, or at least 4 characters that only it begins with'] as const
+const notEmpty = (id: string): string => {
+  if (id === '') throw new InvalidArgumentError('it is empty: give the id of a job')
+  return id
+}
+const jobId = ['ID', 'the id of a job, or at least 4 characters that only it begins with', notEmpty] as const
 job
   .command('submit')
   .description('give a job to a node, with the files of this machine that it names')

@@ -135,6 +135,7 @@ describe('bad input on every route is told, and harms nothing', () => {
     expect(await code(get(`/api/v1/jobs/${done}?wait=1e9`))).toEqual([400, 'bad-request'])
     expect(await code(get(`/api/v1/jobs/${done}/results/no/such`))).toEqual([404, 'file-not-found'])
     expect(await code(get(`/api/v1/jobs/${done}/shards?after=x`))).toEqual([400, 'bad-request'])
+    expect(await code(get('/api/v1/jobs?after=zzz'))).toEqual([400, 'bad-request'])
     expect((await code(get(`/api/v1/jobs/${done}/logs?shard=7`)))[0]).toBe(404)
     const { job } = await node.client.submit(noop('publisher: { type: none }\n', 'stdout: "x"'))
     await node.client.finished(job.id)

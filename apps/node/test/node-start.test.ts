@@ -30,6 +30,13 @@ describe.concurrent('skrei node start', { timeout: 180_000 }, () => {
     all.clean('a')
   })
 
+  test('a directory of the configuration that is not there is told at the start', async () => {
+    await using all = nodes()
+    const node = await all.start('a', ['--no-ipfs', '--allow-local-path', join(all.root, 'nowhere'), '--allow-local-path', all.root])
+    const { code, stderr } = await node.stop()
+    expect([code, stderr.match(/a directory of the configuration is not there.*/g)]).toEqual([0, [expect.stringContaining('nowhere')]])
+  })
+
   test('a second one on the same home ends with 2, and the first goes on', async () => {
     await using all = nodes()
     const node = await all.start('a', ['--no-ipfs'])

@@ -279,9 +279,15 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(resultOf(short).jobId).toBe(id)
     await submitted(here, noop('exit: 0'))
     const both = await here.skrei('job', 'wait', id.slice(0, 4), '--node', node.api, '--json')
-    expect([both.code, resultOf(both).error?.code]).toEqual([2, 'id-ambiguous'])
+    expect([both.code, resultOf(both).error?.code, resultOf(both).error?.message]).toEqual([
+      2,
+      'id-ambiguous',
+      expect.stringMatching(/: [0-9a-f-]{36}, [0-9a-f-]{36}/),
+    ])
     const none = await here.skrei('job', 'describe', 'ffff-nothing', '--node', node.api, '--json')
     expect([none.code, resultOf(none).error?.code]).toEqual([2, 'job-not-found'])
+    const empty = await here.skrei('job', 'describe', '', '--node', node.api, '--json')
+    expect([empty.code, resultOf(empty).error?.code]).toEqual([2, 'usage'])
   })
 
   test('node list, describe and peers say what a node has, what of it is reserved, and whom it sees', async () => {

@@ -46,7 +46,7 @@ export const apiErrors = {
   'no-shard': {
     status: 404,
     cause: 'The job has no shard of this index.',
-    remedy: 'Count from 0; the job says how many shards there are, once it is planned.',
+    remedy: 'Count from 0; `skrei job describe` says how many shards the job has, once it is planned.',
   },
   'logs-unavailable': {
     status: 503,

@@ -4,6 +4,8 @@ import type { Job } from './schema/job.ts'
 
 const counted = 100
 const shortestPrefix = 4
+/** So many of those that are meant are named. */
+const named = 3
 
 /**
  * The job of an id, or the only one whose id begins so.
@@ -22,7 +24,11 @@ export const findJob = (service: NodeService, id: string): Job => {
   }
   if (found.length > 1) {
     const count = found.length > counted ? `more than ${counted}` : String(found.length)
-    throw new ApiError('id-ambiguous', `${count} jobs have an id that begins with ${JSON.stringify(id)}`)
+    const candidates = `${found
+      .slice(0, named)
+      .map((job) => job.id)
+      .join(', ')}${found.length > named ? ', …' : ''}`
+    throw new ApiError('id-ambiguous', `${count} jobs have an id that begins with ${JSON.stringify(id)}: ${candidates}`)
   }
   return only
 }

@@ -138,6 +138,8 @@ export const explain = function* (
       case 'invalid_type': {
         const expected = said ?? types[issue.expected] ?? issue.expected
         if (found === undefined && path.length > 0) yield missing(path, `expected ${expected}`)
+        else if (typeof found === 'number' && expected.startsWith('a duration '))
+          yield mismatch('bad-duration', path, found, expected, { message: `; its unit is missing: \`${found}s\` are seconds` })
         else yield mismatch('wrong-type', path, found, expected)
         break
       }
@@ -166,7 +168,7 @@ export const explain = function* (
           'bad-value',
           path,
           found,
-          `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}`,
+          `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin, issue.maximum)}`,
           sizeOf(found),
         )
         break
@@ -175,7 +177,7 @@ export const explain = function* (
           'bad-value',
           path,
           found,
-          `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}`,
+          `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin, issue.minimum)}`,
           sizeOf(found),
         )
         break
@@ -218,6 +220,11 @@ const keyProblems = function* (issue: Issue & { code: 'invalid_key' }, path: Pat
   }
 }
 
-const unitOf = (origin: string): string => (origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : '')
+const unitOf = (origin: string, count: number | bigint): string =>
+  origin === 'string' ? ` character${Number(count) === 1 ? '' : 's'}` : origin === 'array' ? (Number(count) === 1 ? ' entry' : ' entries') : ''
 const sizeOf = (value: unknown): Partial<Finding> =>
-  typeof value === 'string' && value.length > 60 ? { found: `${value.length} characters` } : Array.isArray(value) ? { found: `${value.length} entries` } : {}
+  typeof value === 'string' && value.length > 60
+    ? { found: `${value.length} characters` }
+    : Array.isArray(value)
+      ? { found: `${value.length}${unitOf('array', value.length)}` }
+      : {}

@@ -55,7 +55,7 @@ const quantity = (parse: (text: string) => number | undefined, format: (value: n
 /** CPU in milli-CPU: `500m`, `0.5`, `2`. */
 export const cpuSchema = quantity(parseCpu, formatCpu, 'a CPU quantity in whole thousandths, such as 2, 0.5 or 500m', ['500m', '2'])
 /** Bytes: `512Mi`, `1Gi`, `1000000`. */
-export const bytesSchema = quantity(parseBytes, formatBytes, 'a quantity of whole bytes, such as 512Mi, 1Gi or 1000000', ['512Mi', '1Gi'])
+export const bytesSchema = quantity(parseBytes, formatBytes, 'a quantity of whole bytes below 8Pi, such as 512Mi, 1Gi or 1000000', ['512Mi', '1Gi'])
 
 const durationPattern = /^(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,12})ms)?$/
 const durationUnits = [

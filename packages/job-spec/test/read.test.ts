@@ -68,7 +68,7 @@ const cases: readonly [string, string, ...(readonly [ProblemCode, number, number
   ['memory below 0', `${noop}resources: { memory: -1 }\n`, ['bad-quantity', 3, 22, 'resources.memory', 'found number -1']],
   ['memory that is true', `${noop}resources: { memory: true }\n`, ['wrong-type', 3, 22, 'resources.memory', 'found boolean true']],
   ['gpu memory', `${noop}resources: { gpu: { count: 1, memory: lots } }\n`, ['bad-quantity', 3, 39, 'resources.gpu.memory', 'found text "lots"']],
-  ['a duration without a unit', `${noop}timeouts: { queue: 5 }\n`, ['wrong-type', 3, 20, 'timeouts.queue', 'such as 500ms, 90s or 1h30m']],
+  ['a duration without a unit', `${noop}timeouts: { queue: 5 }\n`, ['bad-duration', 3, 20, 'timeouts.queue', 'such as 500ms, 90s or 1h30m']],
   ['a duration of 0', `${noop}timeouts: { queue: 0s }\n`, ['bad-duration', 3, 20, 'timeouts.queue', 'above 0']],
   [
     'a selector that breaks off',
@@ -483,4 +483,12 @@ test('no text makes it throw', () => {
     ),
     { numRuns: 1000 },
   )
+})
+
+test('a message says what is missing or too much: a unit, the largest size, one character', () => {
+  const head = 'apiVersion: skrei/v1\nengine: { type: noop }\n'
+  const said = (rest: string): string => problemsOf(`${head}${rest}`)[0]?.message ?? ''
+  expect(said('timeouts: { queue: 30 }')).toMatch(/found number 30, expected a duration .*; its unit is missing: `30s` are seconds$/)
+  expect(said('resources: { memory: 1Ei }')).toContain('expected a quantity of whole bytes below 8Pi')
+  expect(said('network: { mode: http, domains: [""] }')).toMatch(/at least 1 character$/)
 })

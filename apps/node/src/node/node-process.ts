@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { NodeService } from '@skrei/api'
 import type { Logger } from '@skrei/scheduler'
@@ -64,6 +65,7 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
     parts.own({ [Symbol.dispose]: () => lock.release() })
     makeDirectory(home.node, 0o700)
     const identity = openIdentity(home)
+    tellMissing(config, logger)
     const ids = jobIds(() => uuid())
     const listen = await lastPorts(home, config.listen, logger)
     const wanted = peerWatch({ addresses: config.peers, logger, now: () => performance.now() })
@@ -141,6 +143,16 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
     await parts.dispose()
     throw explained(error)
   }
+}
+
+/** A directory may come later, as one that is mounted does: it is told, and no reason not to start. */
+const tellMissing = ({ allow, publishers }: NodeConfig, logger: Logger): void => {
+  const named = [
+    ...allow.localPaths.map((path) => ['allow.localPaths', path]),
+    ...(publishers.local === undefined ? [] : [['publishers.local', publishers.local]]),
+  ]
+  for (const [setting, path] of named)
+    if (path !== undefined && !existsSync(path)) logger.warn('a directory of the configuration is not there, or cannot be seen', { setting, path })
 }
 
 const definedOf = <T extends object>(fields: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>

@@ -103,7 +103,11 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
       const id = await orRefused(scheduler.submit(spec, key === undefined ? {} : { key }))
       return { id, created: facts.jobIds.take(id) }
     },
-    jobs: (where) => scheduler.jobs({ ...where, newestFirst: true }),
+    jobs: (where) => {
+      // It need not be there any more, but it was one.
+      if (where.after !== undefined && !jobIdPattern.test(where.after)) throw new ApiError('bad-request', '`after` is not the id of a job')
+      return scheduler.jobs({ ...where, newestFirst: true })
+    },
     job: (id) => scheduler.job(id),
     spec: (id) => scheduler.spec(id),
     shards: (id, page) => scheduler.shards(id, page),
@@ -148,6 +152,9 @@ export const nodeService = (facts: NodeServiceFacts): NodeService => {
   }
 }
 
+/** As `jobIds` makes them. */
+const jobIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** What there is of a history, a page at a time. */
 async function* pastOf(scheduler: Scheduler, id: string, { after = 0, signal }: { readonly after?: number; readonly signal: AbortSignal }) {
   for (let position = after; ; ) {
@@ -171,7 +178,7 @@ const warningsOf = (spec: JobSpec, scheduler: Scheduler) => {
 /** What the scheduler says, in the API's words: its code, and an HTTP status where the API has no such code. */
 const words: Readonly<Record<SchedulerErrorCode, { readonly code: string; readonly status?: number }>> = {
   'no-job': { code: 'job-not-found' },
-  'no-shard': { code: 'no-shard', status: 404 },
+  'no-shard': { code: 'no-shard' },
   'logs-gone': { code: 'logs-gone' },
   'logs-unavailable': { code: 'logs-unavailable', status: 503 },
   stopped: { code: 'draining' },
