@@ -3,6 +3,7 @@ import { refusalsOf } from './kernel/record.ts'
 import type { ExecutionContext } from './machines/execution.ts'
 import type { HistoryItem, HistoryPage } from './options.ts'
 import { shardIndexOf } from './requester/facts.ts'
+import { createWaiters } from './waiters.ts'
 
 /** Reads what happened to jobs and executions, and waits for what happens next. */
 export interface Histories {
@@ -22,26 +23,8 @@ const itemsPerRead = 256
 
 export const createHistories = (store: StateStore, stopping: AbortSignal): Histories => {
   /** By job: those who have read all there was. */
-  const waiting = new Map<string, Set<() => void>>()
+  const waiters = createWaiters()
   const touched = new Set<string>()
-
-  /** Resolves once the job has new entries, or the signal is aborted. Listens from the moment it is called. */
-  const next = (jobId: string, signal: AbortSignal): Disposable & { readonly promise: Promise<void> } => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const those = waiting.get(jobId) ?? new Set()
-    waiting.set(jobId, those.add(resolve))
-    const abort = (): void => resolve()
-    signal.addEventListener('abort', abort)
-    if (signal.aborted) resolve()
-    return {
-      promise,
-      [Symbol.dispose]: () => {
-        signal.removeEventListener('abort', abort)
-        those.delete(resolve)
-        if (those.size === 0 && waiting.get(jobId) === those) waiting.delete(jobId)
-      },
-    }
-  }
 
   const ofJob: Histories['ofJob'] = (jobId, { after = 0, limit = itemsPerRead } = {}) => store.read((reader) => jobItems(reader, jobId, after, limit))
 
@@ -56,7 +39,7 @@ export const createHistories = (store: StateStore, stopping: AbortSignal): Histo
       while (signal?.aborted !== true) {
         stopping.throwIfAborted()
         // Listens before it reads: what is written in between is not missed.
-        using news = next(jobId, ending)
+        using news = waiters.next(jobId, ending)
         const { items, open } = store.read((reader) => ({
           items: jobItems(reader, jobId, position, itemsPerRead),
           open: reader.get('job', jobId)?.open === true,
@@ -72,10 +55,10 @@ export const createHistories = (store: StateStore, stopping: AbortSignal): Histo
       }
     },
     recorded: (jobId) => {
-      if (waiting.has(jobId)) touched.add(jobId)
+      if (waiters.has(jobId)) touched.add(jobId)
     },
     turned: () => {
-      for (const jobId of touched) for (const resolve of waiting.get(jobId) ?? []) resolve()
+      for (const jobId of touched) waiters.wake(jobId)
       touched.clear()
     },
   }
