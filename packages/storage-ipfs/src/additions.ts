@@ -54,12 +54,12 @@ export const additions = ({ open, maxEntries }: { readonly open: OpenOperation; 
   },
 
   addDirectory: async (files, options) => {
-    const { signal, node } = open(options)
+    const { signal, node, blocks } = open(options)
     const { bytes, pass } = meter(options.maxBytes)
     async function* metered() {
       for await (const { path, content } of files) yield { path, content: pass(content) }
     }
-    const { cid } = await storeComposition(metered(), { node, signal, maxEntries, entriesAhead: 1 })
+    const { cid } = await storeComposition(metered(), { node, signal, blocks, maxEntries, entriesAhead: 1 })
     signal.throwIfAborted()
     return { cid: cid.toString(), bytes: bytes() }
   },

@@ -5,7 +5,7 @@ import { sha512 } from 'multiformats/hashes/sha2'
 // module into dist instead (docs/decisions/2026-11-24-helia.md).
 import { Helia as HeliaNode } from '../node_modules/helia/dist/src/helia.js'
 import { name, version } from '../node_modules/helia/dist/src/version.js'
-import type { Blockstore } from './blockstore.ts'
+import type { BlockOptions, Blockstore } from './blockstore.ts'
 import { checkedBlockstore, gather } from './checked-blockstore.ts'
 import type { Stored } from './stored.ts'
 
@@ -15,6 +15,8 @@ export interface EmbeddedHelia {
   readonly blocksAhead: number
   /** What is held, checked on reading; a block that is not is `block-missing`, whatever brokers helia has. */
   readonly held: Blockstore
+  /** What is held, and what block brokers give, each fetched for this session. */
+  blocksFor(session: object): Blockstore
   /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
   addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Stored>
   addBlock(cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void>
@@ -43,6 +45,15 @@ export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHel
     helia,
     blocksAhead,
     held,
+    blocksFor: (session) => ({
+      // helia hands what it does not know on to its brokers.
+      get: (cid, options) => {
+        const marked: BlockOptions = { ...options, session }
+        return helia.blockstore.get(cid, marked)
+      },
+      has: (cid, options) => helia.blockstore.has(cid, options),
+      put: (cid, bytes, options) => helia.blockstore.put(cid, bytes, options),
+    }),
     addBlock,
     addFile: async (content, signal) => {
       const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {

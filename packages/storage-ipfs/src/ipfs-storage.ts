@@ -65,7 +65,8 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   const open: OpenOperation = (operation) => {
     operation?.signal?.throwIfAborted()
     if (running === undefined || node === undefined) throw notStarted()
-    return { node, signal: operation?.signal === undefined ? running.signal : AbortSignal.any([operation.signal, running.signal]) }
+    const signal = operation?.signal === undefined ? running.signal : AbortSignal.any([operation.signal, running.signal])
+    return { node, signal, blocks: node.blocksFor({}) }
   }
 
   const stop = async (): Promise<void> => {
