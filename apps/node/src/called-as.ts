@@ -5,7 +5,8 @@ export const calledAs = (environment: Environment): string => {
   const { npm_command: command, npm_lifecycle_event: event, npm_execpath: path = '', npm_config_user_agent: agent = '' } = environment
   const [, manager, version] = /^(pnpm|npm)\/(\S+)/.exec(agent) ?? []
   // The script of a checkout. A pnpm that npx fetched is not on the user's PATH.
-  if (command === 'run-script' && event === 'skrei' && manager === 'pnpm') return path.includes('/_npx/') ? `npx -y pnpm@${version} --silent skrei` : 'pnpm -s skrei'
+  if (command === 'run-script' && event === 'skrei' && manager === 'pnpm')
+    return path.includes('/_npx/') ? `npx -y pnpm@${version} --silent skrei` : 'pnpm --silent skrei'
   if (command === 'exec' && event === 'npx' && manager === 'npm') return 'npx skrei'
   return 'skrei'
 }
