@@ -413,11 +413,11 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute?.drain()
     announcer.renew()
     await declineWaiting({ store, kernel })
+    const isAway = (peer: string): boolean => peer !== self && transport.peer(peer)?.connected !== true
+    const ending = { signal: endingWith(signal) }
     try {
-      await allOver(
-        { store, kernel, isAway: (requester) => requester !== self && transport.peer(requester)?.connected !== true },
-        { signal: endingWith(signal) },
-      )
+      await allOver({ store, kernel, isAway }, ending)
+      await outbox.said(isAway, ending)
     } catch (error) {
       signal?.throwIfAborted()
       throw stopping.signal.aborted ? stopped : error

@@ -35,6 +35,10 @@ export interface Outbox {
   accept(entries: readonly OutboxEntry[], dropped?: readonly OutboxEntry[]): void
   /** What is not performed whole of a lane that is no peer's. */
   pending(lane: string): readonly OutboxEntry[]
+  /**
+   * Resolves once every message that waits now has left, or is dropped, or waits for a peer that is away: that may take for ever, and the next start sends it. Rejects with the signal's reason.
+   */
+  said(isAway: (peer: string) => boolean, options: { readonly signal: AbortSignal }): Promise<void>
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -69,6 +73,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const { store, kernel, clock, transport } = options
   const lanes = new Map<string, Lane>()
   const running = new Set<Promise<void>>()
+  /** Called whenever messages have left, or could not. */
+  const listeners = new Set<() => void>()
   const stopping = new AbortController()
 
   const enter = (entries: readonly OutboxEntry[], waited: boolean): void => {
@@ -134,11 +140,17 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     }
   }
 
+  const told = (): void => {
+    for (const look of listeners) look()
+  }
+
   const drain = (name: string, lane: Lane): void => {
     lane.busy = true
     const work = (async () => {
-      do await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
-      while (lane.entries.length > 0 && !stopping.signal.aborted && !lingers(lane))
+      do {
+        await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
+        told()
+      } while (lane.entries.length > 0 && !stopping.signal.aborted && !lingers(lane))
       lane.busy = false
       if (lane.entries.length === 0) lanes.delete(name)
       else if (!stopping.signal.aborted) begin(name, lane)
@@ -220,6 +232,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           return
         }
         lane.waited = true
+        told()
         await pause(backoff(attempt), stopping.signal)
       }
     }
@@ -276,6 +289,26 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     resume,
     accept,
     pending: (lane) => lanes.get(lane)?.entries ?? [],
+    said: async (isAway, { signal }) => {
+      const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
+      const isSaid = (): boolean =>
+        [...lanes.values()].every(({ entries: [first] }) => first?.type !== 'send' || first.outboxId > last || isAway(send(first).to))
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const look = (): void => {
+        if (isSaid()) resolve()
+      }
+      const abort = (): void => reject(signal.reason)
+      listeners.add(look)
+      signal.addEventListener('abort', abort, { once: true })
+      try {
+        signal.throwIfAborted()
+        look()
+        await promise
+      } finally {
+        listeners.delete(look)
+        signal.removeEventListener('abort', abort)
+      }
+    },
     stop: async () => {
       const reason = new DOMException('the node is stopping', 'AbortError')
       stopping.abort(reason)
