@@ -145,6 +145,20 @@ describe('what is wrong is named with its place', () => {
     expect(problem).toMatchObject({ code: 'bad-value', path: 'api.port', message: expect.stringContaining('--api-port') })
   })
 
+  test('in the environment, though a flag says something right over it', () => {
+    const flags = [{ flag: '--api-port', path: ['api', 'port'], value: '1234' }]
+    expect(problemsOf({ environment: { SKREI_API_PORT: 'x' }, flags })).toMatchObject([
+      { path: 'api.port', message: expect.stringContaining('SKREI_API_PORT') },
+    ])
+    const both = problemsOf({ environment: { SKREI_API_PORT: 'x' }, flags: [{ flag: '--api-port', path: ['api', 'port'], value: 'y' }] })
+    expect(both.map(({ message }) => message.split(':')[0])).toEqual(['SKREI_API_PORT', '--api-port'])
+  })
+
+  test('in the file, though environment and flags say something right over it', () => {
+    const file = write('api: { port: 99999 }\n')
+    expect(problemsOf({ file, environment: { SKREI_API_PORT: '2' } })).toMatchObject([{ path: 'api.port', line: 1 }])
+  })
+
   test('any key that is none of the settings is refused at its line, wherever it stands', () => {
     const known = new Set(configLeaves.flatMap(({ path }) => path))
     const word = fc.stringMatching(/^[a-z][a-zA-Z]{0,15}$/).filter((key) => !known.has(key))

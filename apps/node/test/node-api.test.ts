@@ -15,7 +15,12 @@ beforeAll(async () => {
   writeFileSync(join(all.root, 'data/a.txt'), 'alpha')
   mkdirSync(join(all.root, 'secret'))
   writeFileSync(join(all.root, 'secret/b.txt'), 'beta')
-  const api = { SKREI_API_HOSTS: 'node.example', SKREI_API_ORIGINS: 'https://dashboard.example', SKREI_API_BLOB_BYTES: '1Mi' }
+  const api = {
+    SKREI_API_HOSTS: 'node.example',
+    SKREI_API_ORIGINS: 'https://dashboard.example',
+    SKREI_API_BLOB_BYTES: '1Mi',
+    SKREI_API_TOTAL_BLOB_BYTES: '3Mi',
+  }
   node = await all.start('a', ['--allow-local-path', 'data', '--label', 'zone=a'], { SKREI_LOG_LEVEL: 'warn', ...api })
   const { job } = await node.client.submit(
     noop('name: hello\noutputs: [{ name: out, path: /outputs }]\n', 'stdout: "hi\\n", files: { /outputs/x.txt: "content\\n" }'),
@@ -184,6 +189,17 @@ describe('bad input on every route is told, and harms nothing', () => {
   test('an upload that is larger than the node takes', async () => {
     expect(await codeOf(node.client.addBlob(new Uint8Array(1024 ** 2 + 1)))).toBe('body-too-large')
     expect(await node.client.addBlob(new Uint8Array(1024 ** 2))).toMatchObject({ bytes: 1024 ** 2 })
+  })
+
+  test('uploads that would take more together than the node keeps of them', async () => {
+    const blob = (value: number): Uint8Array<ArrayBuffer> => new Uint8Array(1024 ** 2).fill(value)
+    const outcomes: unknown[] = []
+    for (const value of [1, 2, 3, 4]) outcomes.push(await codeOf(node.client.addBlob(blob(value))))
+    expect([outcomes[0], outcomes.at(-1)]).toEqual(['resolved', 'storage-full'])
+    const refused = node.client.addBlob(blob(5))
+    await expect(refused).rejects.toMatchObject({ code: 'storage-full', status: 507, remedy: expect.stringContaining('api.totalBlobBytes') })
+    // What it has already it need not keep twice.
+    expect(await node.client.addBlob(blob(1))).toMatchObject({ bytes: 1024 ** 2 })
   })
 })
 

@@ -95,21 +95,25 @@ outputs: [{ name: result, path: /outputs }]
     for (const name of ['requester', 'compute']) all.clean(name)
   })
 
-  test('a node that is killed and started again is found by those that name it: port 0 is the same, while it is free', async () => {
+  test('a node that is killed and started again is found by nodes and clients that name it: port 0 is the same, while it is free', async () => {
     await using all = nodes()
     const { requester, compute } = await pair(all, ['--no-ipfs'])
     await compute.stop('SIGKILL')
     const back = await all.start('compute', ['--compute-only', '--no-ipfs'], quick)
-    expect(back.addresses).toEqual(compute.addresses)
+    expect([back.addresses, back.api]).toEqual([compute.addresses, compute.api])
     expect((await ended(requester.client, noop('publisher: { type: none }\n'))).state).toBe('completed')
     await back.stop('SIGKILL')
     const [, , , , port] = back.addresses[0].split('/')
     await using server = createServer((socket) => void socket.destroy())
     await once(server.listen(Number(port), '127.0.0.1'), 'listening')
+    await using other = createServer((socket) => void socket.destroy())
+    await once(other.listen(Number(new URL(back.api).port), '127.0.0.1'), 'listening')
     const moved = await all.start('compute', ['--compute-only', '--no-ipfs'], quick)
     expect(moved.addresses).not.toEqual(back.addresses)
+    expect(moved.api).not.toBe(back.api)
     const over = await moved.stop()
     expect([over.code, over.stderr]).toEqual([0, expect.stringContaining('the port of the last start is not free')])
+    expect(over.stderr).toContain('the port of the API at the last start is not free')
   })
 
   test('of a home and its copy, the one that started first is refused by its peers and ends with 2', async () => {

@@ -2,7 +2,7 @@ import type { Problem } from './schema/problem.ts'
 
 export interface ApiErrorKind {
   /** HTTP status. */
-  readonly status: 400 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 416 | 422 | 500 | 501 | 503
+  readonly status: 400 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 416 | 422 | 500 | 501 | 503 | 507
   readonly cause: string
   readonly remedy: string
 }
@@ -84,6 +84,11 @@ export const apiErrors = {
     remedy: 'Use another node, or give this one the role.',
   },
   'blobs-off': { status: 501, cause: 'The node keeps no blobs: IPFS is off.', remedy: 'Turn IPFS on at the node, or use another source.' },
+  'storage-full': {
+    status: 507,
+    cause: 'The node has no room for more blobs: they take what they may together, or its disk has too little left.',
+    remedy: 'Make room on the disk of the node, or raise what its blobs may take together: `api.totalBlobBytes` of `skrei node start`.',
+  },
   draining: {
     status: 503,
     cause: 'The node finishes what runs and then ends: it takes nothing new.',

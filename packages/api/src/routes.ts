@@ -168,7 +168,7 @@ export const routes = {
     summary: 'Keep a file or a directory',
     body: { description: 'Bytes of one file, or a tar archive of plain files and directories.', types: { [octets]: 'bytes', 'application/x-tar': 'bytes' } },
     answers: { 201: { description: 'What a source of type `ipfs` names.', types: { [json]: blobSchema } } },
-    errors: ['bad-request', 'body-too-large', 'unsupported-media-type', 'tree-invalid', 'blobs-off', 'draining', 'too-many-streams'],
+    errors: ['bad-request', 'body-too-large', 'unsupported-media-type', 'tree-invalid', 'blobs-off', 'storage-full', 'draining', 'too-many-streams'],
   },
   metrics: { summary: "The node's metrics", answers: { 200: { description: "Prometheus' text format.", types: { 'text/plain': 'text' } } }, errors: [] },
   openApi: { summary: 'This document', answers: { 200: { description: 'OpenAPI 3.1.', types: { [json]: z.looseObject({}) } } }, errors: [] },

@@ -1,4 +1,5 @@
 import type { AbortOptions } from '@skrei/storage'
+import type { AddedBytes } from './added-bytes.ts'
 import { storeComposition } from './composition.ts'
 import { IpfsError } from './ipfs-error.ts'
 import type { OpenOperation } from './open-operation.ts'
@@ -23,7 +24,7 @@ export interface FileToAdd {
 }
 
 export interface Additions {
-  /** Stores a file; it has the CID that it has in a directory that is published. Of one that is refused, some blocks may stay. */
+  /** Stores a file; it has the CID that it has in a directory that is published. Of one that is refused, some blocks may stay. Rejects with `storage-full` where there is no room. */
   add(content: AsyncIterable<Uint8Array>, options: AddOptions): Promise<Added>
   /** Stores a directory of files, given in any order; it has the CID of the same files published. A path that is not plain, or is there twice, is `entry-invalid`. */
   addDirectory(files: AsyncIterable<FileToAdd>, options: AddOptions): Promise<Added>
@@ -44,23 +45,44 @@ const meter = (maxBytes: number) => {
   }
 }
 
-export const additions = ({ open, maxEntries }: { readonly open: OpenOperation; readonly maxEntries: number }): Additions => ({
-  add: async (content, options) => {
-    const { signal, node } = open(options)
-    const { bytes, pass } = meter(options.maxBytes)
-    const { cid } = await node.addFile(pass(content), signal)
-    signal.throwIfAborted()
-    return { cid: cid.toString(), bytes: bytes() }
-  },
+interface AdditionsParts {
+  readonly open: OpenOperation
+  readonly added: AddedBytes
+  readonly maxEntries: number
+}
 
-  addDirectory: async (files, options) => {
-    const { signal, node } = open(options)
-    const { bytes, pass } = meter(options.maxBytes)
-    async function* metered() {
-      for await (const { path, content } of files) yield { path, content: pass(content) }
+const isDiskFull = (error: unknown): boolean => error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+
+export const additions = ({ open, added, maxEntries }: AdditionsParts): Additions => {
+  /** What was written stays, also of what failed. */
+  const counted = async <T>(addition: () => Promise<T>): Promise<T> => {
+    try {
+      const result = await addition()
+      await added.keep()
+      return result
+    } catch (error) {
+      await added.keep().catch(() => undefined)
+      throw isDiskFull(error) ? new IpfsError('storage-full', 'the disk is full', { cause: error }) : error
     }
-    const { cid } = await storeComposition(metered(), { node, signal, maxEntries, entriesAhead: 1 })
-    signal.throwIfAborted()
-    return { cid: cid.toString(), bytes: bytes() }
-  },
-})
+  }
+  return {
+    add: async (content, options) => {
+      const { signal, node } = open(options)
+      const { bytes, pass } = meter(options.maxBytes)
+      const { cid } = await counted(() => node.asking(added.take).addFile(pass(content), signal))
+      signal.throwIfAborted()
+      return { cid: cid.toString(), bytes: bytes() }
+    },
+
+    addDirectory: async (files, options) => {
+      const { signal, node, blocks } = open(options)
+      const { bytes, pass } = meter(options.maxBytes)
+      async function* metered() {
+        for await (const { path, content } of files) yield { path, content: pass(content) }
+      }
+      const { cid } = await counted(() => storeComposition(metered(), { node: node.asking(added.take), signal, blocks, maxEntries, entriesAhead: 1 }))
+      signal.throwIfAborted()
+      return { cid: cid.toString(), bytes: bytes() }
+    },
+  }
+}

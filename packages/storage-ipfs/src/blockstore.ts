@@ -8,6 +8,8 @@ import { writeWhole } from './write-whole.ts'
 
 export interface BlockOptions {
   readonly signal?: AbortSignal
+  /** For which operation a block is asked for: what is fetched for one keeps no other from its turn. */
+  readonly session?: object
 }
 
 /**

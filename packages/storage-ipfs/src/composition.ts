@@ -1,4 +1,5 @@
 import type { Reference } from '@skrei/job-spec'
+import type { Blockstore } from './blockstore.ts'
 import { loadNode, parseCid } from './dag-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
@@ -13,6 +14,11 @@ export interface CompositionEntry {
 /** A directory that is being put together; a `Map`, since names are anybody's text. */
 type Folder = Map<string, Folder | Stored>
 
+interface ReadingBuildOptions extends BuildOptions {
+  /** Where what is referred to is read. */
+  readonly blocks: Blockstore
+}
+
 const segmentsOf = (path: string): string[] => {
   const segments = path.split('/')
   if (path.includes('\0') || !path.isWellFormed() || segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
@@ -21,13 +27,13 @@ const segmentsOf = (path: string): string[] => {
   return segments
 }
 
-const storeContent = async (content: CompositionEntry['content'], options: BuildOptions): Promise<Stored> => {
+const storeContent = async (content: CompositionEntry['content'], options: ReadingBuildOptions): Promise<Stored> => {
   if (content instanceof Uint8Array) return options.node.addFile([content], options.signal)
   if (Symbol.asyncIterator in content) return options.node.addFile(content, options.signal)
   if (content.type !== 'ipfs' || content.cid === undefined)
     throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
   // Only the root block is read: it says how much hangs from it, which the links of a directory record.
-  const node = await loadNode(options.node.helia.blockstore, parseCid(content.cid), options.signal)
+  const node = await loadNode(options.blocks, parseCid(content.cid), options.signal)
   if (node.kind === 'file') throw new IpfsError('entry-invalid', `${content.cid} is a file; only published directories can be composed`)
   return { cid: node.cid, treeBytes: node.treeBytes }
 }
@@ -55,7 +61,7 @@ const storeFolder = async (folder: Folder, options: BuildOptions): Promise<Store
   return storeDirectory(entries, options)
 }
 
-export interface CompositionOptions extends BuildOptions {
+export interface CompositionOptions extends ReadingBuildOptions {
   readonly maxEntries: number
   /** Entries that are stored at the same time; with 1, the content of each is read to its end before the next entry is asked for. */
   readonly entriesAhead: number

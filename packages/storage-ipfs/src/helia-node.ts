@@ -5,7 +5,7 @@ import { sha512 } from 'multiformats/hashes/sha2'
 // module into dist instead (docs/decisions/2026-11-24-helia.md).
 import { Helia as HeliaNode } from '../node_modules/helia/dist/src/helia.js'
 import { name, version } from '../node_modules/helia/dist/src/version.js'
-import type { Blockstore } from './blockstore.ts'
+import type { BlockOptions, Blockstore } from './blockstore.ts'
 import { checkedBlockstore, gather } from './checked-blockstore.ts'
 import type { Stored } from './stored.ts'
 
@@ -15,10 +15,17 @@ export interface EmbeddedHelia {
   readonly blocksAhead: number
   /** What is held, checked on reading; a block that is not is `block-missing`, whatever brokers helia has. */
   readonly held: Blockstore
+  /** What is held, and what block brokers give, each fetched for this session. */
+  blocksFor(session: object): Blockstore
   /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
   addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Stored>
   addBlock(cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void>
+  /** The same node; before it writes a block that is not held, it asks. */
+  asking(take: TakeBytes): EmbeddedHelia
 }
+
+/** Rejects where so many bytes more must not be written; resolves with what is called where they were not. */
+type TakeBytes = (bytes: number) => Promise<() => void>
 
 /** A helia over these blocks: no block brokers, no routers, no libp2p. Whoever wants a network adds them to `helia`. */
 export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHelia => {
@@ -27,31 +34,49 @@ export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHel
 
   /** helia does not write what it has; a block that a disk has damaged is replaced first, so that publishing again heals it. */
   const heal = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
-    if (!(await blocks.has(cid, { signal }))) return
     const held = await gather(blocks.get(cid, { signal }), cid).catch(() => undefined)
     signal.throwIfAborted()
     if (held === undefined || !Buffer.from(held.buffer, held.byteOffset, held.byteLength).equals(bytes)) await blocks.put(cid, bytes, { signal })
   }
 
-  const addBlock = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
-    signal.throwIfAborted()
-    await heal(cid, bytes, signal)
-    await helia.blockstore.put(cid, bytes, { signal })
-  }
-
-  return {
-    helia,
-    blocksAhead,
-    held,
-    addBlock,
-    addFile: async (content, signal) => {
-      const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {
-        await addBlock(cid, bytes instanceof Uint8Array ? bytes : await gather(bytes, cid), signal)
-        return cid
+  const nodeThatAsks = (take: TakeBytes | undefined): EmbeddedHelia => {
+    const addBlock = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
+      signal.throwIfAborted()
+      const known = await blocks.has(cid, { signal })
+      if (known) await heal(cid, bytes, signal)
+      const back = known ? undefined : await take?.(bytes.byteLength)
+      try {
+        await helia.blockstore.put(cid, bytes, { signal })
+      } catch (error) {
+        back?.()
+        throw error
       }
-      // Loaded by the first publication: a node that only reads does without.
-      const { storeFile } = await import('./file-store.ts')
-      return storeFile(content, { get: (cid) => helia.blockstore.get(cid, { signal }), has: (cid) => helia.blockstore.has(cid, { signal }), put })
-    },
+    }
+    return {
+      helia,
+      blocksAhead,
+      held,
+      blocksFor: (session) => ({
+        // helia hands what it does not know on to its brokers.
+        get: (cid, options) => {
+          const marked: BlockOptions = { ...options, session }
+          return helia.blockstore.get(cid, marked)
+        },
+        has: (cid, options) => helia.blockstore.has(cid, options),
+        put: (cid, bytes, options) => helia.blockstore.put(cid, bytes, options),
+      }),
+      addBlock,
+      asking: nodeThatAsks,
+      addFile: async (content, signal) => {
+        const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {
+          await addBlock(cid, bytes instanceof Uint8Array ? bytes : await gather(bytes, cid), signal)
+          return cid
+        }
+        // Loaded by the first publication: a node that only reads does without.
+        const { storeFile } = await import('./file-store.ts')
+        return storeFile(content, { get: (cid) => helia.blockstore.get(cid, { signal }), has: (cid) => helia.blockstore.has(cid, { signal }), put })
+      },
+    }
   }
+  return nodeThatAsks(undefined)
 }

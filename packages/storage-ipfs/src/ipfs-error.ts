@@ -11,6 +11,8 @@ export type IpfsErrorCode =
   | 'dag-invalid'
   /** The tree is larger than this storage was told to handle. */
   | 'limit-exceeded'
+  /** Additions take as much as they may together, or the disk has too little left for them. */
+  | 'storage-full'
   /** A directory that is to be published holds something that cannot be: a link, a device, a name that is not UTF-8, a file that shrank. */
   | 'directory-unsafe'
   /** A path or a content given to `compose` cannot stand in a tree. */

@@ -39,10 +39,9 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
   }
 
   async function* contentOf(cid: CID, size: number, options: AbortOptions & { readonly from?: number } = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    const { signal, node } = open(options)
-    const { helia, blocksAhead } = node
-    const { blockstore } = helia
-    yield* fileContent(await loadFile(blockstore, cid, size, signal), { blockstore, signal, blocksAhead, from: options.from ?? 0 })
+    const { signal, node, blocks } = open(options)
+    const reading = { blockstore: blocks, signal, blocksAhead: node.blocksAhead, from: options.from ?? 0 }
+    yield* fileContent(await loadFile(blocks, cid, size, signal), reading)
   }
 
   return {
@@ -54,19 +53,19 @@ export const ipfsPublisher = ({ open, published, maxEntries, maxFetchBytes }: Ip
     },
 
     compose: async (id, entries, options) => {
-      const { signal, node } = open(options)
-      return once(id, signal, () => storeComposition(entries, { node, signal, maxEntries, entriesAhead }))
+      const { signal, node, blocks } = open(options)
+      return once(id, signal, () => storeComposition(entries, { node, signal, blocks, maxEntries, entriesAhead }))
     },
 
     fetch: async function* (reference, into, options) {
-      const { signal, node } = open(options)
-      yield* fetchTree(rootOf(reference), into, { blockstore: node.helia.blockstore, blocksAhead: node.blocksAhead, signal, maxEntries, maxFetchBytes })
+      const { signal, node, blocks } = open(options)
+      yield* fetchTree(rootOf(reference), into, { blockstore: blocks, blocksAhead: node.blocksAhead, signal, maxEntries, maxFetchBytes })
     },
 
     read: async function* (reference, options) {
-      const { signal, node } = open(options)
+      const { signal, blocks } = open(options)
       const root = rootOf(reference)
-      for await (const { path, cid, size } of readTree(node.helia.blockstore, root, options.path, { maxEntries, signal }))
+      for await (const { path, cid, size } of readTree(blocks, root, options.path, { maxEntries, signal }))
         yield { path, size, content: (given) => contentOf(cid, size, given) }
     },
 

@@ -111,8 +111,7 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
   type: 'ipfs',
 
   list: async function* (source, options): AsyncGenerator<FileEntry, void, undefined> {
-    const { signal, node } = openOperation(options)
-    const { blockstore } = node.helia
+    const { signal, blocks: blockstore } = openOperation(options)
     const text = cidOf(source)
     try {
       const root = await loadNode(blockstore, parseCid(text), signal)
@@ -145,8 +144,7 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
   },
 
   stage: async function* (file, into, options) {
-    const { signal, node } = openOperation(options)
-    const { blockstore } = node.helia
+    const { signal, node, blocks: blockstore } = openOperation(options)
     const text = cidOf(file.source)
     const expected: Expected = { size: file.size, maxBytes: options.maxBytes, sha256: [file.hash, file.source.sha256].filter((wanted) => wanted !== undefined) }
     let target: FileHandle | undefined

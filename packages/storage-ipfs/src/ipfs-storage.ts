@@ -1,5 +1,6 @@
 import type { Helia } from '@helia/interface'
 import type { AbortOptions, Publisher, Source } from '@skrei/storage'
+import { addedBytes } from './added-bytes.ts'
 import { type Additions, additions } from './additions.ts'
 import { type Blockstore, fsBlockstore } from './blockstore.ts'
 import type { BlockExchange, BlockPeers } from './exchange/block-exchange.ts'
@@ -19,6 +20,10 @@ export interface IpfsStorageOptions {
   readonly maxEntries?: number
   /** The most bytes that one `fetch` writes. Default 64 GiB. */
   readonly maxFetchBytes?: number
+  /** The most bytes that `add` and `addDirectory` store, all together and over restarts: what is more is `storage-full`. A block counts 4 KiB at least, one that is held already nothing. Default 64 GiB. */
+  readonly maxAddedBytes?: number
+  /** What they leave free on the disk, else it is `storage-full`. Default 1 GiB. */
+  readonly keepFreeBytes?: number
   /** Flush each block to the disk, so that what was published survives a power cut. Default true; a crash of the process loses nothing either way. */
   readonly sync?: boolean
   /**
@@ -53,9 +58,11 @@ export interface IpfsStorage extends Additions, AsyncDisposable {
  */
 export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   const { directory, maxEntries = 1_000_000, maxFetchBytes = 64 * 1024 ** 3, sync = true, libp2p, blockTimeout = 10_000 } = options
+  const { maxAddedBytes = 64 * 1024 ** 3, keepFreeBytes = 1024 ** 3 } = options
   const own = fsBlockstore({ directory, sync })
   const blockstore = options.blockstore ?? own
   const published = publications({ directory, sync })
+  const added = addedBytes({ directory, sync, maxAddedBytes, keepFreeBytes })
   let node: EmbeddedHelia | undefined
   let running: AbortController | undefined
   let exchange: BlockExchange | undefined
@@ -65,7 +72,8 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   const open: OpenOperation = (operation) => {
     operation?.signal?.throwIfAborted()
     if (running === undefined || node === undefined) throw notStarted()
-    return { node, signal: operation?.signal === undefined ? running.signal : AbortSignal.any([operation.signal, running.signal]) }
+    const signal = operation?.signal === undefined ? running.signal : AbortSignal.any([operation.signal, running.signal])
+    return { node, signal, blocks: node.blocksFor({}) }
   }
 
   const stop = async (): Promise<void> => {
@@ -78,7 +86,7 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
   return {
     source: ipfsSource({ open, maxEntries }),
     publisher: ipfsPublisher({ open, published, maxEntries, maxFetchBytes }),
-    ...additions({ open, maxEntries }),
+    ...additions({ open, added, maxEntries }),
     blockstore,
     get helia() {
       if (node === undefined) throw notStarted()
@@ -88,6 +96,7 @@ export const ipfsStorage = (options: IpfsStorageOptions): IpfsStorage => {
       operation?.signal?.throwIfAborted()
       if (blockstore === own) await own.start()
       await published.start()
+      await added.start()
       // Loaded here: helia and what it needs are some 300 modules, and a node may never use IPFS.
       const { embedHelia } = await import('./helia-node.ts')
       node ??= embedHelia(blockstore, libp2p === undefined ? 4 : 16)

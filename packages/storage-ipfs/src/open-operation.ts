@@ -1,5 +1,15 @@
 import type { AbortOptions } from '@skrei/storage'
+import type { Blockstore } from './blockstore.ts'
 import type { EmbeddedHelia } from './helia-node.ts'
 
-/** Begins an operation: throws where it must not begin, gives the signal that ends it and the node that it works on. */
-export type OpenOperation = (options?: AbortOptions) => { readonly signal: AbortSignal; readonly node: EmbeddedHelia }
+export interface Operation {
+  /** Ends it. */
+  readonly signal: AbortSignal
+  /** The node that it works on. */
+  readonly node: EmbeddedHelia
+  /** What it reads: what is held, and what helia fetches, in turns with other operations. */
+  readonly blocks: Blockstore
+}
+
+/** Begins an operation; throws where it must not begin. */
+export type OpenOperation = (options?: AbortOptions) => Operation

@@ -121,3 +121,54 @@ test('a signal ends an addition', async () => {
   }
   await expect(storage.add(content(), { maxBytes: 1e9, signal: controller.signal })).rejects.toBe(reason)
 })
+
+const codeOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'added',
+    (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
+  )
+const bytes = (seed: string, length: number): Uint8Array => Buffer.alloc(length, seed)
+
+test('additions stop at what they may take together, also after a start, and what is held already costs nothing', async () => {
+  await using tools = await scratch()
+  const maxAddedBytes = 100_000
+  const storage = await tools.storage({ maxAddedBytes })
+  const add = (content: Uint8Array, to = storage) => codeOf(to.add(pieces(content), { maxBytes: 1_000_000 }))
+  expect(await add(bytes('a', 60_000))).toBe('added')
+  expect(await add(bytes('b', 60_000))).toBe('storage-full')
+  expect(await add(bytes('a', 60_000))).toBe('added')
+  // What was refused took no room.
+  expect(await add(bytes('c', 39_000))).toBe('added')
+  await storage.stop()
+  const again = await tools.storage({ maxAddedBytes })
+  expect(await add(bytes('d', 2000), again)).toBe('storage-full')
+  expect(await codeOf(again.addDirectory(filesOf({ a: 'new' }), { maxBytes: 10 }))).toBe('storage-full')
+  expect(await add(bytes('c', 39_000), again)).toBe('added')
+  // Whoever publishes is not held back by what others added.
+  expect(cidOf(await again.publisher.publish('job', await tools.make({ file: large }), {}))).toMatch(/^bafy/)
+  const wider = await tools.storage({ maxAddedBytes: 2 * maxAddedBytes })
+  expect(await add(bytes('d', 2000), wider)).toBe('added')
+})
+
+test('many small files count as what they take on a disk', async () => {
+  await using tools = await scratch()
+  const storage = await tools.storage({ maxAddedBytes: 100_000 })
+  const many = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`${index}`, `${index}`]))
+  expect(await codeOf(storage.addDirectory(filesOf(many), { maxBytes: 1000 }))).toBe('storage-full')
+})
+
+test('additions that come at the same time stay within what they may take together', async () => {
+  await using tools = await scratch()
+  const storage = await tools.storage({ maxAddedBytes: 400_000 })
+  const all = await Promise.all(Array.from('abcdefgh', (seed) => codeOf(storage.add(pieces(bytes(seed, 100_000)), { maxBytes: 1_000_000 }))))
+  expect(all.filter((outcome) => outcome === 'added').length).toBe(4)
+  expect(all.filter((outcome) => outcome === 'storage-full').length).toBe(4)
+})
+
+test('additions leave room on the disk for the rest of the node', async () => {
+  await using tools = await scratch()
+  const storage = await tools.storage({ keepFreeBytes: Number.MAX_SAFE_INTEGER })
+  for (let tries = 0; tries < 3; tries += 1) expect(await codeOf(storage.add(pieces('text'), { maxBytes: 10 }))).toBe('storage-full')
+  const roomy = await tools.storage({ keepFreeBytes: 0, maxAddedBytes: 4096 })
+  expect(await codeOf(roomy.add(pieces('text'), { maxBytes: 10 }))).toBe('added')
+})

@@ -222,3 +222,32 @@ test('a message that comes byte by byte is read, and what is held of unfinished 
   one.close()
   expect(messageReader(budget).push(large)).toEqual([])
 })
+
+test('operations whose blocks never come keep no other from its blocks, however many they wait for', async () => {
+  await using tools = await scratch()
+  await using network = libp2pNetwork()
+  const [self, other] = [await network.node(), await network.node()]
+  const near = await tools.storage({ directory: tools.fresh(), libp2p: self, blockTimeout: 600_000 })
+  const contents = Array.from({ length: 20 }, (_, index) => Buffer.from(`given ${index}`))
+  const given = new Map(contents.map((content) => [rawCid(content).toString(), content]))
+  const asked = new Set<string>()
+  await peerOf(other, ({ wants: entries }, reply) => {
+    for (const { cid } of entries) asked.add(CID.decode(cid).toString())
+    const blocks = entries.flatMap(({ cid }) => given.get(CID.decode(cid).toString()) ?? []).map((data) => ({ prefix: rawPrefix, data }))
+    if (blocks.length > 0) reply({ ...noMessage, blocks })
+  })
+  await network.connect(self, other)
+  const reference = (content: string | Uint8Array) => ({ type: 'ipfs', cid: rawCid(content).toString() }) as const
+  const ends = new AbortController()
+  const stuck = Array.from({ length: 8 }, (_, which) => {
+    const entries = async function* () {
+      for (let index = 0; index < 16; index += 1) yield { path: String(index), content: reference(`never ${which} ${index}`) }
+    }
+    return near.publisher.compose(`stuck-${which}`, entries(), { signal: ends.signal }).catch(() => undefined)
+  })
+  // Their own places, and all that are shared.
+  await vi.waitFor(() => expect(asked.size).toBe(8 * 4 + 64), 20_000)
+  for (const content of contents) expect(await collect(near.source.list(reference(content)))).toMatchObject([{ size: content.length }])
+  ends.abort()
+  await Promise.all(stuck)
+})

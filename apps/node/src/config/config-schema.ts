@@ -83,6 +83,7 @@ export const configSchema = z
         hosts: z.array(hostName).max(listed),
         origins: z.array(origin).max(listed),
         blobBytes: bytesSchema.refine((bytes) => bytes > 0, bad('more than nothing')),
+        totalBlobBytes: bytesSchema,
       })
       .partial(),
     ipfs: z.boolean(),
@@ -119,6 +120,8 @@ export interface NodeConfig {
     readonly origins: readonly string[]
     /** The largest upload. */
     readonly blobBytes: number
+    /** What all uploads may take together. */
+    readonly totalBlobBytes: number
   }
   readonly ipfs: boolean
   /** What is absent is taken from the machine. */
@@ -151,6 +154,7 @@ export const resolveConfig = (given: ConfigFile): NodeConfig => {
       hosts: given.api?.hosts ?? [],
       origins: given.api?.origins ?? [],
       blobBytes: given.api?.blobBytes ?? 1024 ** 3,
+      totalBlobBytes: given.api?.totalBlobBytes ?? 64 * 1024 ** 3,
     },
     ipfs: given.ipfs ?? true,
     capacity: given.capacity ?? {},

@@ -40,13 +40,24 @@ interface Given {
 export const readConfig = ({ home, file, environment, flags }: ConfigSources): NodeConfig => {
   const path = file ?? (environment['SKREI_CONFIG'] || undefined)
   const plain = readFile(path === undefined ? join(home, 'config.yaml') : resolve(path), path !== undefined)
-  const given = [...fromEnvironment(environment), ...fromFlags(flags)]
-  const merged = given.reduce<Plain>((all, { path, value }) => set(all, path, value), plain)
+  const [variables, options] = [[...fromEnvironment(environment)], [...fromFlags(flags)]]
+  // Each by itself: what is wrong is told also where something else stands over it.
+  const wrong = [variables, options].flatMap(problemsAlone)
+  if (wrong.length > 0) throw refused(wrong)
+  const given = [...variables, ...options]
+  const merged = laidOver(plain, given)
   const checked = checkAs(configSchema, merged, { called: 'configuration' })
   if (!checked.ok) throw refused(checked.problems.map((problem) => placed(problem, given)))
   const config = resolveConfig(checked.value)
   requireSense(config, given)
   return config
+}
+
+const laidOver = (plain: Plain, given: readonly Given[]): Plain => given.reduce<Plain>((all, { path, value }) => set(all, path, value), plain)
+
+const problemsAlone = (given: readonly Given[]): readonly Problem[] => {
+  const checked = checkAs(configSchema, laidOver({}, given), { called: 'configuration' })
+  return checked.ok ? [] : checked.problems.map((problem) => placed(problem, given))
 }
 
 const refused = (problems: readonly Problem[]): CliError => {

@@ -89,7 +89,7 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
               if (place === 'dial') wanted.failed(peer, error)
             },
           }),
-        ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p }) : undefined,
+        ipfs: config.ipfs ? ({ libp2p }) => ({ directory: home.blocks, libp2p, maxAddedBytes: config.api.totalBlobBytes }) : undefined,
         https: { allowPrivateAddresses: config.allow.privateAddresses },
         local: config.allow.localPaths.length > 0 ? localSource({ allow: config.allow.localPaths }) : undefined,
         publishers: config.publishers.local === undefined ? [] : [localPublisher({ directory: config.publishers.local })],

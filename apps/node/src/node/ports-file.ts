@@ -42,9 +42,25 @@ export const lastPorts = async (home: Pick<Home, 'portsFile'>, listen: readonly 
   )
 }
 
-/** Keeps what became of port 0. `addresses`: where the node listens now. */
+/** As no address of `listen` is written. */
+const apiKey = (host: string): string => `http://${host}:0`
+/** What is kept of `listen`, or of the API. */
+const keptOf = (home: Pick<Home, 'portsFile'>, what: 'listen' | 'api'): Ports =>
+  Object.fromEntries(Object.entries(readPorts(home)).filter(([key]) => key.startsWith('/') === (what === 'listen')))
+
+/** The port that the API had at the last start, where it is to be at any that is free. */
+export const lastApiPort = (home: Pick<Home, 'portsFile'>, host: string): number | undefined => {
+  const ports = readPorts(home)
+  return Object.hasOwn(ports, apiKey(host)) ? ports[apiKey(host)] : undefined
+}
+
+/** Keeps at which port the API is that was to be at any. */
+export const keepApiPort = (home: Pick<Home, 'portsFile'>, host: string, port: number): void =>
+  writePorts(home, { ...keptOf(home, 'listen'), [apiKey(host)]: port })
+
+/** Keeps what became of port 0 of `listen`. `addresses`: where the node listens now. */
 export const keepPorts = (home: Pick<Home, 'portsFile'>, listen: readonly string[], addresses: readonly string[]): void => {
-  const ports: Ports = {}
+  const ports: Ports = keptOf(home, 'api')
   const taken = new Set(listen.map((address) => partsOf(address).port))
   const now = addresses.map(partsOf)
   for (const address of listen) {
@@ -58,6 +74,10 @@ export const keepPorts = (home: Pick<Home, 'portsFile'>, listen: readonly string
     taken.add(found.port)
     ports[address] = found.port
   }
+  writePorts(home, ports)
+}
+
+const writePorts = (home: Pick<Home, 'portsFile'>, ports: Ports): void => {
   const temporary = `${home.portsFile}.new`
   rmSync(temporary, { force: true })
   writeFileSync(temporary, `${JSON.stringify(ports)}\n`, { mode: 0o600, flag: 'wx' })

@@ -5,6 +5,7 @@ import type { NodeConfig } from '../config/config-schema.ts'
 import type { Home } from '../home.ts'
 import { removeApiFile, writeApiFile } from './api-file.ts'
 import type { NodeProcess } from './node-process.ts'
+import { keepApiPort, lastApiPort } from './ports-file.ts'
 
 export interface ServedNode extends AsyncDisposable {
   readonly url: string
@@ -22,18 +23,33 @@ export const serveNode = async (options: {
   const { home, config, logger, node } = options
   const { host, port, hosts, origins, blobBytes } = config.api
   removeApiFile(home)
-  const served = await serveApi(node.service, {
-    host,
-    port,
-    hosts,
-    origins,
-    limits: { blobBytes },
-    onFault: (error) => logger.error('a request failed by the fault of the node', { error }),
-  }).catch((error: unknown) => {
-    const code = systemCode(error)
-    if (code === undefined) throw error
-    throw cliError('address-unusable', `the API cannot listen on ${host}:${port}: ${code}`, { cause: error })
-  })
+  const serve = (at: number) =>
+    serveApi(node.service, {
+      host,
+      port: at,
+      hosts,
+      origins,
+      limits: { blobBytes },
+      onFault: (error) => logger.error('a request failed by the fault of the node', { error }),
+    })
+  // Whoever was told an address that the system chose finds the node there again.
+  const last = port === 0 ? lastApiPort(home, host) : undefined
+  const again =
+    last === undefined
+      ? undefined
+      : await serve(last).catch((error: unknown) => {
+          if (systemCode(error) === undefined) throw error
+          logger.warn('the port of the API at the last start is not free, another is taken', { host, port: last })
+          return undefined
+        })
+  const served =
+    again ??
+    (await serve(port).catch((error: unknown) => {
+      const code = systemCode(error)
+      if (code === undefined) throw error
+      throw cliError('address-unusable', `the API cannot listen on ${host}:${port}: ${code}`, { cause: error })
+    }))
+  if (port === 0) keepApiPort(home, host, served.port)
   writeApiFile(home, { url: served.url, nodeId: node.nodeId, pid: process.pid })
   return {
     url: served.url,

@@ -1,5 +1,5 @@
 import type { JobFile } from '@skrei/job-spec'
-import type { Blob } from '../schema/blob.ts'
+import type { Blob as Kept } from '../schema/blob.ts'
 import type { HistoryItem, Progress } from '../schema/history.ts'
 import type { Job, JobPage, JobState, ResultHead, ShardPage } from '../schema/job.ts'
 import type { LogChunk, LogPosition, StreamName } from '../schema/log.ts'
@@ -14,8 +14,8 @@ export interface CallOptions {
 /** What happens to a job. `history` comes once each, in order; `progress` is a hint and may be lost. */
 export type JobEvent = { readonly type: 'history'; readonly item: HistoryItem } | { readonly type: 'progress'; readonly progress: Progress }
 
-/** Bytes to send: at once, or as they come (in browsers, streamed bodies need HTTP/2). */
-export type Content = Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array>
+/** Bytes to send: at once, out of a file that a page was given (`File` is a `Blob`), or as they come: in browsers, bodies that stream need HTTP/2, which they have with TLS only. */
+export type Content = Uint8Array<ArrayBuffer> | Blob | AsyncIterable<Uint8Array>
 
 /** One file to send: exactly `size` bytes. */
 export interface UploadFile {
@@ -74,9 +74,9 @@ export interface ApiClient {
   /** The whole result, as a tar archive. */
   archive(id: string, options?: CallOptions): AsyncIterable<Uint8Array>
   /** Keeps one file on the node, for a source of type `ipfs`. */
-  addBlob(content: Content, options?: CallOptions): Promise<Blob>
-  /** Keeps a directory on the node. */
-  addTree(files: Iterable<UploadFile> | AsyncIterable<UploadFile>, options?: CallOptions): Promise<Blob>
+  addBlob(content: Content, options?: CallOptions): Promise<Kept>
+  /** Keeps a directory on the node. An array of files none of whose contents stream is sent at once, which any browser can. */
+  addTree(files: Iterable<UploadFile> | AsyncIterable<UploadFile>, options?: CallOptions): Promise<Kept>
   /** In Prometheus' text format. */
   metrics(options?: CallOptions): Promise<string>
 }

@@ -2,9 +2,9 @@ import { ApiError } from '../api-error.ts'
 import { endpoints, type RouteName } from '../endpoints.ts'
 import type { AnswerOf } from '../routes.ts'
 import type { LogChunk, LogEvent } from '../schema/log.ts'
-import { tarArchive } from '../tar-writer.ts'
+import { type HeldEntry, tarArchive, tarBlob } from '../tar-writer.ts'
 import { readJson, readText, requireType, unreachable } from './answers.ts'
-import type { ApiClient, ApiClientOptions, CallOptions, Content, JobEvent } from './api-client.ts'
+import type { ApiClient, ApiClientOptions, CallOptions, Content, JobEvent, UploadFile } from './api-client.ts'
 import { resumedEvents } from './event-reader.ts'
 import { createRetries } from './retries.ts'
 
@@ -38,9 +38,16 @@ const chunkOf = ({ text, base64, ...head }: LogEvent): LogChunk => ({
   bytes: base64 === undefined ? new TextEncoder().encode(text ?? '') : bytesOf(base64),
 })
 
-async function* onlyOne(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
+const streamed = (content: Content): content is AsyncIterable<Uint8Array> => !(content instanceof Uint8Array || content instanceof Blob)
+
+async function* chunksOf(content: Content): AsyncGenerator<Uint8Array, void, undefined> {
+  if (content instanceof Uint8Array) yield content
+  else yield* content instanceof Blob ? content.stream() : content
 }
+
+/** Whether all of a directory can be sent at once: it lies there, and none of it streams. */
+const held = (files: Iterable<UploadFile> | AsyncIterable<UploadFile>): files is HeldEntry[] =>
+  Array.isArray(files) && files.every(({ content }: UploadFile) => !streamed(content))
 
 /** `failed` is told what goes wrong with the content itself: `fetch` only says that it failed. */
 const streamOf = (content: AsyncIterable<Uint8Array>, failed: (error: unknown) => void): ReadableStream<Uint8Array> => {
@@ -142,7 +149,7 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
     const failed = (error: unknown) => {
       failure = { error }
     }
-    const body: Body = content instanceof Uint8Array ? content : streamOf(content, failed)
+    const body: Body = streamed(content) ? streamOf(content, failed) : content
     try {
       return await json('blobs', 'cid', { signal, body, headers: { 'content-type': type } })
     } catch (error) {
@@ -224,9 +231,10 @@ export const apiClient = (options: ApiClientOptions): ApiClient => {
 
     addBlob: (content, asked) => upload(content, 'application/octet-stream', asked),
 
-    addTree: (files, asked) => {
+    addTree: async (files, asked) => {
+      if (held(files)) return upload(tarBlob(files), 'application/x-tar', asked)
       const entries = async function* () {
-        for await (const { path, size, content } of files) yield { path, size, content: () => (content instanceof Uint8Array ? onlyOne(content) : content) }
+        for await (const { path, size, content } of files) yield { path, size, content: () => chunksOf(content) }
       }
       return upload(tarArchive(entries()), 'application/x-tar', asked)
     },

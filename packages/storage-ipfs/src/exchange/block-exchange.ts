@@ -4,7 +4,7 @@ import type { BlockOptions, Blockstore } from '../blockstore.ts'
 import { bitswapProtocol, type Message, messageReader, noMessage, receiveBudget, type WantEntry } from './message.ts'
 import { peerSender, type Sender } from './sender.ts'
 import { servedBlocks } from './served-blocks.ts'
-import { wantedBlocks } from './wanted-blocks.ts'
+import { type WantedBlocks, wantedBlocks } from './wanted-blocks.ts'
 
 /** What is used of a libp2p node. */
 export type BlockPeers = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections' | 'addEventListener' | 'removeEventListener'>
@@ -32,6 +32,9 @@ const messageTimeout = 30_000
 /** How long a peer that does not exchange blocks is left alone, unless it begins to. */
 const quietMs = 10_000
 
+/** The session of those that name none. */
+const nobody = {}
+
 interface Peer {
   readonly asks: Sender
   readonly answers: Sender
@@ -41,7 +44,7 @@ interface Peer {
 
 /** Gets blocks from the peers of a libp2p node, and gives them those that are held, by bitswap 1.2.0. It dials nobody. */
 export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions): BlockExchange => {
-  let running: { readonly stop: () => Promise<void>; readonly want: (cid: CID, signal: AbortSignal) => Promise<Uint8Array> } | undefined
+  let running: { readonly stop: () => Promise<void>; readonly want: WantedBlocks['want'] } | undefined
 
   const begin = async () => {
     const peers = new Map<string, Peer>()
@@ -181,7 +184,7 @@ export const blockExchange = ({ libp2p, blocks, timeout }: BlockExchangeOptions)
   return {
     retrieve: async (cid, options) => {
       if (running === undefined) throw new Error('the block exchange is not started')
-      return await running.want(cid, options?.signal ?? new AbortController().signal)
+      return await running.want(cid, options?.session ?? nobody, options?.signal ?? new AbortController().signal)
     },
     start: async () => {
       running ??= await begin()

@@ -3,10 +3,13 @@ import { CID } from 'multiformats/cid'
 import { hashNameOf } from '../checked-blockstore.ts'
 import { IpfsError } from '../ipfs-error.ts'
 import type { Message, WantEntry } from './message.ts'
-import { takingTurns } from './taking-turns.ts'
+import { type Session, takingTurns } from './taking-turns.ts'
 
-/** Blocks that are waited for at the same time; others wait for their turn. */
-const atOnce = 64
+/**
+ * Blocks that are waited for at the same time; others wait for their turn. A want whose peer gives something now and then may last as long as its job, so that a few could
+ * hold all places: some are each session's own.
+ */
+const places = { own: 4, shared: 64 }
 
 interface WantedBlocksParts {
   /** Tells a peer what is wanted, or no longer. Never throws: a peer that it does not reach is told by `unreached`. */
@@ -18,7 +21,7 @@ interface WantedBlocksParts {
 /** Gets blocks from peers: one is asked for the block itself, the others, where it has none or is slow, only whether they have it. */
 export interface WantedBlocks {
   /** The bytes of a block, which are those of its CID. Wants of one block share it; each signal only ends its own. */
-  want(cid: CID, signal: AbortSignal): Promise<Uint8Array>
+  want(cid: CID, session: Session, signal: AbortSignal): Promise<Uint8Array>
   joined(peer: string): void
   /** What it was asked did not reach it. */
   unreached(peer: string): void
@@ -70,7 +73,7 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
   /** Peers by when they gave something last, the latest at the end. */
   const givers = new Set<string>()
   const wants = new Map<string, Want>()
-  const turns = takingTurns(atOnce)
+  const turns = takingTurns(places)
 
   const after = (want: Want, milliseconds: number, then: () => void): void => {
     const timer = setTimeout(() => {
@@ -207,9 +210,9 @@ export const wantedBlocks = ({ ask, timeout }: WantedBlocksParts): WantedBlocks 
   }
 
   return {
-    want: async (cid, signal) => {
+    want: async (cid, session, signal) => {
       signal.throwIfAborted()
-      const leave = await turns.next(signal)
+      const leave = await turns.next(session, signal)
       try {
         return await taken(cid, signal)
       } finally {
