@@ -231,8 +231,8 @@ export const killNetworkAgainAndAgain = async (options: NetworkKillsOptions): Pr
       Promise.all([...accepted].flatMap(([member, ids]) => ids.map((id) => finished(`http://127.0.0.1:${member.apiPort}`, id)))),
       pause(longestFinish, undefined, { ref: false }),
     ])
-    // A requester that was sent away often tries again only after a while: until it has settled, a compute node keeps what it published.
-    const settled = members.filter(({ role }) => role === 'compute').map(({ apiPort }) => idle(`http://127.0.0.1:${apiPort}`))
+    // Whoever was not reached is tried again only after a while.
+    const settled = members.map(({ apiPort }) => idle(`http://127.0.0.1:${apiPort}`))
     await Promise.race([Promise.all(settled), pause(longestFinish, undefined, { ref: false })])
   } finally {
     isOver = true
@@ -296,12 +296,12 @@ const finished = async (url: string, id: string): Promise<void> => {
   while (!(await isFinal(client, id))) await pause(50)
 }
 
-/** Resolves once nothing runs on a compute node, and nothing is kept there for its requester. */
+/** Resolves once nothing runs on a node, nothing is kept there for its requester, and all that it had to say was heard. */
 const idle = async (url: string): Promise<void> => {
   const client = apiClient({ url, retry: { attempts: 1 } })
   for (;;) {
     const standing = (await client.node().catch(() => undefined))?.standing
-    if (standing?.executions === 0 && standing.kept === 0) return
+    if (standing !== undefined && !standing.executions && !standing.kept && standing.unsent === 0) return
     await pause(100)
   }
 }

@@ -184,7 +184,7 @@ export interface LogOptions {
   readonly signal?: AbortSignal
 }
 
-/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining` and `jobs` are there. */
+/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining`, `unsent` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
   readonly capacity?: Capacity
@@ -200,6 +200,8 @@ export interface NodeStanding {
   readonly kept?: number
   /** It takes nothing new. */
   readonly draining: boolean
+  /** Messages to other nodes that have not been acknowledged yet. */
+  readonly unsent: number
   /** Of this node as requester. */
   readonly jobs: { readonly open: number }
 }

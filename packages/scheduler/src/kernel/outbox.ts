@@ -1,6 +1,6 @@
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
-import type { KernelEvent, ObjectEvent } from './event.ts'
+import { type KernelEvent, laneOf, type ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 import { staleOf } from './stale.ts'
 
@@ -33,6 +33,10 @@ export interface Outbox {
   resume(): void
   /** Performs what a turn wrote, which is durable; ends what it took back. */
   accept(entries: readonly OutboxEntry[], dropped?: readonly OutboxEntry[]): void
+  /** A peer was heard: what waits for the next attempt to reach it need not wait longer. */
+  heard(peer: string): void
+  /** How many messages wait to be sent, or to be acknowledged. */
+  unsent(): number
   /** What is not performed whole of a lane that is no peer's. */
   pending(lane: string): readonly OutboxEntry[]
   /**
@@ -62,6 +66,8 @@ interface Lane {
   /** Whether some of it was written before this run of the node, or could not be sent at once. */
   waited: boolean
   controller?: AbortController
+  /** Ends the pause before the next attempt, where there is one. */
+  wake?: () => void
   /** Set while all of it lingers. */
   lingering?: Disposable
   /** The one that is being performed is not wanted any more: what comes of it concerns nobody. */
@@ -233,7 +239,14 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         }
         lane.waited = true
         told()
-        await pause(backoff(attempt), stopping.signal)
+        const whole = backoff(attempt)
+        // Whoever is heard often, and not reached, is not tried more often than this.
+        const least = Math.min(firstPause, whole)
+        await pause(least, stopping.signal)
+        const heard = new AbortController()
+        lane.wake = () => heard.abort()
+        await pause(whole - least, heard.signal)
+        delete lane.wake
       }
     }
   }
@@ -288,6 +301,12 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   return {
     resume,
     accept,
+    heard: (peer) => lanes.get(laneOf(peer))?.wake?.(),
+    unsent: () => {
+      let count = 0
+      for (const { entries } of lanes.values()) if (entries[0]?.type === 'send') count += entries.length
+      return count
+    },
     pending: (lane) => lanes.get(lane)?.entries ?? [],
     said: async (isAway, { signal }) => {
       const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
