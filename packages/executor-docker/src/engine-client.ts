@@ -44,6 +44,11 @@ export interface EngineContainer {
   readonly endedAt?: number
 }
 
+export interface StartedContainer {
+  /** Resolves once it has ended, however it did; rejects where the engine went away meanwhile: then {@link EngineClient.endAfter} tells. */
+  readonly ended: Promise<void>
+}
+
 export interface EngineOutput {
   readonly stream: 'stdout' | 'stderr'
   readonly bytes: Uint8Array
@@ -99,7 +104,7 @@ export interface EngineClient extends AsyncDisposable {
   /** The output that the engine kept, from its beginning, and what comes until the container ends. */
   logs(container: string, options?: AbortOptions): AsyncIterable<EngineOutput>
   /** Starts it, and leaves with the engine the order to kill it after so many seconds: both also where this process is killed before this resolves. Takes the container's id. */
-  start(container: string, seconds: number): Promise<void>
+  start(container: string, seconds: number): Promise<StartedContainer>
   /** Leaves with the engine the order to kill the container after so many seconds, besides what it was told before. Resolves once it has ended, however it did. */
   endAfter(container: string, seconds: number, options?: AbortOptions): Promise<void>
   /** SIGKILL. Does nothing where it does not run. */

@@ -13,7 +13,7 @@ import { parseImageReference } from '../src/image-reference.ts'
 import { jsonLines } from '../src/json-lines.ts'
 import { written } from '../src/log-lines.ts'
 import { goOn } from '../src/output.ts'
-import { checkOutputs, watchOutputs } from '../src/outputs.ts'
+import { checkOutputs, empty, watchOutputs } from '../src/outputs.ts'
 import { fakeEngine } from './fake-engine.ts'
 
 async function* from<T>(...values: readonly T[]): AsyncGenerator<T> {
@@ -210,12 +210,13 @@ describe('credentials', () => {
 
 describe('outputs', () => {
   const bounds = { resources: { cpu: 1, memory: 1, disk: 1000, gpu: { count: 0 } }, limits: { stdout: 0, stderr: 0, files: 3 } }
-  test('are counted in all their directories; too much of them is emptied', async () => {
+  test('are counted in all their directories; too much of them is spoiled, and emptied', async () => {
     await mkdir(join(root, 'a'))
     await writeFile(join(root, 'a', 'b'), 'x'.repeat(600))
-    expect(await checkOutputs([root], bounds)).toEqual({ bytes: 600 })
+    expect(await checkOutputs([root], bounds)).toEqual({ bytes: 600, isSpoiled: false })
     await writeFile(join(root, 'c'), 'x'.repeat(401))
-    expect((await checkOutputs([root], bounds)).failure?.code).toBe('output-too-large')
+    expect(await checkOutputs([root], bounds)).toMatchObject({ failure: { code: 'output-too-large' }, isSpoiled: true })
+    await empty([root])
     expect(await readdir(root)).toEqual([])
   })
   test('a hole counts as what a reader gets', async () => {
