@@ -404,6 +404,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
 
+  /** A requester for which something is kept answers every heartbeat; one of two may be lost. */
+  const awayAt = (requester: string): number =>
+    requester === self ? Infinity : (peers.heardAt(requester) ?? Number.NEGATIVE_INFINITY) + 2 * settings.heartbeat
+
   let draining = false
   const drain = async (signal: AbortSignal | undefined): Promise<void> => {
     signal?.throwIfAborted()
@@ -414,10 +418,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     announcer.renew()
     await declineWaiting({ store, kernel })
     try {
-      await allOver(
-        { store, kernel, isAway: (requester) => requester !== self && transport.peer(requester)?.connected !== true },
-        { signal: endingWith(signal) },
-      )
+      await allOver({ store, kernel, clock, awayAt }, { signal: endingWith(signal) })
     } catch (error) {
       signal?.throwIfAborted()
       throw stopping.signal.aborted ? stopped : error
