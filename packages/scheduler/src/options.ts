@@ -290,7 +290,7 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /**
    * Before a stop: no new jobs (`SubmitError` `draining`), no new asks, and those that wait are declined, so that other nodes take them. Resolves when no execution runs here any more, or
-   * waits to be published or fetched by a requester that is connected, and what waits to be said to those that are connected is said; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
+   * waits to be published or fetched by a requester that was heard from within two heartbeats, and once what the node has to say to others was said, or could not be; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
    */
   drain(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */

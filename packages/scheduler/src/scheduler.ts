@@ -406,6 +406,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 
   const requireAcceptable = (job: KnownJob): void => requireSubmittable(job, methods, knownNodes())
 
+  /** A requester for which something is kept answers every heartbeat; one of two may be lost. */
+  const awayAt = (requester: string): number =>
+    requester === self ? Infinity : (peers.heardAt(requester) ?? Number.NEGATIVE_INFINITY) + 2 * settings.heartbeat
+
   let draining = false
   const drain = async (signal: AbortSignal | undefined): Promise<void> => {
     signal?.throwIfAborted()
@@ -415,11 +419,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute?.drain()
     announcer.renew()
     await declineWaiting({ store, kernel })
-    const isAway = (peer: string): boolean => peer !== self && transport.peer(peer)?.connected !== true
     const ending = { signal: endingWith(signal) }
     try {
-      await allOver({ store, kernel, isAway }, ending)
-      await outbox.said(isAway, ending)
+      await allOver({ store, kernel, clock, awayAt }, ending)
+      await outbox.said(ending)
     } catch (error) {
       signal?.throwIfAborted()
       throw stopping.signal.aborted ? stopped : error

@@ -167,7 +167,7 @@ test('waiting for a node to be drained ends with its signal, and with the node',
   await expect(node.scheduler.drain()).rejects.toMatchObject({ code: 'stopped' })
 })
 
-test('what is done and kept for a requester that is gone is not waited for, and is told apart from what runs', async () => {
+test('what is done and kept for a requester that is not heard from any more is not waited for, and is told apart from what runs', async () => {
   const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const [requester, node] = [world.node(0), world.node(1)]
   await requester.scheduler.submit(lasting(12))
@@ -178,9 +178,29 @@ test('what is done and kept for a requester that is gone is not waited for, and 
   const drained = ending(node.scheduler.drain())
   await turns(world, 200)
   expect([states(node), drained.how]).toEqual([{ running: 1 }, 'open'])
-  await turns(world, 2000)
-  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'drained'])
+  await turns(world, 1200)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'open'])
   expect(node.scheduler.standing()).toMatchObject({ executions: 0, kept: 1 })
+  // It may only be starting again.
+  await turns(world, 2 * world.settings.heartbeat)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'drained'])
+  await world.stop()
+})
+
+test('what is done and kept for a requester that comes back is published before the node is drained', async () => {
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
+  const [requester, node] = [world.node(0), world.node(1)]
+  const jobId = await requester.scheduler.submit(lasting(12))
+  await turns(world, 11_000)
+  requester.crash()
+  const drained = ending(node.scheduler.drain())
+  await turns(world, 1400)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'open'])
+  await requester.restart()
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  await turns(world, 1000)
+  expect([states(node), drained.how]).toEqual([{}, 'drained'])
+  expect(requester.scheduler.shards(jobId).flatMap(({ executions }) => executions.map(({ outcome }) => outcome))).toEqual(['completed'])
   await world.stop()
 })
 

@@ -40,9 +40,9 @@ export interface Outbox {
   /** What is not performed whole of a lane that is no peer's. */
   pending(lane: string): readonly OutboxEntry[]
   /**
-   * Resolves once every message that waits now has left, or is dropped, or waits for a peer that is away: that may take for ever, and the next start sends it. Rejects with the signal's reason.
+   * Resolves once every message that waits now has left, or is dropped, or its peer could not be reached: the next start sends it then. Rejects with the signal's reason.
    */
-  said(isAway: (peer: string) => boolean, options: { readonly signal: AbortSignal }): Promise<void>
+  said(options: { readonly signal: AbortSignal }): Promise<void>
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -66,7 +66,9 @@ interface Lane {
   /** Whether some of it was written before this run of the node, or could not be sent at once. */
   waited: boolean
   controller?: AbortController
-  /** Ends the pause before the next attempt, where there is one. */
+  /** An attempt to send failed, and the next one is not made yet. */
+  isPausing?: true
+  /** Ends the pause. */
   wake?: () => void
   /** Set while all of it lingers. */
   lingering?: Disposable
@@ -238,6 +240,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           return
         }
         lane.waited = true
+        lane.isPausing = true
         told()
         const whole = backoff(attempt)
         // Whoever is heard often, and not reached, is not tried more often than this.
@@ -247,6 +250,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         lane.wake = () => heard.abort()
         await pause(whole - least, heard.signal)
         delete lane.wake
+        delete lane.isPausing
       }
     }
   }
@@ -308,10 +312,10 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       return count
     },
     pending: (lane) => lanes.get(lane)?.entries ?? [],
-    said: async (isAway, { signal }) => {
+    said: async ({ signal }) => {
       const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
       const isSaid = (): boolean =>
-        [...lanes.values()].every(({ entries: [first] }) => first?.type !== 'send' || first.outboxId > last || isAway(send(first).to))
+        [...lanes.values()].every(({ entries: [first], isPausing }) => first?.type !== 'send' || first.outboxId > last || isPausing)
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       const look = (): void => {
         if (isSaid()) resolve()
