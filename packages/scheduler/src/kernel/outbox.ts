@@ -314,8 +314,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     pending: (lane) => lanes.get(lane)?.entries ?? [],
     said: async ({ signal }) => {
       const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
-      const isSaid = (): boolean =>
-        [...lanes.values()].every(({ entries: [first], isPausing }) => first?.type !== 'send' || first.outboxId > last || isPausing)
+      const isSaid = (): boolean => [...lanes.values()].every(({ entries: [first], isPausing }) => first?.type !== 'send' || first.outboxId > last || isPausing)
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       const look = (): void => {
         if (isSaid()) resolve()
