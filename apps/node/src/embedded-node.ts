@@ -6,9 +6,10 @@ import { localPublisher } from '@skrei/storage/local'
 import { memoryNetwork } from '@skrei/transport/memory'
 import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from './capacity.ts'
-import { engines, enginesHere } from './engines.ts'
+import { type Engine, engines, enginesHere } from './engines.ts'
 import type { Home } from './home.ts'
 import { type MadeNode, makeNode } from './node/make-node.ts'
+import type { StderrTails } from './stderr-tails.ts'
 
 export interface EmbeddedNodeOptions {
   readonly home: Home
@@ -20,6 +21,8 @@ export interface EmbeddedNodeOptions {
   readonly allowPrivateAddresses: boolean
   /** The engine of its job. */
   readonly engine: string
+  /** What is to hear its engines. */
+  readonly tails?: StderrTails
   readonly logger: Logger
 }
 
@@ -27,7 +30,8 @@ export interface EmbeddedNodeOptions {
 export type EmbeddedNode = MadeNode
 
 export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<EmbeddedNode> => {
-  const { home, runFolder, identity, logger } = options
+  const { home, runFolder, identity, logger, tails } = options
+  const heard = (all: readonly Engine[]): readonly Engine[] => (tails === undefined ? all : all.map(tails.of))
   return makeNode({
     network: 'embedded',
     identity,
@@ -43,7 +47,7 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
     publishers: [localPublisher({ directory: home.published })],
     compute: {
       // All guests are of one job, so a process may run many of them.
-      engines: await engines(runFolder, { warm: Math.min(2, availableParallelism()), runsPerProcess: 100, names: await enginesHere(options.engine) }),
+      engines: heard(await engines(runFolder, { warm: Math.min(2, availableParallelism()), runsPerProcess: 100, names: await enginesHere(options.engine) })),
       capacity: await machineCapacity(home.path),
       labels: machineLabels(),
     },

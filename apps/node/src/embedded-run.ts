@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { failures, specCid } from '@skrei/job-spec'
-import { type JobView, SubmitError } from '@skrei/scheduler'
+import { type JobView, type ShardResult, SubmitError } from '@skrei/scheduler'
 import type { Source } from '@skrei/storage'
 import { CliError } from './cli-errors.ts'
 import { internal } from './commands/fail.ts'
@@ -19,6 +19,7 @@ import type { JobFile } from './job-file.ts'
 import { progress } from './progress.ts'
 import { type ResultDirectory, takeResultDirectory } from './result-directory.ts'
 import { type RunLog, runLog } from './run-log.ts'
+import { type StderrTails, stderrTails } from './stderr-tails.ts'
 
 export interface EmbeddedRun {
   readonly job: JobFile
@@ -42,6 +43,7 @@ export const runEmbedded = async (given: EmbeddedRun): Promise<Outcome> => {
   const home = openHome(homePath())
   const identity = openIdentity(home)
   const { local, allowPrivateAddresses } = given
+  const tails = stderrTails()
   return await inRunFolder(home, given.interrupt, async (folder, logger) => {
     await using node = await startEmbeddedNode({
       home,
@@ -50,9 +52,10 @@ export const runEmbedded = async (given: EmbeddedRun): Promise<Outcome> => {
       local,
       allowPrivateAddresses,
       engine: given.job.spec.engine.type,
+      tails,
       logger,
     })
-    return await runJob(given, node, home, logger)
+    return await runJob({ ...given, tails }, node, home, logger)
   })
 }
 
@@ -79,7 +82,12 @@ export const inRunFolder = async <T>(home: Home, interrupt: Interrupts, work: (f
   }
 }
 
-const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, node: EmbeddedNode, home: Home, log: RunLog): Promise<Outcome> => {
+const runJob = async (
+  { job, output, json, interrupt, onSubmit, tails }: EmbeddedRun & { readonly tails: StderrTails },
+  node: EmbeddedNode,
+  home: Home,
+  log: RunLog,
+): Promise<Outcome> => {
   const { scheduler } = node
   using display = progress(process.stderr)
   const emit = (event: CliEvent): void => {
@@ -107,13 +115,16 @@ const runJob = async ({ job, output, json, interrupt, onSubmit }: EmbeddedRun, n
   const shard = culpritOf(view, scheduler.result(jobId)?.shards ?? [])
   const error = jobError(view, {
     shard,
-    stderr: shard === undefined ? '' : await stderrIn(directory.path, shard.index),
+    stderr: shard === undefined ? '' : (await stderrIn(directory.path, shard.index)) || tailOf(shard, tails),
     log: view.failure !== undefined && failures[view.failure.code].by === 'node' ? log.keep() : undefined,
     remedyOf,
   })
   const result = resultEvent(view, directory.path, error)
   return { view, result }
 }
+
+/** Of the last execution of a shard that left one. */
+const tailOf = ({ executions }: ShardResult, tails: StderrTails): string => executions.map(({ id }) => tails.find(id)).findLast((tail) => tail !== '') ?? ''
 
 /** A job that no network of this kind could run is refused here, with what to change. */
 export const orRefused = async <T>(job: JobFile, submitting: Promise<T>): Promise<T> => {

@@ -29,7 +29,8 @@ export const jobError = (
   const { cause } = failures[failure.code]
   const { shard, log } = facts
   const stderr = printable(facts.stderr ?? '').trimEnd()
-  const remedy = (failure.code === 'exit-nonzero' ? exitRemedy(job, facts) : undefined) ?? (facts.remedyOf ?? ((code) => failures[code].remedy))(failure.code)
+  const remedy =
+    (failure.code === 'exit-nonzero' ? exitRemedy(job, { ...facts, stderr }) : undefined) ?? (facts.remedyOf ?? ((code) => failures[code].remedy))(failure.code)
   return {
     code: failure.code,
     message: failure.detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${printable(failure.detail)}`,
@@ -43,14 +44,22 @@ export const jobError = (
 /** How to learn why a program failed, where the files of the result do not tell. */
 const exitRemedy = (
   { reference }: Pick<JobView, 'reference'>,
-  { shard, stderrCommand }: { readonly shard?: Culprit | undefined; readonly stderrCommand?: ((shard: number) => string) | undefined },
+  {
+    shard,
+    stderr,
+    stderrCommand,
+  }: { readonly shard?: Culprit | undefined; readonly stderr: string; readonly stderrCommand?: ((shard: number) => string) | undefined },
 ): string | undefined => {
-  if (reference === undefined || reference.type === 'none')
+  const isPublished = reference !== undefined && reference.type !== 'none'
+  if (!isPublished && stderr !== '')
+    return 'Read the end of its stderr above: nothing of it was published. Give the job a publisher, such as ipfs, to have all of it.'
+  if (!isPublished)
     return 'Nothing of what the program wrote was published, and it is gone. Give the job a publisher, such as ipfs: its stderr is part of the result then.'
   return stderrCommand && shard && `Read the shard's stderr: ${stderrCommand(shard.index)}`
 }
 
-const stderrBytes = 2048
+/** How much of the end of a stderr is told. */
+export const stderrBytes = 2048
 
 /** The end of a shard's stderr, out of a result that was fetched; empty where there is none. */
 export const stderrIn = (directory: string, shard: number): Promise<string> => tailOf(join(directory, 'shards', String(shard), 'stderr'), stderrBytes)

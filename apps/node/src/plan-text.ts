@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { JobPlan, PlannedNode, PlannedShard } from '@skrei/scheduler'
+import { asCalled } from './called-as.ts'
 import type { Problem } from './cli-errors.ts'
 import { bytes, oneLine } from './printable.ts'
 
@@ -17,7 +18,11 @@ export const planText = (plan: JobPlan, error: Problem | null, stream: NodeJS.Wr
     `${style([head.colour, 'bold'], head.text)}  ${oneLine(plan.name)}${input === undefined ? '' : `, ${inputText(input)}`}`,
     ...(error === null
       ? []
-      : [`  ${style('bold', error.code)}`, `  ${oneLine(error.message)}`, ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`])]),
+      : [
+          `  ${style('bold', error.code)}`,
+          `  ${oneLine(error.message)}`,
+          ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${asCalled(error.remedy)}`)}`]),
+        ]),
     ...table(nodes.slice(0, shownNodes).map(nodeRow), style),
     ...(nodes.length > shownNodes ? [`  ${style('dim', `and ${count(nodes.length - shownNodes, 'more node')}`)}`] : []),
     ...(known > nodes.length && nodes.length > 0 ? [`  ${style('dim', `${nodes.length} of ${count(known, 'known node')} were asked`)}`] : []),

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { JobView } from '@skrei/scheduler'
+import { asCalled } from './called-as.ts'
 import type { ResultEvent } from './job-events.ts'
 import { elapsed, oneLine } from './printable.ts'
 
@@ -47,6 +48,6 @@ const errorLines = (error: NonNullable<ResultEvent['error']>, style: (format: Pa
             .slice(-stderrLines)
             .map((line) => `    ${style('dim', '│')} ${line}`),
         ]),
-    ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${error.remedy}`)}`]),
+    ...(error.remedy === undefined ? [] : [`  ${style('dim', `→ ${asCalled(error.remedy)}`)}`]),
   ]
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 
-const main = join(import.meta.dirname, '../src/main.ts')
+/** The command line, from its sources. */
+export const main = join(import.meta.dirname, '../src/main.ts')
 const probe = join(import.meta.dirname, 'fixtures/probe.wasm')
 
 export interface Ended {
@@ -78,7 +79,15 @@ export const place = (variables: Readonly<Record<string, string>> = {}, bundle?:
   mkdirSync(jobs)
   mkdirSync(temporary)
   writeFileSync(join(jobs, 'probe.wasm'), readFileSync(probe))
-  const environment = { ...process.env, SKREI_HOME: home, TMPDIR: temporary, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere', ...variables }
+  const environment = {
+    ...process.env,
+    SKREI_HOME: home,
+    TMPDIR: temporary,
+    NO_COLOR: '1',
+    npm_lifecycle_event: '',
+    DOCKER_HOST: 'unix:///nowhere',
+    ...variables,
+  }
 
   const start = (args: readonly string[], input: string, more: Readonly<Record<string, string>> = {}): Started => {
     const child = spawn(process.execPath, [...(bundle === undefined ? ['--conditions=@skrei/source', main] : [bundle]), ...args], {

@@ -111,6 +111,7 @@ describe('every route of a real node, by the typed client', () => {
     const text = await node.client.metrics()
     expect(text).toMatch(/skrei_jobs_total\{state="completed"\} [1-9]/)
     expect(text).toMatch(/skrei_executions_total\{state="\w+"\} [1-9]/)
+    expect(text).toMatch(/skrei_executions_kept \d+\n/)
     expect(text).toMatch(/skrei_capacity\{resource="cpu"\} \d+/)
     expect(text).toMatch(/nodejs_eventloop_lag_seconds [\d.e-]+/)
     expect(text).toContain(`node="${node.nodeId}"`)

@@ -99,6 +99,21 @@ describe.concurrent('skrei run', () => {
     here.clean(ended)
   })
 
+  test('with the publisher none a program that fails is told with the end of its stderr', async () => {
+    using here = place()
+    const job = (stderr: string) =>
+      `apiVersion: skrei/v1\nengine: { type: noop, exit: 3${stderr} }\npublisher: { type: none }\nretry: { attempts: 1 }\nsharding: { count: 3 }\n`
+    const long = `${'x'.repeat(70)}\\n`.repeat(100)
+    const ended = await here.run(job(`, stderr: "${long}the end"`))
+    expect([ended.code, ended.result.error?.code]).toEqual([1, 'exit-nonzero'])
+    expect(ended.result.error?.stderr).toMatch(/^[x\n]{1800,2041}the end$/)
+    expect(ended.result.error?.remedy).toContain('the end of its stderr above')
+    expect(ended.stderr).toMatch(/│ the end\n/)
+    const silent = await here.run(job(''))
+    expect([silent.result.error?.stderr, silent.result.error?.remedy]).toEqual([undefined, expect.stringContaining('it is gone')])
+    here.clean(silent)
+  })
+
   test('a number of shards runs so many times; events tell each of them to its end', async () => {
     using here = place()
     const ended = await here.run(

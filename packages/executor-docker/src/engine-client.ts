@@ -35,6 +35,8 @@ export interface EngineContainer {
   readonly image: string
   readonly labels: Readonly<Record<string, string>>
   readonly state: 'created' | 'running' | 'ended'
+  /** Of its first process while it runs, as the engine's machine counts. */
+  readonly pid?: number
   readonly exitCode: number
   readonly outOfMemory: boolean
   /** Why it could not be started, where the engine says so. */
@@ -42,6 +44,11 @@ export interface EngineContainer {
   /** Milliseconds since 1970 on the engine's clock; absent where it never came to that. */
   readonly startedAt?: number
   readonly endedAt?: number
+}
+
+export interface StartedContainer {
+  /** Resolves once it has ended, however it did; rejects where the engine went away meanwhile: then {@link EngineClient.endAfter} tells. */
+  readonly ended: Promise<void>
 }
 
 export interface EngineOutput {
@@ -99,14 +106,14 @@ export interface EngineClient extends AsyncDisposable {
   /** The output that the engine kept, from its beginning, and what comes until the container ends. */
   logs(container: string, options?: AbortOptions): AsyncIterable<EngineOutput>
   /** Starts it, and leaves with the engine the order to kill it after so many seconds: both also where this process is killed before this resolves. Takes the container's id. */
-  start(container: string, seconds: number): Promise<void>
+  start(container: string, seconds: number): Promise<StartedContainer>
   /** Leaves with the engine the order to kill the container after so many seconds, besides what it was told before. Resolves once it has ended, however it did. */
   endAfter(container: string, seconds: number, options?: AbortOptions): Promise<void>
   /** SIGKILL. Does nothing where it does not run. */
   kill(container: string, options?: AbortOptions): Promise<void>
   /** Kills it if it runs, and removes it with its anonymous volumes. Idempotent. */
   remove(container: string, options?: AbortOptions): Promise<void>
-  /** Undefined where it does not run. */
+  /** Undefined where it does not run. May take a second. */
   counters(container: string, options?: AbortOptions): Promise<EngineCounters | undefined>
   /** The labels of all containers, running or not, that carry this one with that value. */
   containers(label: string, value: string, options?: AbortOptions): Promise<readonly Readonly<Record<string, string>>[]>

@@ -1,49 +1,38 @@
 import { resolve } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import type { AbortOptions, Executor } from '@skrei/executor'
-import { directoryRecords, outputPath } from '@skrei/executor/directory-records'
+import type { AbortOptions, Executor, RunRequest } from '@skrei/executor'
+import { directoryRecords } from '@skrei/executor/directory-records'
 import { type Execution, executions, type Left, type Outcome } from '@skrei/executor/executions'
 import { type DockerEngineSpec, deviceFits, type Failure, failureOf, type Refusal, type Task } from '@skrei/job-spec'
 import { containerConfig, isRoot } from './container-config.ts'
 import { containerName, homeLabel, labels } from './container-name.ts'
 import { dockerodeClient } from './dockerode-client.ts'
-import { type EngineClient, type EngineContainer, type EngineImage, type EngineOutput, engineStatus } from './engine-client.ts'
-import { evidence } from './evidence.ts'
+import { type ContainerConfig, type EngineClient, type EngineContainer, type EngineImage, engineStatus } from './engine-client.ts'
+import { type Begun, follower, secondsOf } from './follow.ts'
 import { images } from './images.ts'
-import { type Attachment, type NetworkSeams, networks, noNetwork } from './networks.ts'
+import { type NetworkSeams, networks, noNetwork } from './networks.ts'
 import { type DeviceGrant, type DockerOptions, defaultSocketPath } from './options.ts'
-import { endingOf, startFailure } from './outcome.ts'
-import { goOn } from './output.ts'
-import { checkOutputs, empty, open, watchOutputs, writable } from './outputs.ts'
+import { startFailure } from './outcome.ts'
+import { empty, open, writable } from './outputs.ts'
 
 export type DockerExecutor = Executor & AsyncDisposable
 
 type DockerTask = Extract<Task['engine'], { type: 'docker' }>
 const isDocker = (engine: Task['engine']): engine is DockerTask => engine.type === 'docker'
 
-type Note = Readonly<Record<string, string>>
-/** What is noted of an execution: `container` once there is one, `ended` (its outcome) once that is known, and before the container is removed. */
-type Known = { readonly container?: string; readonly ended?: string }
+/** What is noted of an execution: `container` once there is one; its outcome once it has `ended` and what it left `isSpoiled`. */
+type Known = { readonly container?: string; readonly ended?: string; readonly isSpoiled?: string }
 
-/** A container that has been started. */
-interface Begun {
-  readonly id: string
-  /** Whether it did when it was last looked at. */
-  readonly runs: boolean
-  readonly startedAt: number
-  readonly network: Attachment
-  /** Its output from its start on, where it was this process that started it. */
-  readonly output?: AsyncIterable<EngineOutput>
+/** What the engine has of an execution of this process. */
+interface Held {
+  readonly container: string
+  readonly hasNetwork: boolean
 }
 
 const mebibyte = 2 ** 20
 /** The least that a Docker engine takes. */
 const leastMemory = 6 * mebibyte
-/** Seconds that the engine's own end of a container comes after the node's. */
-const grace = 1
-const longestSeconds = 2 ** 31 - 1
-/** Milliseconds for which an engine that does not answer is waited for while a container of it runs. */
-const patience = 60_000
+/** Milliseconds that a container stays after its end is on record, unless somebody wants it gone. */
+const removalPause = 500
 
 /**
  * The engine `docker`: runs images in containers that have nothing but what their task needs. A container goes on while the node is down, is ended by the engine at its time limit, and is
@@ -73,8 +62,14 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   const pool = images(engine, options.images)
   const net = networks(engine, options.network, seams)
   const closing = new AbortController()
+  const follow = follower(engine, { ...options, directory }, closing.signal)
   const live = new Set<Promise<unknown>>()
   const removals = new Map<string, Promise<void>>()
+  /** Removals that are to come. */
+  const due = new Map<string, NodeJS.Timeout>()
+  const held = new Map<string, Held>()
+  /** Of which nothing is left in the engine. */
+  const cleared = new Set<string>()
 
   const nameOf = (id: string): string => containerName(namespace, id)
 
@@ -89,12 +84,16 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
   /** Removes container and network of an id, where they are this node's; one removal of an id at a time. */
   const clear = async (id: string): Promise<void> => {
+    clearTimeout(due.get(id))
+    due.delete(id)
     await removals.get(id)
+    if (cleared.has(id)) return
     const removal = (async () => {
-      const found = await engine.inspect(nameOf(id))
-      if (found !== undefined && isOwn(found.labels)) await engine.remove(found.id)
-      const network = await engine.network(nameOf(id))
-      if (network !== undefined && isOwn(network.labels)) await engine.removeNetwork(nameOf(id))
+      const own = held.get(id) ?? (await search(id))
+      if (own.container !== undefined) await engine.remove(own.container)
+      if (own.hasNetwork) await engine.removeNetwork(nameOf(id))
+      held.delete(id)
+      cleared.add(id)
     })()
     removals.set(id, removal)
     try {
@@ -103,8 +102,19 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       removals.delete(id)
     }
   }
-  /** Removal that nobody waits for here: `remove` and disposing do. What fails is found again as a leftover. */
+  const search = async (id: string): Promise<{ readonly container?: string; readonly hasNetwork: boolean }> => {
+    const [found, network] = await Promise.all([engine.inspect(nameOf(id)), engine.network(nameOf(id))])
+    return {
+      ...(found !== undefined && isOwn(found.labels) && { container: found.id }),
+      hasNetwork: network !== undefined && isOwn(network.labels),
+    }
+  }
+  /** Removal that nobody waits for here: `remove` and disposing do. Not at once: it takes the engine and the disk as long as what comes of a short program. What fails is found again as a leftover. */
   const clearLater = (id: string): void => {
+    const timer = setTimeout(() => clearNow(id), removalPause)
+    due.set(id, timer)
+  }
+  const clearNow = (id: string): void => {
     const clearing = clear(id).catch(() => undefined)
     live.add(clearing)
     void clearing.then(() => live.delete(clearing))
@@ -119,18 +129,38 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     return await options.devices.grant(ids)
   }
 
+  /** Makes the container; or answers the one of this node that has the name already, of which there is no record any more. */
+  const create = async (request: RunRequest, config: ContainerConfig): Promise<string | EngineContainer> => {
+    const name = nameOf(request.id)
+    for (let tries = 0; ; tries++) {
+      try {
+        return await engine.create(name, config)
+      } catch (error) {
+        if (engineStatus(error) !== 409 || tries > 2) throw error
+        const found = await find(request.id)
+        if (found !== undefined && found.state !== 'created') return found
+        // It never ran.
+        cleared.delete(request.id)
+        await clear(request.id)
+      }
+    }
+  }
+
   const begin = async (execution: Execution, spec: DockerEngineSpec): Promise<Begun | Outcome> => {
     const { request, signal } = execution
     const failed = (failure: Failure): Outcome => ({ failure, usage: {}, facts: {} })
-    let image: EngineImage
-    try {
-      image = await pool.ensure(spec, { signal, progress: (done, total) => execution.tell({ type: 'progress', phase: 'pull', done, total }) })
-    } catch (error) {
-      const failure = failureOf(error)
-      if (signal.aborted) return { usage: {}, facts: {} }
-      if (failure !== undefined) return failed(failure)
-      throw error
+    const ensured = async (anew: boolean): Promise<EngineImage | Outcome> => {
+      try {
+        return await pool.ensure(spec, { anew, signal, progress: (done, total) => execution.tell({ type: 'progress', phase: 'pull', done, total }) })
+      } catch (error) {
+        const failure = failureOf(error)
+        if (signal.aborted) return { usage: {}, facts: {} }
+        if (failure !== undefined) return failed(failure)
+        throw error
+      }
     }
+    let image = await ensured(false)
+    if ('usage' in image) return image
     execution.tell({ type: 'progress', phase: 'start' })
     const name = nameOf(request.id)
     const marks = {
@@ -139,29 +169,48 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       [labels.spec]: request.task.specCid,
       ...(options.node !== undefined && { [labels.node]: options.node }),
     }
+    cleared.delete(request.id)
     await open(writable(request))
     const network = await net.attach(request, name, marks)
     try {
-      const config = containerConfig({
-        request,
-        engine: spec,
-        image,
-        user: userOf(spec, image),
-        labels: marks,
-        network,
-        devices: await grantOf(request.devices),
-        scratch,
-        processes: options.processes ?? 512,
-      })
-      const id = await engine.create(name, config)
-      await execution.note({ container: id })
+      const devices = await grantOf(request.devices)
+      const configOf = (of: EngineImage): ContainerConfig =>
+        containerConfig({
+          request,
+          engine: spec,
+          image: of,
+          user: userOf(spec, of),
+          labels: marks,
+          network,
+          devices,
+          scratch,
+          processes: options.processes ?? 512,
+        })
+      let made: string | EngineContainer
+      try {
+        made = await create(request, configOf(image))
+      } catch (error) {
+        if (engineStatus(error) !== 404) throw error
+        // The image went after it was found.
+        image = await ensured(true)
+        if ('usage' in image) {
+          await network[Symbol.asyncDispose]()
+          await clear(request.id)
+          return image
+        }
+        made = await create(request, configOf(image))
+      }
+      if (typeof made !== 'string') return await takenUp(request, made)
+      const id = made
+      held.set(request.id, { container: id, hasNetwork: network !== noNetwork })
+      // A container that is known by nobody's note is not started.
+      const [output] = await Promise.all([engine.attach(id, { signal: closing.signal }), execution.note({ container: id })])
       if (signal.aborted) {
         await network[Symbol.asyncDispose]()
         return { usage: {}, facts: {} }
       }
-      const output = await engine.attach(id, { signal: closing.signal })
-      await engine.start(id, secondsOf(request.task.timeout))
-      return { id, runs: true, startedAt: Date.now(), network, output }
+      const { ended } = await engine.start(id, secondsOf(request.task.timeout))
+      return { id, runs: true, startedAt: Date.now(), network, fresh: { image, output, ended } }
     } catch (error) {
       await network[Symbol.asyncDispose]()
       await clear(request.id)
@@ -173,133 +222,24 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     }
   }
 
-  /** Follows a container that has been started, whoever started it, until it has ended. */
-  const follow = async (execution: Execution, begun: Begun): Promise<Outcome | Left> => {
-    const { network } = begun
-    const { request, signal } = execution
-    const { task } = request
-    const paths = writable(request)
-    const before = Math.max(0, Date.now() - begun.startedAt)
-    const began = performance.now()
-    const elapsed = (): number => before + performance.now() - began
-    let exceeded: Failure | undefined
-    let over = false
-    // Again and again, as the engine may be down just now.
-    const killed = async (): Promise<void> => {
-      while (!over && !closing.signal.aborted) {
-        const answered = await engine.kill(begun.id).then(
-          () => true,
-          () => false,
-        )
-        if (answered) return
-        await pause(250)
-      }
-    }
-    const kill = (): void => void killed()
-    signal.addEventListener('abort', kill)
-    // From here on it can fail only as the program's fault, and `task.timeout` counts. What has ended in time has, whatever the time is now.
-    if (begun.runs) execution.running(elapsed())
-    if (signal.aborted) kill()
-    const more = options.devices?.counters
-    using samples = evidence({
-      engine,
-      container: begun.id,
-      interval: begun.runs ? (options.evidenceInterval ?? 100) : 0,
-      ...(more && request.devices.length > 0 && { more: () => more(request.devices, { signal: closing.signal }) }),
-      tell: execution.tell,
-      elapsed,
-    })
-    using _ = watchOutputs(paths, task, { interval: options.outputInterval ?? 100, reserve: options.diskReserve ?? 256 * mebibyte }, (failure) => {
-      exceeded = failure
-      kill()
-    })
-    try {
-      const ending = untilEnded(begun.id, () => task.timeout - elapsed())
-      const lost = copied(execution, begun.id, begun.output, ending)
-      const [ended, missing] = await Promise.all([ending, lost])
-      const { failure: unfit, bytes } = await checkOutputs(paths, task)
-      const failure = exceeded ?? unfit
-      const wallMs = ended.startedAt !== undefined && ended.endedAt !== undefined ? Math.max(0, ended.endedAt - ended.startedAt) : elapsed()
-      return {
-        ...(failure === undefined ? endingOf(ended, task) : { failure }),
-        usage: { ...samples.usage(), wallMs, outputBytes: bytes },
-        facts: { imageId: ended.image, ...Object.fromEntries([...missing].map((stream) => [`${stream}Truncated`, 'true'])) },
-      }
-    } catch (error) {
-      if (closing.signal.aborted) return 'left'
-      throw error
-    } finally {
-      over = true
-      signal.removeEventListener('abort', kill)
-      await network[Symbol.asyncDispose]()
-    }
-  }
-
-  /** The container once it has ended; the engine has the order to end it `left()` milliseconds from now, and is given it again where it has forgotten. */
-  const untilEnded = async (id: string, left: () => number): Promise<EngineContainer> => {
-    let silentSince: number | undefined
-    for (;;) {
-      closing.signal.throwIfAborted()
-      try {
-        await engine.endAfter(id, secondsOf(left()), { signal: closing.signal })
-        const found = await engine.inspect(id, { signal: closing.signal })
-        if (found === undefined) throw new Error(`somebody removed the container ${id} while it ran`)
-        if (found.state === 'ended') return found
-        silentSince = undefined
-      } catch (error) {
-        closing.signal.throwIfAborted()
-        if (!(typeof error === 'object' && error !== null && 'code' in error && error.code === 'engine')) throw error
-        silentSince ??= performance.now()
-        if (performance.now() - silentSince > patience) throw error
-      }
-      await pause(250, undefined, { signal: closing.signal })
-    }
-  }
-
-  /** Copies the output to its end. Answers the streams of which some is missing. */
-  const copied = async (
-    execution: Execution,
-    id: string,
-    fresh: AsyncIterable<EngineOutput> | undefined,
-    ending: Promise<EngineContainer>,
-  ): Promise<ReadonlySet<string>> => {
-    let over = false
-    const ended = ending.then(
-      () => (over = true),
-      () => (over = true),
-    )
-    if (fresh !== undefined) {
-      try {
-        for await (const { stream, bytes } of fresh) execution.write(stream, bytes)
-        // The engine ends the stream with the container. So does an engine that goes down, or a program that closes its streams.
-        await Promise.race([ended, pause(1000, undefined, { signal: closing.signal })])
-        if (over) return new Set()
-      } catch {
-        closing.signal.throwIfAborted()
-      }
-    }
-    for (;;) {
-      try {
-        return await goOn(execution, engine.logs(id, { signal: closing.signal }), (stream) => outputPath(directory, execution.request.id, stream))
-      } catch (error) {
-        closing.signal.throwIfAborted()
-        // What ended and cannot be read is the fault of the node.
-        if (over) throw error
-        await pause(250, undefined, { signal: closing.signal })
-      }
-    }
-  }
+  const takenUp = async (request: RunRequest, found: EngineContainer): Promise<Begun> => ({
+    id: found.id,
+    runs: found.state === 'running',
+    startedAt: found.startedAt ?? Date.now(),
+    network: found.state === 'running' ? await net.attachAgain(request, nameOf(request.id)) : noNetwork,
+  })
 
   const proceed = async (execution: Execution, note: Known, again: boolean): Promise<Outcome | Left | undefined> => {
     const { request } = execution
     const { engine: spec } = request.task
     if (!isDocker(spec)) throw new TypeError(`the docker executor was given engine ${spec.type}`)
     if (note.ended !== undefined) {
-      clearLater(request.id)
+      if (note.isSpoiled === 'true') await empty(writable(request))
       return JSON.parse(note.ended) as Outcome
     }
     await removals.get(request.id)
-    let found = await find(request.id)
+    // Of what begins the engine says by itself whether the name is taken. A network is in the way before that.
+    let found = again || request.task.network.mode === 'http' ? await find(request.id) : undefined
     if (found?.state === 'created') {
       // It never ran.
       await clear(request.id)
@@ -309,28 +249,8 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       await clear(request.id)
       await empty(writable(request))
     }
-    const begun =
-      found === undefined
-        ? await begin(execution, spec)
-        : {
-            id: found.id,
-            runs: found.state === 'running',
-            startedAt: found.startedAt ?? Date.now(),
-            network: found.state === 'running' ? await net.attachAgain(request, nameOf(request.id)) : noNetwork,
-          }
-    const outcome = 'usage' in begun ? begun : await follow(execution, begun)
-    if (outcome === 'left') return outcome
-    const whole = { ...outcome, facts: { ...(await factsOf(spec, outcome.facts['imageId'])), ...outcome.facts } }
-    // The outcome is on record before its container goes: a node that dies in between knows it.
-    await execution.note({ ended: JSON.stringify(whole) })
-    clearLater(request.id)
-    return whole
-  }
-
-  const factsOf = async (spec: DockerEngineSpec, imageId: string | undefined): Promise<Note> => {
-    const digests = imageId === undefined ? [] : ((await engine.image(imageId))?.digests ?? [])
-    const digest = digests.find((one) => one.startsWith(repositoryOf(spec.image))) ?? digests[0]
-    return { image: spec.image, ...(digest !== undefined && { imageDigest: digest }) }
+    const begun = found === undefined ? await begin(execution, spec) : await takenUp(request, found)
+    return 'usage' in begun ? { ...begun, facts: { image: spec.image, ...begun.facts } } : await follow(execution, spec, begun)
   }
 
   /** So that disposing can wait for it. */
@@ -351,6 +271,8 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     },
     resume: (execution, note) => tracked(proceed(execution, note, true)),
     records: directoryRecords(directory),
+    // Not before: a node that dies in between learns from the container what it came to.
+    recorded: clearLater,
     reap: (id) => clear(id),
   })
 
@@ -400,13 +322,13 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('the executor was disposed of'))
-      while (live.size > 0) await Promise.allSettled(live)
+      while (live.size > 0 || due.size > 0) {
+        for (const id of due.keys()) clearNow(id)
+        await Promise.allSettled(live)
+      }
     },
   }
 }
-
-/** What the engine is told, which counts in seconds: a little more than is left, as the node's own limit comes first. */
-const secondsOf = (milliseconds: number): number => Math.min(longestSeconds, Math.max(0, Math.ceil(milliseconds / 1000)) + grace)
 
 const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: number): readonly Refusal[] => {
   const { resources, outputs } = task
@@ -433,5 +355,3 @@ const ownUser = (): string => {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0]
   return uid === 0 ? '65534:65534' : `${uid}:${gid}`
 }
-
-const repositoryOf = (image: string): string => image.split('@')[0]?.replace(/:[^/:]*$/, '') ?? image

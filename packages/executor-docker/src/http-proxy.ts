@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises'
 import { createServer, request as send } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
+import { isPublicAddress } from '@skrei/job-spec/public-address'
 import { isDomain } from './domains.ts'
-import { isPublicAddress } from './public-address.ts'
 
 export interface ProxyOptions {
   readonly address: string

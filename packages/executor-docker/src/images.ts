@@ -8,20 +8,26 @@ import type { ImageOptions } from './options.ts'
 export interface Images {
   /** Why a container of this image would not run here; `[]` = it would. Asks the registry where the image is not here. */
   assess(spec: DockerEngineSpec, options?: AbortOptions): Promise<readonly Refusal[]>
-  /** The image, pulled where the job and the node want that. Rejects with a `FailureError` where it cannot be had. */
-  ensure(spec: DockerEngineSpec, options: AbortOptions & { readonly progress: (done: number, total: number) => void }): Promise<EngineImage>
+  /** The image, pulled where the job and the node want that. Rejects with a `FailureError` where it cannot be had. What an assessment has just found is believed, unless `anew`. */
+  ensure(
+    spec: DockerEngineSpec,
+    options: AbortOptions & { readonly progress: (done: number, total: number) => void; readonly anew?: boolean },
+  ): Promise<EngineImage>
 }
 
 /** How long a registry's answer to whether it has an image is believed, and how long it is waited for. */
 const believed = 60_000
 const answerTime = 10_000
 const mostKnown = 256
+/** How long an image that an assessment found here is taken to be here still: from the bid to the start. Who changes what a name means assesses after it. */
+const foundFor = 5_000
 
 export const images = (engine: EngineClient, options: ImageOptions = {}): Images => {
   const allowed = options.allow?.map((pattern) => globMatcher(pattern))
   const timeout = options.timeout ?? 600_000
   const mayPull = options.pull ?? true
   const known = new Map<string, { readonly at: number; readonly refusals: readonly Refusal[] }>()
+  const found = new Map<string, { readonly at: number; readonly image: EngineImage }>()
 
   /** A pattern without tag or digest allows all of them. */
   const isAllowed = ({ full, registry, repository }: ImageReference): boolean =>
@@ -49,11 +55,18 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
       return refusals
     }
   }
-  const remember = ({ wanted }: ImageReference, refusals: readonly Refusal[]): void => {
-    known.delete(wanted)
-    known.set(wanted, { at: performance.now(), refusals })
-    const oldest = known.keys().next()
-    if (known.size > mostKnown && !oldest.done) known.delete(oldest.value)
+  const remember = ({ wanted }: ImageReference, refusals: readonly Refusal[]): void => put(known, wanted, { at: performance.now(), refusals })
+
+  const find = async ({ wanted }: ImageReference, signal: AbortSignal | undefined): Promise<boolean> => {
+    const at = performance.now()
+    const image = await engine.image(wanted, { ...(signal && { signal }) })
+    if (image === undefined) found.delete(wanted)
+    else put(found, wanted, { at, image })
+    return image !== undefined
+  }
+  const justFound = ({ wanted }: ImageReference): EngineImage | undefined => {
+    const last = found.get(wanted)
+    return last !== undefined && performance.now() - last.at < foundFor ? last.image : undefined
   }
 
   return {
@@ -63,18 +76,18 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
       if (!isAllowed(reference)) return [{ code: 'policy', detail: `this node does not run the image ${reference.full}` }]
       const pull = spec.pull ?? 'missing'
       if (pull === 'always' && !mayPull) return [{ code: 'policy', detail: 'this node pulls no images, and engine.pull is always' }]
-      if (pull !== 'always' && (await engine.image(reference.wanted, { ...(signal && { signal }) })) !== undefined) return []
+      if (pull !== 'always' && (await find(reference, signal))) return []
       if (pull === 'never') return [{ code: 'image-missing', detail: `the image ${reference.full} is not on this node, and engine.pull is never` }]
       if (!mayPull) return [{ code: 'image-missing', detail: `the image ${reference.full} is not on this node, which pulls none` }]
       return askRegistry(reference, signal)
     },
 
-    ensure: async (spec, { signal, progress }) => {
+    ensure: async (spec, { signal, progress, anew = false }) => {
       const reference = parseImageReference(spec.image)
       if (reference === undefined) throw new FailureError('task-invalid', `engine.image is no name of an image: ${spec.image}`)
       if (!isAllowed(reference)) throw new FailureError('task-invalid', `this node does not run the image ${reference.full}`)
       const pull = spec.pull ?? 'missing'
-      const held = pull === 'always' ? undefined : await engine.image(reference.wanted)
+      const held = pull === 'always' ? undefined : ((anew ? undefined : justFound(reference)) ?? (await engine.image(reference.wanted)))
       if (held !== undefined) return held
       if (pull === 'never' || !mayPull) throw new FailureError('source-not-found', `the image ${reference.full} is not on this node, and is not pulled`)
       const limit = AbortSignal.timeout(timeout)
@@ -92,6 +105,14 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
       return image
     },
   }
+}
+
+/** The newest of them. */
+const put = <T>(into: Map<string, T>, name: string, value: T): void => {
+  into.delete(name)
+  into.set(name, value)
+  const oldest = into.keys().next()
+  if (into.size > mostKnown && !oldest.done) into.delete(oldest.value)
 }
 
 /** An image has at most 127 layers; what a hostile registry says beyond is not counted. */

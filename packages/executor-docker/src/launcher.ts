@@ -35,16 +35,26 @@ const launch = async ({ key, container, seconds }: LaunchOrder): Promise<void> =
   pending++
   try {
     const { status, text } = await post(`/containers/${container}/start`)
-    // The engine answers this when the container has ended, and keeps to it if nobody waits for the answer.
-    if (status < 400) void post(`/containers/${container}/stop?t=${seconds}`).catch(() => undefined)
-    report({ key, status, text })
+    if (status < 400) void end(key, container, seconds)
+    report({ key, of: 'start', status, text })
   } catch (error) {
-    report({ key, text: error instanceof Error ? error.message : String(error) })
+    report({ key, of: 'start', text: said(error) })
   } finally {
     pending--
     leave()
   }
 }
+
+/** The engine answers this when the container has ended, and keeps to it if nobody waits for the answer. */
+const end = async (key: number, container: string, seconds: number): Promise<void> => {
+  try {
+    report({ key, of: 'end', ...(await post(`/containers/${container}/stop?t=${seconds}`)) })
+  } catch (error) {
+    report({ key, of: 'end', text: said(error) })
+  }
+}
+
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 process.on('message', (order: LaunchOrder) => void launch(order))
 process.on('disconnect', () => {

@@ -59,8 +59,16 @@ const tooMuch = ({ bytes, entries }: Found, { resources, limits }: Bounds): Fail
   return undefined
 }
 
-/** What is wrong with the outputs of a program that has ended, and how many bytes they hold. Where something is wrong they are emptied: nothing of them may be used. */
-export const checkOutputs = async (paths: readonly string[], bounds: Bounds): Promise<{ readonly failure?: Failure; readonly bytes: number }> => {
+/** What a program that has ended left in its outputs. */
+export interface Outputs {
+  readonly bytes: number
+  /** What is wrong with them. */
+  readonly failure?: Failure
+  /** Nothing of them may be used: they are to be emptied. */
+  readonly isSpoiled: boolean
+}
+
+export const checkOutputs = async (paths: readonly string[], bounds: Bounds): Promise<Outputs> => {
   let found: Found
   try {
     found = await measure(paths, bounds)
@@ -69,13 +77,12 @@ export const checkOutputs = async (paths: readonly string[], bounds: Bounds): Pr
     return {
       failure: { code: 'output-unsafe', detail: 'the outputs hold a directory that the program closed to others, and the node is another user' },
       bytes: 0,
+      isSpoiled: false,
     }
   }
   const failure =
     tooMuch(found, bounds) ?? (found.unsafe === undefined ? undefined : ({ code: 'output-unsafe', detail: `the outputs hold ${found.unsafe}` } as const))
-  if (failure === undefined) return { bytes: found.bytes }
-  await empty(paths)
-  return { failure, bytes: 0 }
+  return failure === undefined ? { bytes: found.bytes, isSpoiled: false } : { failure, bytes: 0, isSpoiled: true }
 }
 
 /**

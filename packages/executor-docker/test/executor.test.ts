@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RunEvent, RunExit, RunRequest } from '@skrei/executor'
@@ -101,7 +101,57 @@ test('a container that was made and never started is made anew', async () => {
   expect(engine.containers_.get(name)?.container.state).toBe('created')
   engine.fail = () => undefined
   expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
-  expect(engine.calls.filter((call) => call === 'create')).toHaveLength(2)
+  // The second time the name was taken.
+  expect(engine.calls.filter((call) => call === 'create')).toHaveLength(3)
+})
+
+test('a container that runs under its name, of which there is no record, is taken up', async () => {
+  await running(() => void executor[Symbol.asyncDispose]()).catch(() => undefined)
+  await rm(join(root, 'state'), { recursive: true })
+  executor = make()
+  expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
+  expect(engine.calls.filter((call) => call === 'start')).toHaveLength(1)
+})
+
+test('an execution asks the engine for no more than it needs', async () => {
+  await executor.assess(request().task)
+  expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
+  await executor.remove('one')
+  expect(engine.calls).toEqual(['image', 'create', 'attach', 'start', 'inspect', 'remove'])
+})
+
+test('an image that went between the bid and the start is looked for again', async () => {
+  await executor.assess(request().task)
+  let gone = true
+  engine.fail = (call) => {
+    if (call === 'image') gone = false
+    return call === 'create' && gone ? new EngineError('No such image: sha256:1', 404) : undefined
+  }
+  expect((await running(() => engine.end(name))).exit?.exit).toBe(0)
+})
+
+test('outputs that may not be used are emptied once it is on record why, and by a node that was killed in between', async () => {
+  const outputs = join(root, 'outputs')
+  const mounts = [{ path: outputs, at: '/outputs', writable: true }]
+  const follow = async (): Promise<RunExit | undefined> => {
+    for await (const event of executor.run({ ...request(), mounts }, {})) {
+      if (event.type === 'exit') return event
+      if (event.type !== 'progress' || event.phase !== 'run') continue
+      await symlink('/', join(outputs, 'link'))
+      engine.end(name)
+    }
+    return undefined
+  }
+  await mkdir(outputs)
+  expect((await follow())?.failure?.code).toBe('output-unsafe')
+  expect(await readdir(outputs)).toEqual([])
+  // What such a node leaves: the note, and the link.
+  const record = join(root, 'state', 'one', 'record.json')
+  const { exit } = JSON.parse(await readFile(record, 'utf8')) as { readonly exit: RunExit }
+  await writeFile(record, JSON.stringify({ state: 'started', note: { ended: JSON.stringify(exit), isSpoiled: 'true' } }))
+  await symlink('/', join(outputs, 'link'))
+  expect((await follow())?.failure?.code).toBe('output-unsafe')
+  expect(await readdir(outputs)).toEqual([])
 })
 
 test('memory is told apart from other ends, and only where it ended the program', async () => {

@@ -44,6 +44,14 @@ export const fakeEngine = (): FakeEngine => {
       one.changed.add(resolve)
       signal?.addEventListener('abort', () => resolve(), { once: true })
     })
+  const untilEnded = async (name: string, signal?: AbortSignal): Promise<void> => {
+    const mine = connection
+    while (the(name).container.state === 'running') {
+      await changes(the(name), signal)
+      signal?.throwIfAborted()
+      if (mine !== connection) throw new EngineError('the connection was closed')
+    }
+  }
   async function* reading(one: Held, signal: AbortSignal | undefined): AsyncGenerator<EngineOutput> {
     const mine = connection
     for (let at = 0; ; ) {
@@ -84,7 +92,10 @@ export const fakeEngine = (): FakeEngine => {
       devices: [],
     }),
     version: async () => ({ version: '99', apiVersion: '1.99' }),
-    image: async (reference) => (reference.includes('absent') ? undefined : { id: 'sha256:1', digests: [], user: '', volumes: [] }),
+    image: async (reference) => {
+      called('image')
+      return reference.includes('absent') ? undefined : { id: 'sha256:1', digests: [], user: '', volumes: [] }
+    },
     manifest: async () => called('manifest'),
     pull: async function* () {
       called('pull')
@@ -114,15 +125,13 @@ export const fakeEngine = (): FakeEngine => {
       called('start')
       const one = the(name)
       one.container = { ...one.container, state: 'running', startedAt: Date.now() }
+      const ended = untilEnded(name)
+      ended.catch(() => undefined)
+      return { ended }
     },
     endAfter: async (name, _, { signal } = {}) => {
       called('endAfter')
-      const mine = connection
-      while (the(name).container.state === 'running') {
-        await changes(the(name), signal)
-        signal?.throwIfAborted()
-        if (mine !== connection) throw new EngineError('the connection was closed')
-      }
+      await untilEnded(name, signal)
     },
     kill: async (name) => {
       called('kill')

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -132,11 +131,4 @@ test('disposing ends what is connected', async () => {
   socket.on('error', () => undefined)
   await proxy?.[Symbol.asyncDispose]()
   await closed
-})
-
-test('what a public address is, is the same here as for sources', async () => {
-  const [mine, theirs] = await Promise.all(
-    ['../src/public-address.ts', '../../storage-https/src/public-address.ts'].map((path) => readFile(new URL(path, import.meta.url), 'utf8')),
-  )
-  expect(mine).toBe(theirs)
 })

@@ -46,6 +46,8 @@ export interface ExecutionsOptions {
   readonly records?: ExecutionRecords
   /** Resolves after so many milliseconds; rejects once the signal is aborted. Default: timers. */
   readonly wait?: (milliseconds: number, options: { readonly signal: AbortSignal }) => Promise<void>
+  /** What an execution came to is on record: what the driver kept to learn it, should the process die, may go. */
+  readonly recorded?: (id: string) => void
   /** Makes sure that what a former process of this node started under this id, and noted, is dead. Default: nothing outlives the process. */
   readonly reap?: (id: string, note: Readonly<Record<string, string>>) => Promise<void>
 }
@@ -188,6 +190,7 @@ export const executions = (options: ExecutionsOptions): Lifecycle => {
       live.outcome = exit
       await save(live)
       live.exit = exit
+      options.recorded?.(request.id)
     } catch (error) {
       live.fault = { error }
       if (live.resumed && !live.running) return

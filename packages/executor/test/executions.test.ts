@@ -142,3 +142,26 @@ test('where taking up fails, or the program is left to a later process, it stays
   expect(await records.get('one')).toEqual({ state: 'started', note: { container: 'abc' } })
   expect((await all(run(request, {}))).at(-1)).toMatchObject({ exit: 0 })
 })
+
+test('the driver is told of an end once that is on record, and not of what it left running', async () => {
+  const memory = memoryRecords()
+  const outcomes: (Outcome | 'left')[] = ['left', { exit: 0, usage: {}, facts: {} }]
+  const told: unknown[] = []
+  let written: unknown
+  const { run } = executions({
+    records: {
+      ...memory,
+      put: async (id, record) => {
+        await memory.put(id, record)
+        written = record.state
+      },
+    },
+    start: async () => outcomes.shift() ?? 'left',
+    resume: async () => outcomes.shift() ?? 'left',
+    recorded: (id) => told.push([id, written]),
+  })
+  await expect(all(run(request, {}))).rejects.toThrow('goes on')
+  expect(told).toEqual([])
+  await all(run(request, {}))
+  expect(told).toEqual([['one', 'ended']])
+})

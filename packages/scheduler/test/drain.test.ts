@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createSimulation, type SimulatedNode, type Simulation } from '../src/simulation/index.ts'
 import { quiet, watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
+import { unperformed } from './quiet.ts'
 
 const lasting = (seconds: number) => noopJob({ engine: { type: 'noop', duration: seconds * 1000, files: { '/out/a': 'x' } }, resources: { cpu: 1000 } })
 
@@ -104,6 +105,25 @@ test('a bid that was made stands: whoever awards it in time has it run', async (
   await world.stop()
 })
 
+test('a node is drained once what it has to say has reached those that are there', async () => {
+  const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 200 } })
+  const [requester, node, away] = [world.node(0), world.node(1), world.node(2)]
+  const jobId = await requester.scheduler.submit({ ...lasting(60), sharding: { count: 8 } })
+  while (states(node)['running'] !== 4 || states(away)['running'] !== 4) await world.clock.advance(100)
+  const drained = [node, away].map((one) => ending(one.scheduler.drain()))
+  await requester.scheduler.cancel(jobId)
+  const cut = (): void => world.network.partition([[away.id], [requester.id, node.id]])
+  while (states(away)['running'] === 4) await world.clock.next()
+  cut()
+  while (drained.some(({ how }) => how === 'open')) await turns(world, 1)
+  expect(drained.map(({ how }) => how)).toEqual(['drained', 'drained'])
+  const stopped = [node.scheduler.stop(), away.scheduler.stop()]
+  await turns(world, 1)
+  await Promise.all(stopped)
+  expect([unperformed(node).length, unperformed(away).length]).toEqual([0, 4])
+  world.network.heal()
+})
+
 test('a node that drains takes no job but those that it has under their keys, and goes on with its own', async () => {
   const world = await createSimulation({ nodes: 2 })
   const [node, other] = [world.node(0), world.node(1)]
@@ -147,7 +167,7 @@ test('waiting for a node to be drained ends with its signal, and with the node',
   await expect(node.scheduler.drain()).rejects.toMatchObject({ code: 'stopped' })
 })
 
-test('what is done and kept for a requester that is gone is not waited for, and is told apart from what runs', async () => {
+test('what is done and kept for a requester that is not heard from any more is not waited for, and is told apart from what runs', async () => {
   const world = await createSimulation({ nodes: 2, requesterOnly: true })
   const [requester, node] = [world.node(0), world.node(1)]
   await requester.scheduler.submit(lasting(12))
@@ -158,9 +178,29 @@ test('what is done and kept for a requester that is gone is not waited for, and 
   const drained = ending(node.scheduler.drain())
   await turns(world, 200)
   expect([states(node), drained.how]).toEqual([{ running: 1 }, 'open'])
-  await turns(world, 2000)
-  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'drained'])
+  await turns(world, 1200)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'open'])
   expect(node.scheduler.standing()).toMatchObject({ executions: 0, kept: 1 })
+  // It may only be starting again.
+  await turns(world, 2 * world.settings.heartbeat)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'drained'])
+  await world.stop()
+})
+
+test('what is done and kept for a requester that comes back is published before the node is drained', async () => {
+  const world = await createSimulation({ nodes: 2, requesterOnly: true })
+  const [requester, node] = [world.node(0), world.node(1)]
+  const jobId = await requester.scheduler.submit(lasting(12))
+  await turns(world, 11_000)
+  requester.crash()
+  const drained = ending(node.scheduler.drain())
+  await turns(world, 1400)
+  expect([states(node), drained.how]).toEqual([{ finished: 1 }, 'open'])
+  await requester.restart()
+  expect(await world.finish(requester, jobId)).toBe('completed')
+  await turns(world, 1000)
+  expect([states(node), drained.how]).toEqual([{}, 'drained'])
+  expect(requester.scheduler.shards(jobId).flatMap(({ executions }) => executions.map(({ outcome }) => outcome))).toEqual(['completed'])
   await world.stop()
 })
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { FailureError } from '@skrei/job-spec'
-import { isPublicAddress } from './public-address.ts'
+import { isPublicAddress } from '@skrei/job-spec/public-address'
 
 /** What a host is refused with that is, or resolves to, no public address. */
 export const forbidden = (hostname: string, address?: string) =>

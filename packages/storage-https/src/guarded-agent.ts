@@ -1,8 +1,8 @@
 import { isIP, type LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import { isPublicAddress } from '@skrei/job-spec/public-address'
 import { Agent, buildConnector } from 'undici'
 import { checkLiteral, forbidden } from './check-literal.ts'
-import { isPublicAddress } from './public-address.ts'
 import type { Resolve } from './resolve.ts'
 
 export interface GuardedAgentOptions {

@@ -7,7 +7,6 @@ import { parseUrl } from './exchange.ts'
 import { fileNamer } from './file-name.ts'
 import { type Resolve, systemResolve } from './resolve.ts'
 
-export { isPublicAddress } from './public-address.ts'
 export type { Resolve, ResolvedAddress } from './resolve.ts'
 
 /** All times in milliseconds. */

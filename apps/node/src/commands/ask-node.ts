@@ -4,7 +4,7 @@ import { type Interrupts, interrupts } from '../interrupts.ts'
 import { leftJob, told } from '../remote/api-failure.ts'
 import { connect, type NodeOption } from '../remote/connect.ts'
 import { jobCommand } from '../remote/job-command.ts'
-import { type Style, styleFor } from '../table.ts'
+import { type Style, styleFor, widthOf } from '../table.ts'
 import { fail } from './fail.ts'
 
 export interface AskOptions extends NodeOption {
@@ -27,6 +27,8 @@ export interface Asking {
   /** From here on the command is about this job, which goes on without it: `words` go on with it. */
   about(jobId: string, words: string): void
   readonly style: Style
+  /** Characters of a line of what `say` writes to; undefined where it is no terminal. */
+  readonly width: number | undefined
 }
 
 /** Runs a command that talks to a node. Returns its exit code; whatever happens, it has been told. */
@@ -54,6 +56,7 @@ export const askNode = async (
         subject = { jobId, next: next(words) }
       },
       style: styleFor(people),
+      width: widthOf(people),
     })
   } catch (error) {
     const failure = told(subject === undefined ? error : leftJob(error, subject.jobId, subject.next))

@@ -4,12 +4,13 @@ import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { apiClient } from '@skrei/api/client'
 import { bytesSchema, type Capacity, cpuSchema } from '@skrei/job-spec'
+import { commandLine } from '../called-as.ts'
 import { CliError, cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
 import { layOut } from '../devnet/lay-out.ts'
 import { type DevnetProcess, startProcesses } from '../devnet/start-processes.ts'
 import { interrupts } from '../interrupts.ts'
 import { makeDirectory } from '../make-directory.ts'
-import { count, type Style, styleFor, titledTable } from '../table.ts'
+import { columns, count, type Style, styleFor, titledTable } from '../table.ts'
 import { fail } from './fail.ts'
 
 export interface DevnetOptions {
@@ -138,11 +139,13 @@ const intro = (processes: readonly DevnetProcess[], root: string, temporary: boo
     '',
     'In another terminal:',
     `  export SKREI_NODE=${first?.[1]}`,
-    `  skrei spec init job.yaml            ${dim('# an example')}`,
-    '  skrei job submit job.yaml --wait',
-    `  skrei job list                      ${dim('# then: job describe ID, job logs ID, job results ID --output DIR')}`,
-    `  skrei node list                     ${dim('# what of each node is reserved')}`,
-    `  kill -9 ${String(victim).padEnd(28)}${dim('# a node dies; `job describe` shows where its shards went')}`,
+    ...columns([
+      [commandLine('spec init job.yaml'), dim('# an example')],
+      [commandLine('job submit job.yaml --wait'), ''],
+      [commandLine('job list'), dim('# then: job describe ID, job logs ID, job results ID --output DIR')],
+      [commandLine('node list'), dim('# what of each node is reserved')],
+      [`kill -9 ${victim}`, dim('# a node dies; `job describe` shows where its shards went')],
+    ]).map((line) => `  ${line}`),
     '',
     `Ctrl-C ends it${temporary ? ' and removes everything' : `; what it kept is in ${root}`}.`,
   ]

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
+import { asCalled } from '../called-as.ts'
 import { CliError, type ExitCode, exitCodes, type Problem, problem } from '../cli-errors.ts'
 import { homePath } from '../home-path.ts'
 import type { ResultEvent } from '../job-events.ts'
@@ -52,5 +53,5 @@ export const problemText = ({ code, message, flag, file, line, column, remedy }:
         : `${flag}: `
       : `${oneLine(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: `
   const head = `${styleText(level === 'error' ? 'red' : 'yellow', level, { stream })} ${place}${styleText('bold', oneLine(code), { stream })}: ${oneLine(message)}`
-  return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${oneLine(remedy)}`, { stream })}`
+  return remedy === undefined ? head : `${head}\n  ${styleText('dim', `→ ${oneLine(asCalled(remedy))}`, { stream })}`
 }

@@ -5,10 +5,10 @@ import { type AskOptions, askNode } from './ask-node.ts'
 
 /** `skrei job describe`: what became of a job until now. */
 export const jobDescribe = (id: string, options: AskOptions): Promise<ExitCode> =>
-  askNode(options, async ({ client, event, say, style, signal }) => {
+  askNode(options, async ({ client, event, say, style, width, signal }) => {
     const job = await client.job(id, { signal })
     const timeline = await jobTimeline(client, job.id, { signal })
     event({ type: 'timeline', job, ...timeline } as { readonly type: string })
-    say(timelineText(job, timeline, Date.now(), style))
+    say(timelineText(job, timeline, Date.now(), { style, width }))
     return exitCodes.completed
   })

@@ -13,7 +13,7 @@ const mostJobs = 1000
 
 /** `skrei job list`: the newest jobs of a node. */
 export const jobList = (options: ListOptions): Promise<ExitCode> =>
-  askNode(options, async ({ client, event, say, style, signal }) => {
+  askNode(options, async ({ client, event, say, style, width, signal }) => {
     const { state } = options
     const limit = Number(options.limit ?? 20)
     if (!Number.isInteger(limit) || limit < 1 || limit > mostJobs) throw cliError('usage', `--limit takes a whole number from 1 to ${mostJobs}`)
@@ -26,6 +26,7 @@ export const jobList = (options: ListOptions): Promise<ExitCode> =>
           ['job', 'name', 'state', 'shards', 'submitted'],
           jobs.map((job) => row(job, style)),
           style,
+          { width, free: [1, 2] },
         ),
       )
     if (next !== undefined) say(style('dim', `… and older ones: --limit ${Math.min(mostJobs, limit * 10)}`))

@@ -2,16 +2,16 @@ import type { NodeSummary, NodeView } from '@skrei/api/client'
 import type { Capacity } from '@skrei/job-spec'
 import { cliError, type ExitCode, exitCodes } from '../cli-errors.ts'
 import { ago, bytes, oneLine } from '../printable.ts'
-import { columns, count, named, type Style, titledTable } from '../table.ts'
-import { type AskOptions, askNode } from './ask-node.ts'
+import { columns, count, named, type Style, titledTable, wrapped } from '../table.ts'
+import { type Asking, type AskOptions, askNode } from './ask-node.ts'
 
 /** `skrei node describe`: the node that is asked, or, with what its id begins or ends with, one that it knows. */
 export const nodeDescribe = (which: string | undefined, options: AskOptions): Promise<ExitCode> =>
-  askNode(options, async ({ client, event, say, style, signal }) => {
+  askNode(options, async ({ client, event, say, style, width, signal }) => {
     const own = await client.node({ signal })
     if (which === undefined || own.nodeId === which) {
       event({ type: 'node', node: own } as { readonly type: string })
-      say(ownLines(own, style))
+      say(ownLines(own, { style, width }))
       return exitCodes.completed
     }
     const found = (await client.nodes({ signal })).filter(({ node }) => node.startsWith(which) || node.endsWith(which))
@@ -19,12 +19,22 @@ export const nodeDescribe = (which: string | undefined, options: AskOptions): Pr
     if (node === undefined) throw cliError('node-unknown', `node ${own.nodeId} knows of no compute node ${JSON.stringify(which.slice(0, 100))}`)
     if (found.length > 1) throw cliError('node-unknown', `${found.length} nodes have an id that begins or ends with ${JSON.stringify(which.slice(0, 100))}`)
     event({ type: 'node', node } as { readonly type: string })
-    say(otherLines(node, style))
+    say(otherLines(node, { style, width }))
     return exitCodes.completed
   })
 
-const pairs = (rows: readonly (readonly [string, string])[], style: Style): readonly string[] =>
-  columns(rows.filter(([, value]) => value !== '').map(([label, value]) => [`  ${style('dim', label)}`, value]))
+type Look = Pick<Asking, 'style' | 'width'>
+
+/** What is longer than a line goes on below its beginning. */
+const pairs = (rows: readonly (readonly [string, string])[], { style, width }: Look): readonly string[] => {
+  const shown = rows.filter(([, value]) => value !== '')
+  const left = Math.max(...shown.map(([label]) => label.length)) + 4
+  return columns(
+    shown.flatMap(([label, value]) =>
+      wrapped(value.split(' '), width === undefined ? undefined : width - left).map((line, index) => [index === 0 ? `  ${style('dim', label)}` : '', line]),
+    ),
+  )
+}
 
 const labelText = (labels: Readonly<Record<string, string>>): string =>
   named(
@@ -34,7 +44,8 @@ const labelText = (labels: Readonly<Record<string, string>>): string =>
     200,
   )
 
-const ownLines = (node: NodeView, style: Style): readonly string[] => {
+const ownLines = (node: NodeView, look: Look): readonly string[] => {
+  const { style } = look
   const { capacity, free, devices = [], queued = 0, executions = 0, jobs } = node.standing
   return [
     style('bold', node.nodeId),
@@ -52,15 +63,15 @@ const ownLines = (node: NodeView, style: Style): readonly string[] => {
         ['open jobs', String(jobs.open)],
         ['executions', capacity === undefined ? '' : `${executions}${queued > 0 ? `, and ${count(queued, 'ask')} waiting for room` : ''}`],
       ],
-      style,
+      look,
     ),
     ...(capacity === undefined || free === undefined ? [] : ['', ...capacityTable(capacity, free, style)]),
     ...devices.map((device) => `  ${oneLine(JSON.stringify(device))}`),
   ]
 }
 
-const otherLines = (node: NodeSummary, style: Style): readonly string[] => [
-  style('bold', oneLine(node.node)),
+const otherLines = (node: NodeSummary, look: Look): readonly string[] => [
+  look.style('bold', oneLine(node.node)),
   ...pairs(
     [
       ['heard', ago(Date.now() - node.issuedAt)],
@@ -69,10 +80,10 @@ const otherLines = (node: NodeSummary, style: Style): readonly string[] => [
       ['publishers', named(node.publishers.join(' '), 200)],
       ['labels', labelText(node.labels)],
     ],
-    style,
+    look,
   ),
   '',
-  ...capacityTable(node.capacity, node.free, style),
+  ...capacityTable(node.capacity, node.free, look.style),
   ...node.devices.map((device) => `  ${oneLine(JSON.stringify(device))}`),
 ]
 

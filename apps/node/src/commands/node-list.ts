@@ -6,7 +6,7 @@ import { type AskOptions, askNode } from './ask-node.ts'
 
 /** `skrei node list`: the compute nodes that a node knows, with what of each is reserved. */
 export const nodeList = (options: AskOptions): Promise<ExitCode> =>
-  askNode(options, async ({ client, event, say, style, signal }) => {
+  askNode(options, async ({ client, event, say, style, width, signal }) => {
     const [nodes, { nodeId }] = await Promise.all([client.nodes({ signal }), client.health({ signal })])
     event({ type: 'nodes', nodes } as { readonly type: string })
     if (nodes.length === 0) say(style('dim', 'no compute nodes are known'))
@@ -16,6 +16,7 @@ export const nodeList = (options: AskOptions): Promise<ExitCode> =>
           ['node', 'engines', 'CPU', 'memory', 'disk', 'heard'],
           nodes.map((node) => row(node, nodeId, style)),
           style,
+          { width, free: [1] },
         ),
       )
     return exitCodes.completed

@@ -1,3 +1,4 @@
+import { commandLine } from '../called-as.ts'
 import { CliError, cliError, type ExitCode, interruptedError } from '../cli-errors.ts'
 import { interrupts } from '../interrupts.ts'
 import { jobExit } from '../job-error.ts'
@@ -41,7 +42,7 @@ export const run = async (read: ReadJob, options: RunOptions): Promise<ExitCode>
           ? await (await import('../embedded-run.ts')).runEmbedded({ ...given, allowPrivateAddresses })
           : await runOn({ node: options.node }, given)
       // Told last, when the node has stopped and its folder is gone.
-      const again = options.node === undefined ? (cid: string) => `skrei get ${cid} DIR` : () => jobCommand(`results ${view.id} --output DIR`, options)
+      const again = options.node === undefined ? (cid: string) => commandLine(`get ${cid} DIR`) : () => jobCommand(`results ${view.id} --output DIR`, options)
       const people = json ? process.stderr : process.stdout
       people.write(`${summary(view, result, performance.now() - startedAt, people, again)}\n`)
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`)

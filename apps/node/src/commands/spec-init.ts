@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { commandLine } from '../called-as.ts'
 import { cliError, systemCode } from '../cli-errors.ts'
 
 /** `skrei spec init`: writes the example, which runs as it is. */
@@ -11,7 +12,7 @@ export const specInit = (file: string): 0 => {
     if (code === 'EEXIST') throw cliError('file-exists', `${file} exists already`, { cause: error })
     throw cliError('output-unusable', `cannot write ${file}: ${code}`, { cause: error })
   }
-  process.stdout.write(`wrote ${file}\nnext: skrei run ${file}\n`)
+  process.stdout.write(`wrote ${file}\nnext: ${commandLine(`run ${file}`)}\n`)
   return 0
 }
 

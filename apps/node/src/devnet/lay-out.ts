@@ -53,7 +53,7 @@ export const layOut = async ({ root, nodes, capacity, ipfs }: DevnetLayout): Pro
       allow: { privateAddresses: true },
       log: { format: 'json' },
       // On one machine the others are near: a node that came, or died, is noticed within seconds.
-      settings: { lease: '6s', heartbeat: '1s', announcementTtl: '6s', publish: '60s' },
+      settings: { lease: '6s', heartbeat: '1s', announcementTtl: '6s' },
     }
     writeFileSync(join(home, 'config.yaml'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
   }

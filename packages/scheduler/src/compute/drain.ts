@@ -1,4 +1,5 @@
 import type { StateStore } from '@skrei/state-store'
+import type { Clock } from '@skrei/transport'
 import { allRows } from '../kernel/all-rows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { ComputeContext } from '../machines/compute-execution.ts'
@@ -19,31 +20,48 @@ export const declineWaiting = async ({ store, kernel }: { readonly store: StateS
   }
 }
 
+export interface DrainWorld {
+  readonly store: StateStore
+  readonly kernel: Pick<Kernel, 'onTransition'>
+  readonly clock: Clock
+  /** From when on a requester counts as away, unless it is heard from meanwhile. */
+  readonly awayAt: (requester: string) => number
+}
+
 /**
  * Resolves once this node has no execution any more, from the bid to the clean-up; with the signal's reason it rejects. What is done and kept for a requester that is away is not waited for: that may
  * take `terms.retention`, and the next start has it again.
  */
-export const allOver = async (
-  { store, kernel, isAway }: { readonly store: StateStore; readonly kernel: Pick<Kernel, 'onTransition'>; readonly isAway: (requester: string) => boolean },
-  { signal }: { readonly signal: AbortSignal },
-): Promise<void> => {
-  const isEmpty = (): boolean =>
+export const allOver = async ({ store, kernel, clock, awayAt }: DrainWorld, { signal }: { readonly signal: AbortSignal }): Promise<void> => {
+  /** Before when it is not over; as far as only a change tells, never. */
+  const notBefore = (): number =>
     store.read((reader) => {
-      for (const { state, data } of allRows(reader, 'compute', { open: true }, asksPerTurn))
-        if (!doneStates.has(state) || !isAway((data as unknown as ComputeContext).requester)) return false
-      return true
+      for (const { state, data } of allRows(reader, 'compute', { open: true }, asksPerTurn)) {
+        const at = doneStates.has(state) ? awayAt((data as unknown as ComputeContext).requester) : Infinity
+        if (at > clock.now()) return at
+      }
+      return Number.NEGATIVE_INFINITY
     })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
+  let alarm: Disposable | undefined
+  const look = (): void => {
+    alarm?.[Symbol.dispose]()
+    alarm = undefined
+    const at = notBefore()
+    if (at <= clock.now()) resolve()
+    else if (at < Infinity) alarm = clock.at(at, look)
+  }
   using _listening = kernel.onTransition(({ kind, open, to }) => {
-    if (kind === 'compute' && (!open || doneStates.has(to)) && isEmpty()) resolve()
+    if (kind === 'compute' && (!open || doneStates.has(to))) look()
   })
   const abort = (): void => reject(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
     signal.throwIfAborted()
-    if (isEmpty()) resolve()
+    look()
     await promise
   } finally {
+    alarm?.[Symbol.dispose]()
     signal.removeEventListener('abort', abort)
   }
 }
