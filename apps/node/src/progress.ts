@@ -1,5 +1,6 @@
 import type { WriteStream } from 'node:tty'
 import { styleText } from 'node:util'
+import type { Refusal } from '@skrei/job-spec'
 import type { CliEvent, ShardState } from './job-events.ts'
 import { elapsed, oneLine } from './printable.ts'
 import { type OpenShard, type ProgressModel, progressModel } from './progress-model.ts'
@@ -31,7 +32,8 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
       else if (event.type === 'planned') write(`job: running, ${event.shards} ${event.shards === 1 ? 'shard' : 'shards'}`)
       else if (event.type === 'shard') {
         const few = (model.total ?? 0) <= manyShards
-        if ((few && event.state !== 'waiting') || event.state === 'failed') {
+        if (few && event.refusals !== undefined) write(waitingLine(event.shard, event.refusals))
+        else if ((few && event.state !== 'waiting') || event.state === 'failed') {
           const done = event.state === 'completed' || event.state === 'failed' ? ` (${count()})` : ''
           write(`shard ${event.shard}: ${event.state}${event.failure ? `, ${event.failure.code}` : ''}${done}`)
         } else if (event.state === 'completed' && Math.floor((model.completed * 20) / (model.total ?? 1)) > told) {
@@ -44,6 +46,13 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
     [Symbol.dispose]: () => {},
   }
 }
+
+/** Why a shard waits, in one line. */
+const waitingLine = (shard: number, refusals: readonly Refusal[]): string => {
+  const line = `shard ${shard}: waiting, ${refusals.map(({ code, detail }) => `${code}: ${oneLine(detail)}`).join('; ')}`
+  return line.length <= longestReason ? line : `${line.slice(0, longestReason - 1)}…`
+}
+const longestReason = 400
 
 const frame = 100
 const maxRows = 8
@@ -59,21 +68,23 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
     stream.write(`${clear()}${lines.map((line) => `${line}\n`).join('')}`)
     drawn = lines.length
   }
+  const note = (line: string): void => {
+    stream.write(`${clear()}${line}\n`)
+    drawn = 0
+    draw()
+  }
   const timer = setInterval(draw, frame)
   timer.unref()
   return {
     show: (event) => {
       apply(event)
+      if (event.type === 'shard' && event.refusals !== undefined && (model.total ?? 0) <= manyShards) note(waitingLine(event.shard, event.refusals))
       if (event.type !== 'submitted') return
       stream.write(`${clear()}${styleText('dim', `job ${event.jobId}`, { stream })}\n`)
       drawn = 0
       draw()
     },
-    note: (line) => {
-      stream.write(`${clear()}${line}\n`)
-      drawn = 0
-      draw()
-    },
+    note,
     [Symbol.dispose]: () => {
       clearInterval(timer)
       stream.write(clear())
