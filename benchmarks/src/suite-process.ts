@@ -13,6 +13,8 @@ if (suite.interruptible) process.once('SIGINT', () => interrupt.abort())
 // Whoever wanted the figures is gone.
 const orphaned = (): never => process.exit(1)
 process.once('disconnect', orphaned)
+// That may have been before anybody listened.
+if (!process.connected) orphaned()
 const note = (text: string): void => console.error(`${name}: ${text}`)
 const samples = await suite.run({ full, smallest, repeat: repeat ?? suite.repeat ?? 3, note, signal: interrupt.signal })
 process.off('disconnect', orphaned)

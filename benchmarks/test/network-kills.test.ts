@@ -1,13 +1,19 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { buildProgram } from '../src/jobs/build-program.ts'
 import { program } from '../src/jobs/node-process.ts'
 import { killNetworkAgainAndAgain } from '../src/kills/network-kills.ts'
 
 // The process table that it reads is Linux's.
-test.skipIf(process.platform !== 'linux')(
+const onLinux = test.skipIf(process.platform !== 'linux')
+
+onLinux(
   'a network whose processes are killed fifty times loses no accepted job, records no result twice, and leaves nothing behind',
   async () => {
     await buildProgram(() => {})
@@ -23,4 +29,33 @@ test.skipIf(process.platform !== 'linux')(
     }
   },
   900_000,
+)
+
+/** Processes with a home in this folder. */
+const nodesIn = (folder: string): readonly string[] =>
+  readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`SKREI_HOME=${folder}/`)
+    } catch {
+      return false
+    }
+  })
+
+onLinux(
+  'a harness that is killed itself leaves no process of its network behind',
+  async () => {
+    await buildProgram(() => {})
+    const folder = await mkdtemp(join(tmpdir(), 'skrei-network-kills-'))
+    const script = join(import.meta.dirname, 'network-harness.ts')
+    const harness = spawn(process.execPath, ['--conditions=@skrei/source', '--no-warnings', script, folder], { stdio: 'ignore' })
+    try {
+      while (nodesIn(folder).length < 5) await pause(50)
+    } finally {
+      harness.kill('SIGKILL')
+      await once(harness, 'exit')
+    }
+    while (nodesIn(folder).length > 0) await pause(50)
+    await rm(folder, { recursive: true, maxRetries: 5 })
+  },
+  300_000,
 )

@@ -35,7 +35,7 @@ export const embeddedSignals = (scheduler: Scheduler): Disposable & { submitted(
       else shards.delete(id)
     }
     const total = kind === 'job' && to === 'running' ? scheduler.job(jobId)?.shards?.total : undefined
-    const failure = kind === 'shard' && to === 'failed' ? failureIn(context) : undefined
+    const failure = kind === 'shard' ? failureIn(context as ShardFailures, to) : undefined
     return {
       type: 'changed',
       kind,
@@ -60,5 +60,14 @@ export const embeddedSignals = (scheduler: Scheduler): Disposable & { submitted(
   }
 }
 
-const failureIn = (context: unknown): Failure | undefined =>
-  typeof context === 'object' && context !== null && 'failure' in context ? (context.failure as Failure | undefined) : undefined
+/** What a shard's context says of what went wrong. */
+interface ShardFailures {
+  readonly failure?: Failure
+  readonly executions?: readonly { readonly failure?: Failure }[]
+}
+
+/** Why a shard failed, or is tried again. */
+const failureIn = ({ failure, executions = [] }: ShardFailures, to: string): Failure | undefined => {
+  if (to === 'failed') return failure
+  return to === 'backoff' ? executions.findLast((execution) => execution.failure !== undefined)?.failure : undefined
+}

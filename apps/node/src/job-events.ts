@@ -46,7 +46,7 @@ export type JobSignal =
       readonly to: string
       /** Of a job that runs: how many shards it has. */
       readonly shards?: number
-      /** Of a shard that failed. */
+      /** Of a shard that failed, or is tried again. */
       readonly failure?: Failure
     }
   | { readonly type: 'progress'; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 
-const main = join(import.meta.dirname, '../src/main.ts')
+/** The command line, from its sources. */
+export const main = join(import.meta.dirname, '../src/main.ts')
 const probe = join(import.meta.dirname, 'fixtures/probe.wasm')
 
 export interface Ended {

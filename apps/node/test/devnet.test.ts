@@ -1,9 +1,11 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { apiClient } from '@skrei/api/client'
 import { describe, expect, test } from 'vitest'
 import { removeHomes } from '../src/devnet/remove-homes.ts'
-import { type JsonEvent, namesIn, place, type Started } from './command-line.ts'
+import { type JsonEvent, main, namesIn, place, type Started } from './command-line.ts'
 
 // A whole network on this machine: it works, and however it ends, nothing of it is left.
 
@@ -93,6 +95,20 @@ describe.concurrent('skrei devnet', { timeout }, () => {
     await devnet.ended
     await gone(() => !nodes.some(({ pid }) => lives(pid)))
     here.clean()
+  })
+
+  test('killed with -9 while a process of it starts, it leaves none either', async () => {
+    using here = place()
+    const home = join(here.jobs, 'root/node-0')
+    mkdirSync(home, { recursive: true })
+    // Nobody of the process's own listens then: this stands for the load of its code.
+    const preload = `--import=data:text/javascript,${encodeURIComponent("await new Promise((heard) => process.once('disconnect', heard))")}`
+    const execArgv = ['--conditions=@skrei/source', preload]
+    const child = fork(main, ['devnet-process', '--temporary', home], { execArgv, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+    const ended = once(child, 'exit')
+    child.disconnect()
+    expect(await ended).toEqual([0, null])
+    expect(existsSync(join(here.jobs, 'root'))).toBe(false)
   })
 
   test('with --home the homes stay, and a node of it is started again by hand', async () => {

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type ApiClient, apiClient, type Job } from '@skrei/api/client'
 import { type JobSpec, printJob, readJob } from '@skrei/job-spec'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Place, place, probeJob, processesWith } from './command-line.ts'
+import { bundledMain } from './bundle.ts'
+import { namesIn, type Place, place, probeJob, processesWith } from './command-line.ts'
 import { type RunningNode, startNode } from './running-node.ts'
 
 // Nodes that are processes of their own, over TCP: whichever is killed, whatever it is doing, each accepted job comes to one result a shard.
@@ -16,16 +18,19 @@ const timeout = 300_000
 
 interface Network extends AsyncDisposable {
   readonly requester: { node: RunningNode }
-  readonly computes: { readonly place: Place; readonly node: RunningNode }[]
+  readonly computes: readonly { readonly place: Place; node: RunningNode }[]
   /** Of the requester, wherever it runs. */
   client(): ApiClient
   /** Kills the compute node of this id. */
   kill(nodeId: string): Promise<void>
+  restart(nodeId: string): Promise<void>
   restartRequester(): Promise<void>
+  /** Starts those that were killed again, waits until nobody has anything left of any job, and ends all of them: fails unless nothing is left on the machine either. */
+  endsClean(): Promise<void>
 }
 
 const configured = (config: string): Place => {
-  const here = place()
+  const here = place({}, bundledMain())
   here.configure(config)
   return here
 }
@@ -43,26 +48,50 @@ const network = async (): Promise<Network> => {
   const requester = { node: await startNode(requesterPlace, ...flags) }
   const client = (): ApiClient => apiClient({ url: requester.node.api })
   while ((await client().nodes()).length < computes.length);
+  const computeOf = (nodeId: string): (typeof computes)[number] => {
+    const found = computes.find(({ node }) => node.nodeId === nodeId)
+    if (found === undefined) throw new Error(`${nodeId} is no compute node of this network`)
+    return found
+  }
+  const restart = async (nodeId: string): Promise<void> => {
+    const compute = computeOf(nodeId)
+    const port = compute.node.address.split('/')[4]
+    compute.node = await startNode(compute.place, '--compute-only', '--listen', `/ip4/127.0.0.1/tcp/${port}`)
+  }
   return {
     requester,
     computes,
     client,
-    kill: async (nodeId) => {
-      const found = computes.find(({ node }) => node.nodeId === nodeId)
-      if (found === undefined) throw new Error(`${nodeId} is no compute node of this network`)
-      await found.node.end('SIGKILL')
-    },
+    kill: async (nodeId) => void (await computeOf(nodeId).node.end('SIGKILL')),
+    restart,
     restartRequester: async () => {
       await requester.node.end('SIGKILL')
       requester.node = await startNode(requesterPlace, ...flags)
     },
+    endsClean: async () => {
+      for (const { node } of computes) if (!lives(node)) await restart(node.nodeId)
+      for (const { node, place: here } of computes) while (!(await isIdle(node, here))) await pause(50)
+      for (const { node, place: here } of [...computes, { ...requester, place: requesterPlace }]) {
+        const ended = await node.end()
+        expect(ended.code, ended.stderr).toBe(0)
+        here.clean(ended)
+      }
+    },
     [Symbol.asyncDispose]: async () => {
-      const all = [...computes.map(({ node }) => node), requester.node].filter(({ started: { child } }) => child.exitCode === null && child.signalCode === null)
+      const all = [...computes.map(({ node }) => node), requester.node].filter(lives)
       // What is killed has nothing to wait for, and what waits for it is not what is tested.
       await Promise.all(all.map((node) => node.end('SIGKILL')))
       for (const { place: here } of [...computes, { place: requesterPlace }]) here[Symbol.dispose]()
     },
   }
+}
+
+const lives = ({ started: { child } }: RunningNode): boolean => child.exitCode === null && child.signalCode === null
+
+/** Whether a compute node has nothing of any job: no execution that runs or is kept, no folder. */
+const isIdle = async ({ api }: RunningNode, { home }: Place): Promise<boolean> => {
+  const { standing } = await apiClient({ url: api }).node()
+  return standing.executions === 0 && standing.kept === 0 && ['workspace', 'wasm'].every((name) => namesIn(join(home, 'node', name)).length === 0)
 }
 
 const submit = async (client: ApiClient, text: string): Promise<string> => {
@@ -138,17 +167,14 @@ describe('a compute node that is killed', { timeout }, () => {
       expect(ran.filter(([, outcome]) => outcome === 'completed')).toHaveLength(1)
       // The signal may come after the last word of a publication: then there was nothing left to do.
       if (phase === 'publish' && ran.length === 1 && attempt < 20) {
-        const dead = net.computes.findIndex(({ node }) => node.nodeId === victim)
-        const [gone] = net.computes.splice(dead, 1)
-        if (gone === undefined) throw new Error('who was killed is unknown')
-        const port = gone.node.address.split('/')[4]
-        net.computes.push({ place: gone.place, node: await startNode(gone.place, '--compute-only', '--listen', `/ip4/127.0.0.1/tcp/${port}`) })
+        await net.restart(victim)
         continue
       }
       expect(ran[0]).toEqual([victim, 'lost'])
       expect(ran.at(-1)?.[0]).not.toBe(victim)
       break
     }
+    await net.endsClean()
   })
 })
 
@@ -161,6 +187,7 @@ describe('a requester that is killed', { timeout }, () => {
     const { job, ran } = await ending(net.client(), id)
     expect(job.state).toBe('completed')
     expect(ran.filter(([, outcome]) => outcome === 'completed')).toHaveLength(1)
+    await net.endsClean()
   })
 
   test('together with the compute node: another one completes the job', async () => {
@@ -172,6 +199,7 @@ describe('a requester that is killed', { timeout }, () => {
     expect(job.state).toBe('completed')
     expect(ran.map(([node]) => node)).toContain(victim)
     expect(ran.filter(([, outcome]) => outcome === 'completed')).toEqual([[net.computes.find(({ node }) => node.nodeId !== victim)?.node.nodeId, 'completed']])
+    await net.endsClean()
   })
 
   test('right after it accepted a job has that job, and a client that had no answer gets the same one by its key', async () => {
@@ -198,5 +226,5 @@ test('what runs in a node that is killed ends with it', { timeout }, async () =>
   const home = net.computes.find(({ node }) => node.nodeId === victim)?.place.home ?? ''
   expect(processesWith(home)).not.toEqual([])
   await net.kill(victim)
-  while (processesWith(home).length > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+  while (processesWith(home).length > 0) await pause(50)
 })

@@ -113,6 +113,16 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     expect(ended.result.error?.code).toBe('source-mismatch')
   })
 
+  test('a shard that is tried again says why', async () => {
+    using here = place()
+    for (const args of [['--node', node.api], []]) {
+      const ended = await here.run(noop('exit: 7', 'retry: { attempts: 2, backoff: 10ms, on: [exit-nonzero] }\n'), { args })
+      const retrying = ended.events.filter(({ type, state }) => type === 'shard' && state === 'retrying')
+      expect(retrying, ended.stderr).toMatchObject([{ shard: 0, failure: { code: 'exit-nonzero', detail: 'exit code 7' } }])
+      expect(ended.stderr).toContain('\nshard 0: retrying, exit-nonzero\n')
+    }
+  })
+
   test('a failed job says which shard, why, and the end of its stderr; its timeline says it in place', async () => {
     using here = place()
     const ended = await here.run(noop('exit: 7, stderr: "oh no\\n"', 'sharding: { count: 2 }\nretry: { attempts: 1 }\n'), { args: ['--node', node.api] })

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
+import { endsWithParent } from '../ends-with-parent.ts'
 
 /** The built command line, as it is published. */
 export const program = join(import.meta.dirname, '../../../apps/node/dist/main.js')
@@ -31,8 +32,8 @@ export const startNode = async (home: string, flags: readonly string[], environm
   const began = performance.now()
   const child = spawn(
     process.execPath,
-    [program, 'node', 'start', '--json', '--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0', '--log-level', 'error', ...flags],
-    { env: { ...process.env, ...environment, SKREI_HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] },
+    [endsWithParent, program, 'node', 'start', '--json', '--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0', '--log-level', 'error', ...flags],
+    { env: { ...process.env, ...environment, SKREI_HOME: home }, stdio: ['pipe', 'pipe', 'pipe'] },
   )
   // What a node says to people is shown only where it does not get ready.
   let said = ''
@@ -56,7 +57,7 @@ export const startNode = async (home: string, flags: readonly string[], environm
   }
 }
 
-const ready = async ({ stdout }: ChildProcessByStdio<null, Readable, Readable>): Promise<ReadyEvent | undefined> => {
+const ready = async ({ stdout }: ChildProcessByStdio<Writable, Readable, Readable>): Promise<ReadyEvent | undefined> => {
   for await (const line of createInterface({ input: stdout })) {
     const event = JSON.parse(line) as ReadyEvent
     if (event.type !== 'ready') continue

@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type ApiClient, apiClient } from '@skrei/api/client'
 import { identityFrom } from '@skrei/protocol'
+import { endsWithParent } from '../ends-with-parent.ts'
 import { completedTwice, leftovers, lostJobs, readCopy, recorded } from './look.ts'
 import { processesOf } from './session.ts'
 
@@ -141,11 +142,11 @@ export const killNetworkAgainAndAgain = async (options: NetworkKillsOptions): Pr
 
   const start = (member: Member): void => {
     const log = openSync(join(folder, `${member.name}.log`), 'a')
-    const child = spawn(process.execPath, [...program, 'node', 'start', '--json'], {
+    const child = spawn(process.execPath, [endsWithParent, ...program, 'node', 'start', '--json'], {
       env: { ...process.env, SKREI_HOME: member.home, TMPDIR: temporary },
-      // In a session of its own, which its engines inherit: they are found after its death.
+      // In a session of its own, which its engines inherit: they are found after its death. Nothing but its standard input binds it to this process.
       detached: true,
-      stdio: ['ignore', 'pipe', log],
+      stdio: ['pipe', 'pipe', log],
     })
     closeSync(log)
     if (child.pid === undefined) throw new Error('a node could not be started')
@@ -230,8 +231,8 @@ export const killNetworkAgainAndAgain = async (options: NetworkKillsOptions): Pr
       Promise.all([...accepted].flatMap(([member, ids]) => ids.map((id) => finished(`http://127.0.0.1:${member.apiPort}`, id)))),
       pause(longestFinish, undefined, { ref: false }),
     ])
-    // A requester that was sent away often tries again only after a while: until it has settled, a compute node keeps what it published.
-    const settled = members.filter(({ role }) => role === 'compute').map(({ apiPort }) => idle(`http://127.0.0.1:${apiPort}`))
+    // Whoever was not reached is tried again only after a while.
+    const settled = members.map(({ apiPort }) => idle(`http://127.0.0.1:${apiPort}`))
     await Promise.race([Promise.all(settled), pause(longestFinish, undefined, { ref: false })])
   } finally {
     isOver = true
@@ -295,8 +296,12 @@ const finished = async (url: string, id: string): Promise<void> => {
   while (!(await isFinal(client, id))) await pause(50)
 }
 
-/** Resolves once nothing runs on a compute node, and nothing waits there for its requester. */
+/** Resolves once nothing runs on a node, nothing is kept there for its requester, and all that it had to say was heard. */
 const idle = async (url: string): Promise<void> => {
   const client = apiClient({ url, retry: { attempts: 1 } })
-  while ((await client.node().catch(() => undefined))?.standing.executions !== 0) await pause(100)
+  for (;;) {
+    const standing = (await client.node().catch(() => undefined))?.standing
+    if (standing !== undefined && !standing.executions && !standing.kept && standing.unsent === 0) return
+    await pause(100)
+  }
 }

@@ -18,6 +18,8 @@ const underWay = 12
 // It stands in a session of its own: nobody else would end it.
 const orphaned = (): never => process.exit(1)
 process.once('disconnect', orphaned)
+// That may have been before anybody listened.
+if (!process.connected) orphaned()
 
 const [, , folder = '', mode] = process.argv
 const home = homeOf(folder)

@@ -12,6 +12,8 @@ export interface LeasesWorld extends Omit<HeartbeatsWorld & LeaseAnswersWorld, '
   readonly logger: Logger
   /** Called with every heartbeat: whether the time of day was set is found out although nothing else happens. */
   readonly onBeat: () => void
+  /** Called with every hint, whoever sent it. */
+  readonly onHeard: (peer: string) => void
 }
 
 /** Heartbeats, leases and progress between this node and its peers: hints, nothing of it is stored. One heartbeat per pair of nodes covers all their executions. */
@@ -80,6 +82,7 @@ export const createLeases = (world: LeasesWorld): Leases => {
   })
 
   const onHint = (from: string, bytes: Uint8Array): void => {
+    world.onHeard(from)
     // Whoever has no part in anything here may still have what is over, after a long absence: such are read now and then.
     if (!answers.knows(from) && !executions.held().has(from) && !mayBeRead.take(from)) return
     try {

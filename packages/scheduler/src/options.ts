@@ -184,7 +184,7 @@ export interface LogOptions {
   readonly signal?: AbortSignal
 }
 
-/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining` and `jobs` are there. */
+/** What this node is, has and does now. Without the compute role it has nothing: only `incarnation`, `draining`, `unsent` and `jobs` are there. */
 export interface NodeStanding {
   readonly incarnation: Incarnation
   readonly capacity?: Capacity
@@ -200,6 +200,8 @@ export interface NodeStanding {
   readonly kept?: number
   /** It takes nothing new. */
   readonly draining: boolean
+  /** Messages to other nodes that have not been acknowledged yet. */
+  readonly unsent: number
   /** Of this node as requester. */
   readonly jobs: { readonly open: number }
 }
@@ -288,7 +290,7 @@ export interface Scheduler extends AsyncDisposable {
   start(): Promise<void>
   /**
    * Before a stop: no new jobs (`SubmitError` `draining`), no new asks, and those that wait are declined, so that other nodes take them. Resolves when no execution runs here any more, or
-   * waits to be published or fetched by a requester that was heard from within two heartbeats; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
+   * waits to be published or fetched by a requester that was heard from within two heartbeats, and once what the node has to say to others was said, or could not be; call `stop` then. Rejects with the signal's reason, and with a `SchedulerError` (`stopped`); the node drains all the same. Only a restart ends it.
    */
   drain(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Stops taking part: effects are aborted, running executions stay recorded and are taken up by the next start. */

@@ -217,6 +217,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     settings,
     logger,
     onBeat: patience.check,
+    onHeard: (peer) => outbox?.heard(peer),
     report,
     onProgress: (node, shardId, phase, fraction) =>
       tell({ type: 'progress', job: jobOf(shardId), shard: shardIndexOf(shardId), node, phase, ...(fraction !== undefined && { fraction }) }),
@@ -367,6 +368,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       kernel.onTurn(histories.turned),
       retention,
       transport.receive(async (from, frame) => {
+        outbox?.heard(from)
         const { events, rejections } = inbox.read(from, frame)
         await kernel.submit(events)
         return rejections
@@ -417,8 +419,10 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     compute?.drain()
     announcer.renew()
     await declineWaiting({ store, kernel })
+    const ending = { signal: endingWith(signal) }
     try {
-      await allOver({ store, kernel, clock, awayAt }, { signal: endingWith(signal) })
+      await allOver({ store, kernel, clock, awayAt }, ending)
+      await outbox.said(ending)
     } catch (error) {
       signal?.throwIfAborted()
       throw stopping.signal.aborted ? stopped : error
@@ -494,6 +498,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       incarnation,
       ...(compute && { ...compute.inventory(), ...leases.standing() }),
       draining,
+      unsent: outbox?.unsent() ?? 0,
       jobs: { open: openJobs.count() },
     }),
     executions: (page) => (compute === undefined ? [] : store.read((reader) => computeViews(reader, page))),

@@ -91,7 +91,7 @@ test('progress that an engine tells after the node stopped sets no alarm', async
   const transport = memoryNetwork({ clock, seed: 1 }).join('a')
   const world = { network: 'test', incarnation: () => ({ counter: 1, id: '0'.repeat(16) }), store, kernel, clock, transport, logger: silent }
   const peers = createPeers({ store, clock, lease: 3000, logger: silent })
-  const leases = createLeases({ ...world, peers, settings: defaultSettings, onBeat: () => {}, report: () => {}, onProgress: () => {} })
+  const leases = createLeases({ ...world, peers, settings: defaultSettings, onBeat: () => {}, onHeard: () => {}, report: () => {}, onProgress: () => {} })
   leases[Symbol.dispose]()
   leases.progress('execution', 'requester', 0.5)
   expect(clock.waiting).toBe(0)

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createSimulation, type SimulatedNode, type Simulation } from '../src/simulation/index.ts'
 import { quiet, watchInvariants } from './invariants.ts'
 import { noopJob } from './noop-job.ts'
+import { unperformed } from './quiet.ts'
 
 const lasting = (seconds: number) => noopJob({ engine: { type: 'noop', duration: seconds * 1000, files: { '/out/a': 'x' } }, resources: { cpu: 1000 } })
 
@@ -102,6 +103,25 @@ test('a bid that was made stands: whoever awards it in time has it run', async (
   await turns(world, 5000)
   expect(drained.how).toBe('drained')
   await world.stop()
+})
+
+test('a node is drained once what it has to say has reached those that are there', async () => {
+  const world = await createSimulation({ nodes: 3, requesterOnly: true, link: { latency: 200 } })
+  const [requester, node, away] = [world.node(0), world.node(1), world.node(2)]
+  const jobId = await requester.scheduler.submit({ ...lasting(60), sharding: { count: 8 } })
+  while (states(node)['running'] !== 4 || states(away)['running'] !== 4) await world.clock.advance(100)
+  const drained = [node, away].map((one) => ending(one.scheduler.drain()))
+  await requester.scheduler.cancel(jobId)
+  const cut = (): void => world.network.partition([[away.id], [requester.id, node.id]])
+  while (states(away)['running'] === 4) await world.clock.next()
+  cut()
+  while (drained.some(({ how }) => how === 'open')) await turns(world, 1)
+  expect(drained.map(({ how }) => how)).toEqual(['drained', 'drained'])
+  const stopped = [node.scheduler.stop(), away.scheduler.stop()]
+  await turns(world, 1)
+  await Promise.all(stopped)
+  expect([unperformed(node).length, unperformed(away).length]).toEqual([0, 4])
+  world.network.heal()
 })
 
 test('a node that drains takes no job but those that it has under their keys, and goes on with its own', async () => {

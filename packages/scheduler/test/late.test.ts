@@ -13,7 +13,7 @@ const context: ExecutionContext = {
   epoch: 1,
   assurance: 'none',
   publisher: 'ipfs',
-  times: { lease: 1000, publish: 1000, match: 1000, stop: 1000, run: 1000, drift: 0.1 },
+  times: { lease: 1000, publish: 1000, match: 1000, stop: 1000, run: 1000, retention: 1000, drift: 0.1 },
   endBy: 5000,
 }
 

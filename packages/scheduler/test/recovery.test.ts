@@ -88,6 +88,32 @@ test('the same with a partition between the two', async () => {
   expect(world.happened.map(({ what }) => what)).not.toContain('unpublished')
 })
 
+test.each(['completed', 'failed'] as const)(
+  'a node that is away for many leases when its execution has %s lets go of it as soon as it is back',
+  async (outcome) => {
+    const world = await createSimulation({ nodes: 2, requesterOnly: true, link: { latency: 5 } })
+    const [requester, node] = [world.node(0), world.node(1)]
+    let over = false
+    world.onEvent = (at, event) => {
+      if (at === requester && event.type === 'transition' && event.transition.kind === 'execution' && event.transition.to === outcome) over = true
+    }
+    // Long enough for the node to know that the requester has heard of its publication: it does not say so again.
+    world.interference.fetch = () => new Promise((resolve) => void world.clock.at(world.clock.now() + 1000, resolve))
+    if (outcome === 'failed') world.interference.alter = (_id, content) => ({ ...content, 'outputs/out/a': 'another' })
+    const job = await requester.scheduler.submit(noopJob({ retry: { attempts: 1 } }))
+    while (!over) await world.clock.next()
+    node.crash()
+    expect(await world.finish(requester, job)).toBe(outcome)
+    await world.clock.advance(600_000)
+    await node.restart()
+    // Less than the pause between two attempts to reach it: it was heard.
+    await world.clock.advance(500)
+    expect(quiet(world)).toEqual([])
+    expect(requester.scheduler.standing().unsent).toBe(0)
+    expect(world.happened.some(({ what }) => what === 'unpublished')).toBe(outcome === 'failed')
+  },
+)
+
 test('a publisher that hangs does not hold disk and queue clean-ups for ever', async () => {
   const world = await createSimulation({ nodes: 2, requesterOnly: true })
   world.interference.publish = (_id, signal) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('aborted'))))

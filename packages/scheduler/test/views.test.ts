@@ -112,7 +112,7 @@ test('a node says what it has, what of it is free, and which execution has which
   expect(standing).toMatchObject({ capacity: compute.capacity, free: { cpu: 1000 }, devices, queued: 1, executions: 2, jobs: { open: 0 } })
   expect(standing.incarnation).toEqual(compute.scheduler.nodes().find(({ node }) => node === compute.id)?.incarnation)
   const { incarnation, ...rest } = requester.scheduler.standing()
-  expect(rest).toEqual({ draining: false, jobs: { open: 1 } })
+  expect(rest).toEqual({ draining: false, unsent: 0, jobs: { open: 1 } })
   expect(incarnation.counter).toBeGreaterThan(0)
   expect(requester.scheduler.executions({ limit: 10 })).toEqual([])
   await world.finish(requester, jobId)

@@ -26,6 +26,8 @@ export const devnetProcess = async (homes: readonly string[], options: DevnetPro
   const end = (): void => ending.abort()
   process.once('SIGTERM', end)
   process.once('disconnect', end)
+  // It may be gone before anybody listens.
+  if (!process.connected) end()
   // Ctrl-C in a terminal reaches the whole network: the parent decides.
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
   const tell = (message: DevnetMessage): void => {

@@ -18,7 +18,7 @@ export async function* remoteSignals(client: ApiClient, jobId: string, options: 
     const isPlanned: boolean = kind === 'job' && to === 'running' && !planned
     const total = isPlanned ? (await client.job(jobId, options)).shards?.total : undefined
     planned ||= isPlanned
-    const failure = kind === 'shard' && to === 'failed' && shard !== undefined ? await failureOfShard(client, jobId, shard, options) : undefined
+    const failure = kind === 'shard' && shard !== undefined ? await failureOf(client, jobId, { shard, to }, options) : undefined
     yield {
       type: 'changed',
       kind,
@@ -32,7 +32,15 @@ export async function* remoteSignals(client: ApiClient, jobId: string, options: 
   }
 }
 
-const failureOfShard = async (client: ApiClient, jobId: string, index: number, options: { readonly signal?: AbortSignal }): Promise<Failure | undefined> => {
-  const { shards } = await client.shards(jobId, { ...options, limit: 1, ...(index > 0 && { after: index - 1 }) })
-  return shards[0]?.index === index ? shards[0].failure : undefined
+/** Why a shard failed, or is tried again. */
+const failureOf = async (
+  client: ApiClient,
+  jobId: string,
+  { shard: index, to }: { readonly shard: number; readonly to: string },
+  options: { readonly signal?: AbortSignal },
+): Promise<Failure | undefined> => {
+  if (to !== 'failed' && to !== 'backoff') return undefined
+  const [shard] = (await client.shards(jobId, { ...options, limit: 1, ...(index > 0 && { after: index - 1 }) })).shards
+  if (shard?.index !== index) return undefined
+  return to === 'failed' ? shard.failure : shard.executions.findLast(({ failure }) => failure !== undefined)?.failure
 }

@@ -67,6 +67,7 @@ export const metricsWriter = ({ scheduler, version, network, knownNodes, connect
   gauge('skrei_executions_running', 'Awarded executions here that are not done.', () => scheduler.standing().executions)
   gauge('skrei_executions_kept', 'Executions here that are done, and kept until their requesters settle them.', () => scheduler.standing().kept)
   gauge('skrei_asks_queued', 'Asks that wait for room here.', () => scheduler.standing().queued)
+  gauge('skrei_messages_unsent', 'Messages to other nodes that have not been acknowledged yet.', () => scheduler.standing().unsent)
   gauge('skrei_nodes_known', 'Nodes that this one has heard of, itself included.', knownNodes)
   gauge('skrei_peers_connected', 'Peers that this node is connected to.', connectedPeers)
   const unit = 'cores, bytes, bytes'

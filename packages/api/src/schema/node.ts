@@ -29,6 +29,7 @@ export const standingSchema = z
     queued: count.meta({ description: 'Asks that wait for room.' }).exactOptional(),
     executions: count.meta({ description: 'Executions that run here.' }).exactOptional(),
     kept: count.meta({ description: 'Executions that are done, and kept until their requester settles them.' }).exactOptional(),
+    unsent: count.meta({ description: 'Messages to other nodes that have not been acknowledged yet.' }).exactOptional(),
   })
   .meta({ id: 'Standing' })
 export type Standing = z.output<typeof standingSchema>

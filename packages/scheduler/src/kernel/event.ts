@@ -39,6 +39,9 @@ export type SendOutput = {
   [T in MessageType]: { readonly do: 'send'; readonly to: string; readonly type: T; readonly body: Body<T>; readonly expires: number }
 }[MessageType]
 
+/** Where messages to a peer wait, in their order. */
+export const laneOf = (peer: string): string => `send ${peer}`
+
 /** One change of one object, told to watchers once it is durable. */
 export interface Transition {
   readonly kind: string

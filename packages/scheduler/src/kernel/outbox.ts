@@ -1,6 +1,6 @@
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
-import type { KernelEvent, ObjectEvent } from './event.ts'
+import { type KernelEvent, laneOf, type ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 import { staleOf } from './stale.ts'
 
@@ -33,8 +33,16 @@ export interface Outbox {
   resume(): void
   /** Performs what a turn wrote, which is durable; ends what it took back. */
   accept(entries: readonly OutboxEntry[], dropped?: readonly OutboxEntry[]): void
+  /** A peer was heard: what waits for the next attempt to reach it need not wait longer. */
+  heard(peer: string): void
+  /** How many messages wait to be sent, or to be acknowledged. */
+  unsent(): number
   /** What is not performed whole of a lane that is no peer's. */
   pending(lane: string): readonly OutboxEntry[]
+  /**
+   * Resolves once every message that waits now has left, or is dropped, or its peer could not be reached: the next start sends it then. Rejects with the signal's reason.
+   */
+  said(options: { readonly signal: AbortSignal }): Promise<void>
   /** Aborts what runs; entries stay and are performed by the next start. */
   stop(): Promise<void>
 }
@@ -58,6 +66,10 @@ interface Lane {
   /** Whether some of it was written before this run of the node, or could not be sent at once. */
   waited: boolean
   controller?: AbortController
+  /** An attempt to send failed, and the next one is not made yet. */
+  isPausing?: true
+  /** Ends the pause. */
+  wake?: () => void
   /** Set while all of it lingers. */
   lingering?: Disposable
   /** The one that is being performed is not wanted any more: what comes of it concerns nobody. */
@@ -69,6 +81,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const { store, kernel, clock, transport } = options
   const lanes = new Map<string, Lane>()
   const running = new Set<Promise<void>>()
+  /** Called whenever messages have left, or could not. */
+  const listeners = new Set<() => void>()
   const stopping = new AbortController()
 
   const enter = (entries: readonly OutboxEntry[], waited: boolean): void => {
@@ -134,11 +148,17 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     }
   }
 
+  const told = (): void => {
+    for (const look of listeners) look()
+  }
+
   const drain = (name: string, lane: Lane): void => {
     lane.busy = true
     const work = (async () => {
-      do await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
-      while (lane.entries.length > 0 && !stopping.signal.aborted && !lingers(lane))
+      do {
+        await (lane.entries[0]?.type === 'send' ? sendFrame(lane) : performOne(lane))
+        told()
+      } while (lane.entries.length > 0 && !stopping.signal.aborted && !lingers(lane))
       lane.busy = false
       if (lane.entries.length === 0) lanes.delete(name)
       else if (!stopping.signal.aborted) begin(name, lane)
@@ -220,7 +240,17 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           return
         }
         lane.waited = true
-        await pause(backoff(attempt), stopping.signal)
+        lane.isPausing = true
+        told()
+        const whole = backoff(attempt)
+        // Whoever is heard often, and not reached, is not tried more often than this.
+        const least = Math.min(firstPause, whole)
+        await pause(least, stopping.signal)
+        const heard = new AbortController()
+        lane.wake = () => heard.abort()
+        await pause(whole - least, heard.signal)
+        delete lane.wake
+        delete lane.isPausing
       }
     }
   }
@@ -275,7 +305,32 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   return {
     resume,
     accept,
+    heard: (peer) => lanes.get(laneOf(peer))?.wake?.(),
+    unsent: () => {
+      let count = 0
+      for (const { entries } of lanes.values()) if (entries[0]?.type === 'send') count += entries.length
+      return count
+    },
     pending: (lane) => lanes.get(lane)?.entries ?? [],
+    said: async ({ signal }) => {
+      const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
+      const isSaid = (): boolean => [...lanes.values()].every(({ entries: [first], isPausing }) => first?.type !== 'send' || first.outboxId > last || isPausing)
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const look = (): void => {
+        if (isSaid()) resolve()
+      }
+      const abort = (): void => reject(signal.reason)
+      listeners.add(look)
+      signal.addEventListener('abort', abort, { once: true })
+      try {
+        signal.throwIfAborted()
+        look()
+        await promise
+      } finally {
+        listeners.delete(look)
+        signal.removeEventListener('abort', abort)
+      }
+    },
     stop: async () => {
       const reason = new DOMException('the node is stopping', 'AbortError')
       stopping.abort(reason)

@@ -1,7 +1,7 @@
 import type { Incarnation } from '@skrei/protocol'
 import type { Data, Effect, OutboxEntry, Row, StateStore, Transaction } from '@skrei/state-store'
 import { endedRow, longestResend } from './ended.ts'
-import type { KernelEvent, SendOutput, Transition } from './event.ts'
+import { type KernelEvent, laneOf, type SendOutput, type Transition } from './event.ts'
 import { forgetObject } from './forget-object.ts'
 import { moveLedger } from './ledger.ts'
 import { advance, type Kind, type Step } from './machine.ts'
@@ -313,7 +313,7 @@ const messageOf = (
   kind: event.kind,
   id: event.id,
   type: 'send',
-  lane: `send ${output.to}`,
+  lane: laneOf(output.to),
   data: { to: output.to, message: output.type, dropAt: now + Math.min(output.expires, longestResend) },
   bytes: context.encode(output, by, data !== undefined && kind.verified?.(data) === true),
 })

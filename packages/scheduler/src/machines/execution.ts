@@ -32,6 +32,8 @@ export interface ExecutionContext {
     readonly match: number
     readonly stop: number
     readonly run: number
+    /** How long its node keeps what is neither settled nor superseded. */
+    readonly retention: number
     readonly drift: number
   }
   /** Until when the node may report an outcome, however lively it is: staging, the time limit and stopping together. */
@@ -76,7 +78,10 @@ const silence = (context: ExecutionContext, now: number): number => Math.min(lea
 const toNode = (context: ExecutionContext) => ({ do: 'send', to: context.node, expires: 4 * context.times.lease }) as const
 const sendStop = (reason: 'cancel' | 'lost' | 'superseded') =>
   emit(({ context }: Given) => [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason } }])
-const settle = (context: ExecutionContext): Output => ({ ...toNode(context), type: 'settle', body: { execution: context.id } })
+/** Whoever is away and comes back still has what it published, and holds disk for it: nothing but this message tells it to let go. */
+const toKeeper = (context: ExecutionContext) => ({ ...toNode(context), expires: context.times.retention }) as const
+const settle = (context: ExecutionContext): Output => ({ ...toKeeper(context), type: 'settle', body: { execution: context.id } })
+const superseded = (context: ExecutionContext, epoch: number): Output => ({ ...toKeeper(context), type: 'superseded', body: { execution: context.id, epoch } })
 const sendVerdict = (verdict: 'accepted' | 'void', act: 'publish' | 'drop') =>
   emit(({ context }: Given) => [
     {
@@ -104,7 +109,7 @@ const ended = (outcome: 'completed' | 'failed' | 'lost' | 'refused' | 'stopped')
     }),
   ])
 
-const supersede = emit(({ context }: Given) => [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: context.epoch } }])
+const supersede = emit(({ context }: Given) => [superseded(context, context.epoch)])
 
 /** What the job itself did is accepted, good or bad, and published; of what a node or a source did wrong there is nothing to accept. A success has a digest. */
 export const acceptable = ({ failure, digest }: Outcome): boolean => (failure === undefined ? digest !== undefined : failures[failure.code].by === 'job')
@@ -300,7 +305,7 @@ export const executionMachine = setup({
         matched: { actions: 'note' },
         mismatched: { actions: 'note' },
         published: {
-          actions: emit(({ context, event }) => [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: event.epoch } }]),
+          actions: emit(({ context, event }) => [superseded(context, event.epoch)]),
         },
       },
     },
@@ -314,7 +319,7 @@ export const executionMachine = setup({
 
 /** What is kept of one that is over: what it came to, and what `lateExecution` needs. */
 export const executionRemains = ({ times, endBy, publishBy, heardAt, ...kept }: ExecutionContext): ExecutionContext =>
-  ({ ...kept, times: { lease: times.lease } }) as unknown as ExecutionContext
+  ({ ...kept, times: { lease: times.lease, retention: times.retention } }) as unknown as ExecutionContext
 
 /** Its messages are signed then: others than its two parties must be able to check them. */
 export const isVerified = ({ assurance }: ExecutionContext): boolean => assurance !== 'none'
@@ -335,7 +340,7 @@ export const isRecorded = (state: string, { reference, outcome, failure }: Execu
 /** Whatever a node still says of an execution that is over: it is told to let go. */
 export const lateExecution = (state: string, context: ExecutionContext, event: ObjectEvent): readonly Output[] => {
   if (event.type === 'published' && isRecorded(state, context)) return [settle(context)]
-  if (event.type === 'published') return [{ ...toNode(context), type: 'superseded', body: { execution: context.id, epoch: Number(event['epoch']) } }]
+  if (event.type === 'published') return [superseded(context, Number(event['epoch']))]
   if (event.type === 'awarded' || event.type === 'finished')
     return [{ ...toNode(context), type: 'stop', body: { execution: context.id, reason: state === 'stopped' ? 'cancel' : 'lost' } }]
   return []

@@ -74,6 +74,7 @@ const newShard = ({ settings }: RequesterWorld, job: KnownJob, jobId: string, in
       publish: settings.publish,
       match: settings.match,
       stop: settings.stop,
+      retention: settings.retention,
       run: settings.stage + job.resolved.timeouts.execution + 2 * settings.stop,
       drift: settings.drift,
     },
