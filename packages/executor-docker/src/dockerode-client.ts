@@ -253,6 +253,7 @@ const containerOf = (found: Json): EngineContainer => {
   const startedAt = time(state['StartedAt'])
   const endedAt = time(state['FinishedAt'])
   const status = text(state['Status'])
+  const pid = number(state['Pid']) ?? 0
   return {
     id: text(found['Id']),
     image: text(found['Image']),
@@ -261,6 +262,7 @@ const containerOf = (found: Json): EngineContainer => {
     exitCode: number(state['ExitCode']) ?? 0,
     outOfMemory: state['OOMKilled'] === true,
     error: text(state['Error']),
+    ...(pid > 0 && { pid }),
     ...(startedAt !== undefined && { startedAt }),
     ...(endedAt !== undefined && { endedAt }),
   }

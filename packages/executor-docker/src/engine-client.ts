@@ -35,6 +35,8 @@ export interface EngineContainer {
   readonly image: string
   readonly labels: Readonly<Record<string, string>>
   readonly state: 'created' | 'running' | 'ended'
+  /** Of its first process while it runs, as the engine's machine counts. */
+  readonly pid?: number
   readonly exitCode: number
   readonly outOfMemory: boolean
   /** Why it could not be started, where the engine says so. */
@@ -111,7 +113,7 @@ export interface EngineClient extends AsyncDisposable {
   kill(container: string, options?: AbortOptions): Promise<void>
   /** Kills it if it runs, and removes it with its anonymous volumes. Idempotent. */
   remove(container: string, options?: AbortOptions): Promise<void>
-  /** Undefined where it does not run. */
+  /** Undefined where it does not run. May take a second. */
   counters(container: string, options?: AbortOptions): Promise<EngineCounters | undefined>
   /** The labels of all containers, running or not, that carry this one with that value. */
   containers(label: string, value: string, options?: AbortOptions): Promise<readonly Readonly<Record<string, string>>[]>

@@ -31,6 +31,8 @@ interface Held {
 const mebibyte = 2 ** 20
 /** The least that a Docker engine takes. */
 const leastMemory = 6 * mebibyte
+/** Milliseconds that a container stays after its end is on record, unless somebody wants it gone. */
+const removalPause = 500
 
 /**
  * The engine `docker`: runs images in containers that have nothing but what their task needs. A container goes on while the node is down, is ended by the engine at its time limit, and is
@@ -63,6 +65,8 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   const follow = follower(engine, { ...options, directory }, closing.signal)
   const live = new Set<Promise<unknown>>()
   const removals = new Map<string, Promise<void>>()
+  /** Removals that are to come. */
+  const due = new Map<string, NodeJS.Timeout>()
   const held = new Map<string, Held>()
   /** Of which nothing is left in the engine. */
   const cleared = new Set<string>()
@@ -80,6 +84,8 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
   /** Removes container and network of an id, where they are this node's; one removal of an id at a time. */
   const clear = async (id: string): Promise<void> => {
+    clearTimeout(due.get(id))
+    due.delete(id)
     await removals.get(id)
     if (cleared.has(id)) return
     const removal = (async () => {
@@ -103,8 +109,12 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       hasNetwork: network !== undefined && isOwn(network.labels),
     }
   }
-  /** Removal that nobody waits for here: `remove` and disposing do. What fails is found again as a leftover. */
+  /** Removal that nobody waits for here: `remove` and disposing do. Not at once: it takes the engine and the disk as long as what comes of a short program. What fails is found again as a leftover. */
   const clearLater = (id: string): void => {
+    const timer = setTimeout(() => clearNow(id), removalPause)
+    due.set(id, timer)
+  }
+  const clearNow = (id: string): void => {
     const clearing = clear(id).catch(() => undefined)
     live.add(clearing)
     void clearing.then(() => live.delete(clearing))
@@ -312,7 +322,10 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
 
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('the executor was disposed of'))
-      while (live.size > 0) await Promise.allSettled(live)
+      while (live.size > 0 || due.size > 0) {
+        for (const id of due.keys()) clearNow(id)
+        await Promise.allSettled(live)
+      }
     },
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { outputPath } from '@skrei/executor/directory-records'
 import type { Execution, Left, Outcome } from '@skrei/executor/executions'
 import type { DockerEngineSpec, Failure } from '@skrei/job-spec'
+import { containerCounters } from './counters.ts'
 import type { EngineClient, EngineContainer, EngineImage, EngineOutput } from './engine-client.ts'
 import { evidence } from './evidence.ts'
 import type { Attachment } from './networks.ts'
@@ -42,6 +43,7 @@ export const secondsOf = (milliseconds: number): number => Math.min(longestSecon
 
 /** Follows containers that have been started, whoever started them, until they have ended, or `closing` is aborted: then they are left as they are. */
 export const follower = (engine: EngineClient, options: DockerOptions, closing: AbortSignal) => {
+  const countersOf = containerCounters(engine)
   const factsOf = async (spec: DockerEngineSpec, imageId: string, known: EngineImage | undefined): Promise<Readonly<Record<string, string>>> => {
     const digests = (known ?? (await engine.image(imageId)))?.digests ?? []
     const digest = digests.find((one) => one.startsWith(repositoryOf(spec.image))) ?? digests[0]
@@ -127,8 +129,7 @@ export const follower = (engine: EngineClient, options: DockerOptions, closing: 
     if (signal.aborted) kill()
     const more = options.devices?.counters
     using samples = evidence({
-      engine,
-      container: begun.id,
+      counters: countersOf(begun.id, task.network.mode !== 'none'),
       interval: begun.runs ? (options.evidenceInterval ?? 100) : 0,
       ...(more && request.devices.length > 0 && { more: () => more(request.devices, { signal: closing }) }),
       tell: execution.tell,
@@ -145,6 +146,7 @@ export const follower = (engine: EngineClient, options: DockerOptions, closing: 
         () => checkOutputs(paths, task),
       )
       const [{ container, outputs }, missing] = await Promise.all([ending, copied(execution, begun, ending)])
+      samples.end()
       const failure = exceeded ?? outputs.failure
       const { startedAt, endedAt } = container
       const wallMs = startedAt !== undefined && endedAt !== undefined ? Math.max(0, endedAt - startedAt) : elapsed()

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bridgeName, containerName } from '../src/container-name.ts'
 import { credentialsFor } from '../src/credentials.ts'
 import { isCovered, isDomain } from '../src/domains.ts'
-import type { EngineOutput } from '../src/engine-client.ts'
+import type { EngineCounters, EngineOutput } from '../src/engine-client.ts'
 import { evidence } from '../src/evidence.ts'
 import { frames, pieces } from '../src/frames.ts'
 import { parseImageReference } from '../src/image-reference.ts'
@@ -14,7 +14,6 @@ import { jsonLines } from '../src/json-lines.ts'
 import { written } from '../src/log-lines.ts'
 import { goOn } from '../src/output.ts'
 import { checkOutputs, empty, watchOutputs } from '../src/outputs.ts'
-import { fakeEngine } from './fake-engine.ts'
 
 async function* from<T>(...values: readonly T[]): AsyncGenerator<T> {
   yield* values
@@ -245,27 +244,62 @@ describe('outputs', () => {
   })
 })
 
-test('counters grow, whatever the engine says; the peak is the highest that was seen where the engine knows none', async () => {
-  const engine = fakeEngine()
-  const samples = [{ cpuMs: 5, memory: 100 }, undefined, { cpuMs: 3, memory: 50 }, { cpuMs: 9, memory: 70 }]
-  engine.counters = async () => samples.shift()
-  const told: Readonly<Record<string, number>>[] = []
-  const { promise, resolve } = Promise.withResolvers<void>()
-  using sampled = evidence({
-    engine,
-    container: 'x',
-    interval: 1,
-    elapsed: () => 0,
-    tell: ({ counters }) => {
-      told.push(counters)
-      if (told.length === 3) resolve()
-    },
+describe('evidence', () => {
+  const sampled = (found: { now: () => EngineCounters | undefined; read?: () => EngineCounters | undefined }, elapsed: () => number, interval: number) => {
+    const told: { readonly at: number; readonly counters: Readonly<Record<string, number>> }[] = []
+    const waiting: (() => void)[] = []
+    const counters = { prepare: async () => undefined, now: found.now, read: async () => found.read?.(), [Symbol.dispose]: () => undefined }
+    const samples = evidence({
+      counters,
+      interval,
+      elapsed,
+      tell: ({ at, counters: now }) => {
+        told.push({ at, counters: now })
+        for (const wake of waiting.splice(0)) wake()
+      },
+    })
+    const count = async (number: number) => {
+      while (told.length < number) await new Promise<void>((resolve) => waiting.push(resolve))
+      return told.map((one) => one.counters)
+    }
+    return { told, samples, count }
+  }
+
+  test('counters grow, whatever the engine says; the peak is the highest that was seen where the engine knows none', async () => {
+    const found = [{ cpuMs: 5, memory: 100 }, undefined, { cpuMs: 3, memory: 50 }, { cpuMs: 9, memory: 70 }]
+    let at = 0
+    const { samples, count } = sampled({ now: () => undefined, read: () => found.shift() }, () => at++, 1)
+    using _ = samples
+    expect(await count(3)).toEqual([
+      { cpuMs: 5, memory: 100, memoryPeak: 100 },
+      { cpuMs: 5, memory: 50, memoryPeak: 100 },
+      { cpuMs: 9, memory: 70, memoryPeak: 100 },
+    ])
+    expect(samples.usage()).toEqual({ cpuMs: 9, memoryPeak: 100 })
   })
-  await promise
-  expect(told).toEqual([
-    { cpuMs: 5, memory: 100, memoryPeak: 100 },
-    { cpuMs: 5, memory: 50, memoryPeak: 100 },
-    { cpuMs: 9, memory: 70, memoryPeak: 100 },
-  ])
-  expect(sampled.usage()).toEqual({ cpuMs: 9, memoryPeak: 100 })
+
+  test('what can be had at once is looked at more often than it is told, and told at the end', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let looks = 0
+    let isThere = true
+    const { told, samples } = sampled(
+      {
+        now: () => {
+          looks++
+          if (looks === 4) resolve()
+          return isThere ? { cpuMs: looks } : undefined
+        },
+      },
+      () => looks * 10,
+      60_000,
+    )
+    using _ = samples
+    await promise
+    isThere = false
+    expect(told).toEqual([])
+    samples.end()
+    samples.end()
+    expect(told).toEqual([{ at: 40, counters: { cpuMs: 4 } }])
+    expect(samples.usage()).toEqual({ cpuMs: 4 })
+  })
 })

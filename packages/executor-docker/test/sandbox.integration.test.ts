@@ -260,6 +260,20 @@ withEngine('what a run tells', () => {
     expect(exit.usage.cpuMs).toBe(samples.at(-1)?.counters['cpuMs'])
   })
 
+  test('what a program used is counted to its end, however short it is', async () => {
+    open({ evidenceInterval: 60_000 })
+    // In hundredths of a second, as the kernel says: the program's own time, in user and in kernel mode.
+    const { stdout, exit, events } = await run(shell('i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; cut -d " " -f 14,15 < /proc/$$/stat'))
+    const own = stdout
+      .trim()
+      .split(' ')
+      .reduce((sum, ticks) => sum + Number(ticks) * 10, 0)
+    expect(own).toBeGreaterThan(0)
+    // A tenth of its time may go unseen at the end.
+    expect(exit.usage.cpuMs).toBeGreaterThanOrEqual(own * 0.8 - 10)
+    expect(events.filter(({ type }) => type === 'evidence')).toHaveLength(1)
+  })
+
   test('a program that a signal ended says which', async () => {
     open()
     const { exit } = await run(shell('sh -c "kill -SEGV \\$\\$"; exit $?'))

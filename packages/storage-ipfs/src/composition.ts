@@ -4,7 +4,7 @@ import { loadNode, parseCid } from './dag-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import type { Stored } from './stored.ts'
-import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
+import { type BuildOptions, building, type DirectoryEntry, storeDirectory, type WritingOptions } from './tree-build.ts'
 
 export interface CompositionEntry {
   readonly path: string
@@ -55,7 +55,7 @@ const insert = (root: Folder, segments: readonly string[], stored: Stored): void
   }
 }
 
-const storeFolder = async (folder: Folder, options: BuildOptions): Promise<Stored> => {
+const storeFolder = async (folder: Folder, options: WritingOptions): Promise<Stored> => {
   const entries: DirectoryEntry[] = []
   for (const [name, content] of folder) entries.push({ name, ...(content instanceof Map ? await storeFolder(content, options) : content) })
   return storeDirectory(entries, options)
@@ -80,5 +80,5 @@ export const storeComposition = async (
     if (count > maxEntries) throw new IpfsError('limit-exceeded', `a composition of more than ${maxEntries} entries (option maxEntries)`)
     insert(root, segments, stored)
   }
-  return storeFolder(root, options)
+  return building(options, (writing) => storeFolder(root, writing))
 }

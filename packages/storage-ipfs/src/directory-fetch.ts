@@ -33,14 +33,15 @@ async function* writeContent(file: DagFile, path: string, options: FetchOptions)
 /** Writes a published tree below the empty directory `into`; yields the bytes written so far. */
 export async function* fetchTree(root: CID, into: string, options: FetchOptions): AsyncGenerator<number, void, undefined> {
   const { blockstore, signal, maxFetchBytes } = options
-  const node = await loadNode(blockstore, root, signal)
-  if (node.kind === 'file') throw new IpfsError('dag-invalid', `${root} is a file, not a published directory`)
+  const found = await loadNode(blockstore, root, signal)
+  if (found.kind === 'file') throw new IpfsError('dag-invalid', `${root} is a file, not a published directory`)
+  const top = found
   let planned = 0
   let written = 0
 
   // Directories are made in the order of the walk, before the files in them are begun.
   async function* files(): AsyncGenerator<TreeItem & { type: 'file' }, void, undefined> {
-    for await (const item of walkTree(blockstore, root, options)) {
+    for await (const item of walkTree(blockstore, top, options)) {
       if (item.type === 'directory') {
         await mkdir(join(into, item.path))
         continue

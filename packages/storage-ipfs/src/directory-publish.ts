@@ -5,7 +5,7 @@ import { chunkBytes } from './cid-profile.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import type { Stored } from './stored.ts'
-import { type BuildOptions, type DirectoryEntry, storeDirectory } from './tree-build.ts'
+import { type BuildOptions, building, type DirectoryEntry, storeDirectory, type WritingOptions } from './tree-build.ts'
 
 /** Files of one directory that are read at the same time. */
 const filesAhead = 8
@@ -46,7 +46,10 @@ async function* chunksOf(path: string, signal: AbortSignal): AsyncGenerator<Uint
 }
 
 /** Stores a directory with all that is in it; refuses everything but plain files and directories. */
-export const storeTree = async (root: string, maxEntries: number, options: BuildOptions): Promise<Stored> => {
+export const storeTree = (root: string, maxEntries: number, options: BuildOptions): Promise<Stored> =>
+  building(options, (writing) => storeAll(root, maxEntries, writing))
+
+const storeAll = async (root: string, maxEntries: number, options: WritingOptions): Promise<Stored> => {
   let entries = 0
 
   const storeOne = async (directory: string): Promise<Stored> => {

@@ -32,7 +32,7 @@ export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHel
   const held = checkedBlockstore(blocks)
   const helia: Helia = new HeliaNode({ name, version, blockstore: held, hashers: [sha512] })
 
-  /** helia does not write what it has; a block that a disk has damaged is replaced first, so that publishing again heals it. */
+  /** helia does not write what it has; a block that a disk has damaged is replaced, so that publishing again heals it. */
   const heal = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const held = await gather(blocks.get(cid, { signal }), cid).catch(() => undefined)
     signal.throwIfAborted()
@@ -42,9 +42,8 @@ export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHel
   const nodeThatAsks = (take: TakeBytes | undefined): EmbeddedHelia => {
     const addBlock = async (cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
       signal.throwIfAborted()
-      const known = await blocks.has(cid, { signal })
-      if (known) await heal(cid, bytes, signal)
-      const back = known ? undefined : await take?.(bytes.byteLength)
+      if (await blocks.has(cid, { signal })) return heal(cid, bytes, signal)
+      const back = await take?.(bytes.byteLength)
       try {
         await helia.blockstore.put(cid, bytes, { signal })
       } catch (error) {

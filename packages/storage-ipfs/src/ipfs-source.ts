@@ -61,7 +61,7 @@ const assessNode = async (blockstore: Blockstore, root: DagNode, maxEntries: num
   }
   if (root.kind === 'file') return { held: await holdsFile(blockstore, root, take, signal), bytes: root.size }
   let bytes = 0
-  for await (const item of walkTree(blockstore, root.cid, { maxEntries, signal })) {
+  for await (const item of walkTree(blockstore, root, { maxEntries, signal })) {
     if (!take()) return { held: true }
     if (item.type === 'directory') continue
     bytes += item.size
@@ -120,7 +120,7 @@ export const ipfsSource = ({ open: openOperation, maxEntries }: IpfsSourceParts)
         return
       }
       if (source.sha256 !== undefined) throw new FailureError('source-invalid', `ipfs ${text}: sha256 pins one file, and this is a directory`)
-      for await (const item of walkTree(blockstore, root.cid, { maxEntries, signal })) {
+      for await (const item of walkTree(blockstore, root, { maxEntries, signal })) {
         if (item.type === 'file') yield { path: item.path, source: { type: 'ipfs', cid: item.cid.toString() }, size: item.size }
       }
     } catch (error) {

@@ -10,6 +10,7 @@ import type { EmbeddedHelia } from './helia-node.ts'
 import { IpfsError } from './ipfs-error.ts'
 import { readAhead } from './read-ahead.ts'
 import type { Stored } from './stored.ts'
+import { type Write, writingBehind } from './writing-behind.ts'
 
 const murmur3 = 0x22n
 const sha256Code = 0x12
@@ -26,10 +27,22 @@ export interface BuildOptions {
   readonly signal: AbortSignal
 }
 
-const putNode = async (data: UnixFS, links: PBLink[], { node, signal }: BuildOptions): Promise<Stored> => {
+/** A block is known by its CID before it is written: the blocks above it are made meanwhile. */
+export interface WritingOptions extends BuildOptions {
+  readonly write: Write
+}
+
+/** Blocks of directories that are written at the same time. */
+const writesAhead = 16
+
+/** Whatever builds directories: all blocks are written once it ends. */
+export const building = <T>(options: BuildOptions, work: (options: WritingOptions) => Promise<T>): Promise<T> =>
+  writingBehind(writesAhead, (write) => work({ ...options, write }))
+
+const putNode = async (data: UnixFS, links: PBLink[], { node, signal, write }: WritingOptions): Promise<Stored> => {
   const bytes = encode(prepare({ Data: data.marshal(), Links: links }))
   const cid = CID.createV1(dagPbCode, createDigest(sha256Code, hash('sha256', bytes, 'buffer')))
-  await node.addBlock(cid, bytes, signal)
+  await write(() => node.addBlock(cid, bytes, signal))
   return { cid, treeBytes: links.reduce((sum, link) => sum + (link.Tsize ?? 0), bytes.byteLength) }
 }
 
@@ -38,7 +51,7 @@ interface Hashed {
   readonly hash: Uint8Array
 }
 
-const putShard = async (entries: readonly Hashed[], depth: number, options: BuildOptions): Promise<Stored> => {
+const putShard = async (entries: readonly Hashed[], depth: number, options: WritingOptions): Promise<Stored> => {
   if (depth >= maxShardDepth)
     throw new IpfsError('directory-unsafe', `names that hash alike cannot stand in one large directory: ${JSON.stringify(entries[0]?.entry.name)}`)
   const slots = Map.groupBy(entries, ({ hash }) => hash[depth] ?? 0)
@@ -74,7 +87,7 @@ const flatBytes = (entries: readonly DirectoryEntry[]): number =>
   }, 4)
 
 /** Stores a directory of stored entries with different names: one block, or a tree of shards when that block would be too large. */
-export const storeDirectory = async (entries: readonly DirectoryEntry[], options: BuildOptions): Promise<Stored> => {
+export const storeDirectory = async (entries: readonly DirectoryEntry[], options: WritingOptions): Promise<Stored> => {
   if (flatBytes(entries) > shardThreshold) {
     const hashed: Hashed[] = []
     for (const entry of entries) hashed.push({ entry, hash: await directoryHash(entry.name) })

@@ -94,9 +94,10 @@ export interface WalkLimits {
 const sizeInLink = (entry: Pending): entry is Pending & { readonly size: number } =>
   entry.cid.code === rawCode && entry.size !== undefined && entry.slots === undefined
 
-/** Gives the node of an entry, and begins to load those of the ones that come next: each may come from afar. */
-const nodesAhead = (pending: readonly Pending[], load: (cid: CID) => Promise<DagNode>): ((entry: Pending) => Promise<DagNode>) => {
+/** Gives the node of an entry, and begins to load those of the ones that come next: each may come from afar. The first entry's is known. */
+const nodesAhead = (pending: readonly Pending[], first: DagNode, load: (cid: CID) => Promise<DagNode>): ((entry: Pending) => Promise<DagNode>) => {
   const loading = new Map<Pending, Promise<DagNode>>()
+  for (const entry of pending) loading.set(entry, Promise.resolve(first))
   const begin = (entry: Pending): Promise<DagNode> => {
     const begun = loading.get(entry) ?? load(entry.cid)
     // It is awaited in its turn, or not at all where the walk ends before.
@@ -113,14 +114,14 @@ const nodesAhead = (pending: readonly Pending[], load: (cid: CID) => Promise<Dag
 }
 
 /** Every directory (parents first) and file under a directory. A DAG has no cycles but can be exponentially wide: `maxEntries` ends it. */
-export async function* walkTree(blockstore: Blockstore, root: CID, { maxEntries, signal }: WalkLimits): AsyncGenerator<TreeItem, void, undefined> {
-  const pending: Pending[] = [{ cid: root, path: '' }]
+export async function* walkTree(blockstore: Blockstore, root: DagDirectory, { maxEntries, signal }: WalkLimits): AsyncGenerator<TreeItem, void, undefined> {
+  const pending: Pending[] = [{ cid: root.cid, path: '' }]
   // What is still being loaded when the walk ends is not wanted any more.
   const ended = new AbortController()
   const loadSignal = AbortSignal.any([signal, ended.signal])
-  const nodes = nodesAhead(pending, (cid) => loadNode(blockstore, cid, loadSignal))
+  const nodes = nodesAhead(pending, root, (cid) => loadNode(blockstore, cid, loadSignal))
   try {
-    yield* walkFrom(root, pending, nodes, maxEntries)
+    yield* walkFrom(root.cid, pending, nodes, maxEntries)
   } finally {
     ended.abort()
   }

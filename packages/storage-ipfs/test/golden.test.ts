@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
 import { chunkBytes } from '../src/cid-profile.ts'
 import { embedHelia } from '../src/helia-node.ts'
-import { type BuildOptions, storeDirectory } from '../src/tree-build.ts'
+import { storeDirectory, type WritingOptions } from '../src/tree-build.ts'
 import { cidOf, scratch, sha256 } from './scratch.ts'
 
 // Expected CIDs of "kubo": its test/cli/cid_profiles_test.go, profile unixfs-v1-2025, with the same seeded content (ChaCha20 keyed by SHA-256 of the seed).
@@ -24,7 +24,7 @@ const seededNames = (count: number, length: number, lastLength: number, seed: st
   )
 }
 
-const forgetting: BuildOptions = {
+const forgetting: WritingOptions = {
   node: embedHelia(
     {
       get: function* () {},
@@ -34,6 +34,7 @@ const forgetting: BuildOptions = {
     4,
   ),
   signal: new AbortController().signal,
+  write: (begin) => begin(),
 }
 const storeFile = async (content: Iterable<Uint8Array>): Promise<string> => (await forgetting.node.addFile(content, forgetting.signal)).cid.toString()
 
