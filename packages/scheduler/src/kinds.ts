@@ -74,6 +74,7 @@ export const createKinds = (
     blamed: (state, context) => cameToNothing(state, contextOf<ComputeContext>(context)),
     outlived: compute.outlived,
     verified: (context) => isVerifiedHere(contextOf<ComputeContext>(context)),
+    atOnce: (effect, context) => compute.atOnce(effect, contextOf<ComputeContext>(context)),
     holds: (state, context) => computeHolds(state, contextOf<ComputeContext>(context)),
     late: (state, context, event) => lateComputeExecution(state, contextOf<ComputeContext>(context), event),
     unknown: unknownComputeExecution,

@@ -1,14 +1,14 @@
-import type { Workspace } from '@skrei/storage'
+import type { StreamName, Workspace } from '@skrei/storage'
 
 export interface WrittenStream {
-  /** `stdout` or `stderr`. */
+  /** `stdout`, `stderr` or `evidence`. */
   readonly path: string
   readonly content: AsyncIterable<Uint8Array>
 }
 
 /** The streams of a sealed execution that hold anything; one whose signal is aborted ends with the signal's reason, not like one that is complete. */
 export const writtenStreams = async (workspace: Workspace, id: string, { signal }: { readonly signal: AbortSignal }): Promise<readonly WrittenStream[]> => {
-  async function* content(name: 'stdout' | 'stderr'): AsyncGenerator<Uint8Array> {
+  async function* content(name: StreamName): AsyncGenerator<Uint8Array> {
     for await (const bytes of workspace.tail(id, name, 0, { signal })) {
       signal.throwIfAborted()
       yield bytes
@@ -16,7 +16,7 @@ export const writtenStreams = async (workspace: Workspace, id: string, { signal 
     signal.throwIfAborted()
   }
   const written: WrittenStream[] = []
-  for (const path of ['stdout', 'stderr'] as const) {
+  for (const path of ['stdout', 'stderr', 'evidence'] as const) {
     for await (const { length } of content(path)) {
       if (length > 0) written.push({ path, content: content(path) })
       break

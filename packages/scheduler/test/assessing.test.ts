@@ -1,9 +1,11 @@
 import type { Executor } from '@skrei/executor'
+import { noopExecutor } from '@skrei/executor/noop'
 import type { FileEntry, Task } from '@skrei/job-spec'
 import { expect, test } from 'vitest'
 import { assess } from '../src/compute/assess.ts'
 import { createSimulation } from '../src/simulation/index.ts'
 import { asker, upTo } from './asker.ts'
+import { noopJob } from './noop-job.ts'
 
 /** Says whether it would run something when it is told to; counts who waits for that. */
 const slow = () => {
@@ -104,6 +106,7 @@ test('one assessment asks a few sources at a time, and stops at the first that f
   const world = (failing?: number) => ({
     offer: { engines: ['noop'], sources: ['inline'], publishers: ['none'], capacity: { cpu: 1, memory: 1, disk: 1000 }, devices: [], labels: {} },
     executors: new Map(),
+    engineAnswers: { wouldRun: () => false, keep: () => {} },
     policy: () => [],
     secret: () => undefined,
     sources: new Map([
@@ -132,4 +135,56 @@ test('one assessment asks a few sources at a time, and stops at the first that f
   await new Promise((resolve) => setImmediate(resolve))
   await new Promise((resolve) => setImmediate(resolve))
   expect([now, all < 20]).toEqual([0, true])
+})
+
+test('an engine that had nothing against a task is not asked about an equal one for a moment; about another one, or later, it is', async () => {
+  const noop = noopExecutor()
+  const asked: string[] = []
+  const watched: Executor = {
+    ...noop,
+    assess: (task, options) => {
+      asked.push(task.env['WHICH'] as string)
+      return noop.assess(task, options)
+    },
+  }
+  const world = await createSimulation({ nodes: 1, compute: { executors: [watched] } })
+  const node = world.node(0)
+  const run = async (which: string): Promise<void> => {
+    const job = await node.scheduler.submit(noopJob({ env: { WHICH: which }, engine: { type: 'noop' }, outputs: [], publisher: [{ type: 'none' }] }))
+    expect(await world.finish(node, job)).toBe('completed')
+    await world.clock.advance(100)
+  }
+  const turnsOf = async (which: string): Promise<number> => {
+    const before = node.store.commits
+    await run(which)
+    return node.store.commits - before
+  }
+  const first = await turnsOf('a')
+  const second = await turnsOf('a')
+  expect(asked).toEqual(['a'])
+  expect(second).toBeLessThan(first)
+  await run('b')
+  expect(asked).toEqual(['a', 'b'])
+  await world.clock.advance(2000)
+  await run('a')
+  expect(asked).toEqual(['a', 'b', 'a'])
+  await world.stop()
+})
+
+test('what an engine has against a task is not remembered: it is asked each time', async () => {
+  let asked = 0
+  const refusing: Executor = {
+    ...noopExecutor(),
+    assess: async () => {
+      asked++
+      return [{ code: 'image-missing', detail: 'not here yet' }]
+    },
+  }
+  const world = await createSimulation({ nodes: 1, compute: { executors: [refusing] } })
+  const here = await asker(world, 'here')
+  await here.ask(world.node(0).id, upTo(1), { specCid: 'same' })
+  await here.ask(world.node(0).id, [1], { specCid: 'same' })
+  await world.clock.advance(100)
+  expect(asked).toBe(2)
+  await world.stop()
 })

@@ -6,6 +6,7 @@ import type { Publisher } from '@skrei/storage'
 import { localPublisher, localWorkspace } from '@skrei/storage/local'
 import { virtualClock } from '@skrei/transport/memory'
 import { expect, test } from 'vitest'
+import { mostEvidence } from '../src/compute/evidence.ts'
 import { createLogFetcher } from '../src/requester/logs.ts'
 import { resultEntries } from '../src/requester/result.ts'
 import { createSimulation, type SimulatedNode, type Simulation } from '../src/simulation/index.ts'
@@ -147,7 +148,9 @@ test('logs that a node refers to are fetched within bounds of bytes and time, an
     }
     const small = await publish('small', { stdout: 'out', stderr: 'err', other: '!' })
     expect(await read(publisher, small)).toEqual({ stdout: 'out', stderr: 'err' })
-    expect(await read(publisher, await publish('large', { stdout: 'x'.repeat(21) }))).toEqual({})
+    expect(await read(publisher, await publish('counted', { stdout: 'out', evidence: '{}' }))).toEqual({ stdout: 'out', evidence: '{}' })
+    expect(await read(publisher, await publish('large', { stdout: 'x'.repeat(11) }))).toEqual({})
+    expect(await read(publisher, await publish('huge', { evidence: 'x'.repeat(mostEvidence + 21) }))).toEqual({})
     expect(await read(publisher, { type: 'local', path: join(directory, 'workspace') })).toEqual({})
     expect(await read(publisher, { type: 'ipfs', cid: 'bafy' })).toEqual({})
     expect(await read(never, small)).toEqual({})

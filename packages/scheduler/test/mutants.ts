@@ -38,7 +38,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'stop overtaken by run',
-    edits: [{ file: 'kernel/turn.ts', find: 'type: output.type, lane: `', replace: 'type: output.type, lane: output.type + `' }],
+    edits: [{ file: 'kernel/turn.ts', find: 'type: output.type, lane,', replace: 'type: output.type, lane: output.type + lane,' }],
     schedule: 'slow start',
     breaks: [2, 3],
   },

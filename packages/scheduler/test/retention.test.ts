@@ -90,6 +90,7 @@ test('a large job goes in many small transactions, and a node that is killed in 
     noopJob({ inputs: [{ source: { type: 'inline', text: '400' }, path: '/in' }], sharding: { glob: '*' }, engine: { type: 'noop', duration: 1, files: {} } }),
   )
   await world.finish(node, job)
+  await world.clock.advance(1000)
   const before = rows(node)
   expect(before).toMatchObject({ job: 1, manifest: 13, shard: 400, execution: 400, compute: 400 })
   await world.clock.advance(day - hour)

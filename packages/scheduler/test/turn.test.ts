@@ -43,16 +43,17 @@ const machine = setup({
   },
 })
 
-const setting = () => {
+const setting = (change: Partial<Kind> = {}, pending: NonNullable<TurnContext['pending']>['of'] = () => []) => {
   const store = memoryStateStore()
   const faults: string[] = []
-  const kind: Kind = { kind: 'toy', machine, creates: 'make', facts: () => ({}), parent: () => undefined }
+  const kind: Kind = { kind: 'toy', machine, creates: 'make', facts: () => ({}), parent: () => undefined, ...change }
   const context: TurnContext = {
     kinds: { toy: kind },
     encode: () => new Uint8Array(),
     incarnation: () => ({ counter: 1, id: '1'.repeat(16) }),
     equivocated: () => {},
     held: () => undefined,
+    pending: { of: pending, interrupting: new Set() },
     freed: () => [],
     refusals: 3,
     recorded: () => {},
@@ -131,4 +132,27 @@ test('what an object asked for in the turn in which it moves on is never perform
   const { effects, dropped } = run(1, ['a', 'add'], ['b', 'add'], ['b', 'break'], ['a', 'end'])
   expect([effects, dropped].map((list) => list.map(({ id, type }) => `${type} ${id}`))).toEqual([['work b'], ['work a']])
   expect(store.read((reader) => reader.pending(0, 10)).map(({ id }) => id)).toEqual(['b'])
+})
+
+test('an effect of which is known what it comes to is none: the turn goes on with that', () => {
+  const { run, store, history } = setting({ atOnce: (effect) => (effect === 'work' ? { type: 'end' } : undefined) })
+  const before = store.commits
+  const { effects } = run(0, ['a', 'make'], ['a', 'add'])
+  expect([effects, store.commits - before]).toEqual([[], 1])
+  expect(store.read((reader) => reader.pending(0, 10))).toEqual([])
+  expect(history('a')).toEqual([
+    { event: 'make', actor: 'test', from: null, to: 'live' },
+    { event: 'end', actor: 'work', from: 'live', to: 'over' },
+  ])
+})
+
+test('what comes to something at once does not overtake what its object asked for before, in this turn or an earlier one', () => {
+  let known = false
+  const atOnce = (): { readonly type: string } | undefined => (known ? { type: 'end' } : undefined)
+  const same = setting({ atOnce })
+  same.run(0, ['a', 'make'], ['a', 'add'])
+  known = true
+  const earlier = setting({ atOnce }, (lane) => (lane === 'toy a' ? same.store.read((reader) => reader.pending(0, 10)) : []))
+  expect(earlier.run(1, ['a', 'make'], ['a', 'add']).effects.map(({ type }) => type)).toEqual(['work'])
+  expect(earlier.run(2, ['b', 'make'], ['b', 'add']).effects).toEqual([])
 })

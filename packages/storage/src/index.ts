@@ -84,7 +84,7 @@ export interface Workspace {
   place(id: string, area: 'inputs' | 'files', path: string): Promise<string>
   /** Where a file that was placed lies. */
   locate(id: string, area: 'inputs' | 'files', path: string): string
-  /** An empty `publish` directory, to fetch something published into; `entries` then tells what came, and `tail`, once sealed, its `stdout` and `stderr`. */
+  /** An empty `publish` directory, to fetch something published into; `entries` then tells what came, and `tail`, once sealed, its streams. */
   receive(id: string): Promise<string>
   /** Writes at an offset: the same bytes again change nothing. An error: an unknown id, a hole before `offset`, new bytes after `seal`. */
   append(id: string, name: StreamName, offset: number, bytes: Uint8Array): Promise<void>
@@ -95,7 +95,7 @@ export interface Workspace {
   tail(id: string, name: StreamName, from: number, options: AbortOptions): AsyncIterable<Uint8Array>
   /** No more will be appended: tails end, also those of a later process. */
   seal(id: string): Promise<void>
-  /** The directory to publish, as it will be published: it holds `outputs/` (the same as `outputs`), `stdout` and `stderr`, each there however empty. */
+  /** The directory to publish, as it will be published: it holds `outputs/` (the same as `outputs`), `stdout` and `stderr`, each there however empty, and `evidence`, where something was appended to it. */
   toPublish(id: string): Promise<string>
   /** The files under `outputs`, sorted by the bytes of their path; throws a `FailureError` `output-unsafe` on anything but plain files and directories. */
   entries(id: string, options?: AbortOptions): AsyncIterable<TreeEntry>

@@ -443,10 +443,7 @@ test.each(brokenPublishers)('publisher case «%s» catches a driver that %s', as
   await expect(found.run(options(true))).rejects.toThrow()
 })
 
-const streamPath = async (workspace: Workspace, id: string, name: string) => {
-  const publish = await workspace.toPublish(id)
-  return name === 'evidence' ? join(dirname(publish), name) : join(publish, name)
-}
+const streamPath = async (workspace: Workspace, id: string, name: string) => join(await workspace.toPublish(id), name)
 
 const brokenWorkspaces: readonly [string, string, (workspace: Workspace, root: string) => Partial<Workspace>][] = [
   [

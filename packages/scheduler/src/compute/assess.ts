@@ -3,10 +3,12 @@ import type { FileEntry, Refusal, SourceSpec, Task } from '@skrei/job-spec'
 import type { Source } from '@skrei/storage'
 import { misfits, type NodeOffer } from '../directory/fit.ts'
 import type { ComputeContext } from '../machines/compute-execution.ts'
+import type { EngineAnswers } from './engine-answers.ts'
 
 export interface AssessWorld {
   readonly offer: NodeOffer
   readonly executors: ReadonlyMap<string, Executor>
+  readonly engineAnswers: EngineAnswers
   readonly sources: ReadonlyMap<string, Source>
   readonly policy: (task: Task, requester: string) => readonly Refusal[]
   readonly secret: (name: string) => string | undefined
@@ -24,27 +26,42 @@ const looked = 64
 /** So many of them at a time. */
 const lookedAtOnce = 8
 
-/** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
-export const assess = async (
-  world: AssessWorld,
-  context: Assessed,
-  files: readonly FileEntry[],
-  options: { readonly signal: AbortSignal },
-): Promise<readonly Refusal[]> => {
-  const { task, terms } = context
+/** What the node itself has against it; the engine and the sources are not asked. */
+const ownRefusals = (world: AssessWorld, { task, terms, requester }: Assessed, files: readonly FileEntry[]): readonly Refusal[] => {
   const wanted = {
     task,
     constraints: terms.constraints,
     sources: [...files.map(({ source }) => source.type), ...engineSources(task).map(([, source]) => source.type)],
     publisher: terms.publishers[0]?.type ?? 'none',
   }
-  const refusals: Refusal[] = [...misfits(world.offer, wanted), ...world.policy(task, context.requester), ...secretRefusals(world, task)]
+  const refusals: Refusal[] = [...misfits(world.offer, wanted), ...world.policy(task, requester), ...secretRefusals(world, task)]
   if (terms.verification !== 'none') refusals.push({ code: 'task-unsupported', detail: `verification ${terms.verification} is not built yet` })
+  return refusals
+}
+
+/** Would this node run it? Node, policy, engine and sources are asked; what is only a matter of room now is not decided here. */
+export const assess = async (
+  world: AssessWorld,
+  asked: Assessed,
+  files: readonly FileEntry[],
+  options: { readonly signal: AbortSignal },
+): Promise<readonly Refusal[]> => {
+  const { task } = asked
+  const refusals = ownRefusals(world, asked, files)
   if (refusals.length > 0) return refusals
 
-  const executor = world.executors.get(task.engine.type)
-  const [byEngine, bySources] = await Promise.all([executor?.assess(task, options) ?? [], assessSources(world, task, files, options)])
+  const [byEngine, bySources] = await Promise.all([
+    world.executors.get(task.engine.type)?.assess(task, options) ?? [],
+    assessSources(world, task, files, options),
+  ])
+  if (byEngine.length === 0) world.engineAnswers.keep(task)
   return [...byEngine, ...bySources]
+}
+
+/** The same where nobody need be asked: nothing is staged, and the engine answered a moment ago. Undefined: they must be. */
+export const assessAtOnce = (world: AssessWorld, asked: Assessed): readonly Refusal[] | undefined => {
+  const refusals = ownRefusals(world, asked, [])
+  return refusals.length > 0 || world.engineAnswers.wouldRun(asked.task) ? refusals : undefined
 }
 
 const assessSources = async (

@@ -6,7 +6,7 @@ import { writtenStreams } from '../written-streams.ts'
 const longestReference = 384
 
 /**
- * Publishes what an execution that has ended wrote to its streams, and nothing else of it, beside where its result would be. Undefined where it wrote nothing, or where nothing
+ * Publishes what an execution that has ended wrote to its streams, and its evidence, and nothing else of it, beside where its result would be. Undefined where it wrote nothing, or where nothing
  * is published. The executor bounds what it writes by `limits`.
  */
 export const publishLogs = async (

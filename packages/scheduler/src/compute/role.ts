@@ -15,8 +15,9 @@ import type { ComputeContext, ComputeFacts } from '../machines/compute-execution
 import type { ComputeOptions, NodeStanding } from '../options.ts'
 import type { Settings } from '../settings.ts'
 import { createAdmission } from './admission.ts'
-import { type Assessed, assess } from './assess.ts'
+import { type Assessed, type AssessWorld, assess, assessAtOnce, engineSources } from './assess.ts'
 import { allocate, freeOf, limitsOf } from './capacity.ts'
+import { createEngineAnswers } from './engine-answers.ts'
 import { shortestLease } from './heartbeats.ts'
 import { publishLogs } from './logs.ts'
 import { createRemembered } from './remembered.ts'
@@ -74,6 +75,8 @@ export interface ComputeRole {
   outlived(reader: Reader, requester: string, row: string): readonly Ended[]
   /** Some of those changes were undone. */
   undone(): void
+  /** What an effect comes to that has nothing to do in the world. */
+  atOnce(effect: string, context: ComputeContext): ObjectEvent | undefined
   readonly performers: Readonly<Record<'assess' | 'stage' | 'run' | 'stop' | 'publish' | 'publish-logs' | 'unpublish' | 'clean', Performer>>
 }
 
@@ -148,13 +151,23 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
 
   const executorOf = (task: Task): Executor | undefined => executors.get(task.engine.type)
 
-  const assessHere: ComputeRole['assess'] = (asked, files, { signal }) =>
-    assess(
-      { offer: offer(), executors, sources: world.sources, policy: options.policy ?? (() => []), secret: (name) => secret(name, asked.requester) },
-      asked,
-      files,
-      { signal },
-    )
+  const engineAnswers = createEngineAnswers(world.clock)
+  const assessWorld = (requester: string): AssessWorld => ({
+    offer: offer(),
+    executors,
+    engineAnswers,
+    sources: world.sources,
+    policy: options.policy ?? (() => []),
+    secret: (name) => secret(name, requester),
+  })
+  const assessHere: ComputeRole['assess'] = (asked, files, { signal }) => assess(assessWorld(asked.requester), asked, files, { signal })
+  const leaseRefusals = ({ terms: { lease } }: ComputeContext): readonly Refusal[] =>
+    lease === null || lease >= shortestLease
+      ? []
+      : [{ code: 'policy', detail: `a lease of ${lease} ms is too short to hold: ${shortestLease} ms is the least` }]
+
+  /** No file of the shard, and none of the engine's own. */
+  const stagesNothing = ({ shard, task }: ComputeContext): boolean => shard.files?.length === 0 && engineSources(task).length === 0
 
   return {
     drain: () => {
@@ -214,6 +227,13 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
       admission.undone()
       remembered.undone()
     },
+    atOnce: (effect, context) => {
+      if (!stagesNothing(context)) return undefined
+      if (effect === 'stage') return { type: 'staged', bytes: 0, tops: [] }
+      if (effect !== 'assess' || leaseRefusals(context).length > 0) return undefined
+      const refusals = assessAtOnce(assessWorld(context.requester), context)
+      return refusals && { type: 'assessed', refusals }
+    },
     performers: {
       // What an assessment asks of sources and engines is work for a stranger: however many asks come, only so many are looked into at a time. What waits is not in memory.
       assess: (entry, { signal }) =>
@@ -221,12 +241,8 @@ export const createComputeRole = (world: ComputeWorld): ComputeRole => {
           contextOf(entry).requester,
           async () => {
             const context = contextOf(entry)
-            const { lease } = context.terms
-            if (lease !== null && lease < shortestLease)
-              return {
-                type: 'assessed',
-                refusals: [{ code: 'policy', detail: `a lease of ${lease} ms is too short to hold: ${shortestLease} ms is the least` }],
-              }
+            const tooShort = leaseRefusals(context)
+            if (tooShort.length > 0) return { type: 'assessed', refusals: tooShort }
             const files = await firstOf(context, signal)
             const refusals = await assessHere(context, files, { signal })
             return { type: 'assessed', refusals }

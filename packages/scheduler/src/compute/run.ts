@@ -6,6 +6,7 @@ import { resultTree } from '@skrei/verifier'
 import type { ComputeContext } from '../machines/compute-execution.ts'
 import { type Outcome, outcomeOf } from '../machines/execution.ts'
 import { engineSources } from './assess.ts'
+import { createEvidenceLog } from './evidence.ts'
 import { outputNames, type Progress } from './stage.ts'
 
 export interface RunWorld {
@@ -23,11 +24,16 @@ export const run = async (context: ComputeContext, world: RunWorld, options: { r
   const executor = world.executors.get(task.engine.type)
   if (executor === undefined) throw new Error(`no executor of engine ${task.engine.type}`)
   const request = await requestOf(context, world)
+  const evidence = createEvidenceLog()
   let exit: RunExit | undefined
   for await (const event of executor.run(request, options)) {
     await pass(id, event, world)
+    if (event.type === 'evidence') evidence.add(event)
     if (event.type === 'exit') exit = bounded(event)
   }
+  const told = evidence.text()
+  // Where the run was taken up again after its end there is none, and what is there stays.
+  if (told.length > 0) await world.workspace.append(id, 'evidence', 0, told)
   await world.workspace.seal(id)
   if (exit === undefined) throw new Error(`the engine ${task.engine.type} ended ${id} without an exit`)
   return outcome(id, exit, world.workspace, options)

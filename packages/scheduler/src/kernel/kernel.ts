@@ -5,8 +5,8 @@ import { type TurnContext, turn } from './turn.ts'
 
 /** Collects what waits, runs one turn for all of it, and tells those who wait once it is durable. */
 export interface Kernel {
-  /** Resolves once the events are durably applied and the effects `done` are off the outbox. */
-  submit(events: readonly KernelEvent[], done?: readonly number[]): Promise<void>
+  /** Resolves once the events are durably applied and the effects `done` are off the outbox. `unhurried`: nobody waits for it, the next turn takes it along. */
+  submit(events: readonly KernelEvent[], done?: readonly number[], options?: { readonly unhurried?: boolean }): Promise<void>
   /**
    * Takes effects off the outbox that may be performed again: with the next turn, or the one that is made for them a little later. A node that is killed before performs
    * them again.
@@ -27,6 +27,8 @@ export interface Kernel {
 const eventsPerTurn = 256
 /** How long effects wait to be taken off the outbox when nothing happens; milliseconds. */
 const forgetAfter = 100
+/** How long what nobody waits for waits for a turn; milliseconds. */
+const unhurriedAfter = 10
 
 /** After a turn that could not be written, when deadlines are looked at again; milliseconds. */
 const failedPause = 1000
@@ -57,6 +59,7 @@ export const createKernel = ({
   let waiting: Submission[] = []
   let forgotten: number[] = []
   let forgetting: Disposable | undefined
+  let lingering: Disposable | undefined
   let scheduled = false
   let running = false
   let alarm: Disposable | undefined
@@ -126,10 +129,15 @@ export const createKernel = ({
     }
   }
 
-  const submit = (events: readonly KernelEvent[], done: readonly number[] = []): Promise<void> => {
+  const submit: Kernel['submit'] = (events, done = [], { unhurried = false } = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     waiting.push({ events, done, resolve, reject })
-    schedule()
+    if (!unhurried) schedule()
+    else
+      lingering ??= clock.at(clock.now() + unhurriedAfter, () => {
+        lingering = undefined
+        if (waiting.length > 0) schedule()
+      })
     return promise
   }
 
@@ -190,6 +198,8 @@ export const createKernel = ({
     flush: () => {
       forgetting?.[Symbol.dispose]()
       forgetting = undefined
+      lingering?.[Symbol.dispose]()
+      lingering = undefined
       if (forgotten.length > 0) run()
       while (waiting.length > 0) run()
     },

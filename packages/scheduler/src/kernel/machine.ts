@@ -36,6 +36,11 @@ export interface Kind {
   readonly peer?: StateMeta['owner']
   /** Of an object that speaks about many things (a shard about its asks): which of them it still speaks about. */
   keeps?(context: Data, subject: string): boolean
+  /**
+   * What an effect comes to of which is known already that it has nothing to do in the world: the turn that asks for it goes on with that. Absent, or undefined: it is
+   * performed, once the turn is durable.
+   */
+  atOnce?(effect: string, context: Data): ObjectEvent | undefined
   /** How the object ends when an event of this node's own broke its machine, without the machine; absent: its deadline tries again. */
   breakOff?(reader: Reader, row: Row, detail: string): { readonly state: string; readonly context: Data; readonly outputs: readonly Output[] }
   /** Whether it is, or belongs to, an execution that is verified: its messages are part of a transcript, and signed. Absent: none is. */

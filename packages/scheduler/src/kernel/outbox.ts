@@ -58,6 +58,8 @@ const firstPause = 100
 const unhurried: ReadonlySet<string> = new Set(['awarded', 'settle'])
 /** How long these wait at most; milliseconds. */
 const longestLinger = 20
+/** Effects whose result nobody waits for: it joins the next turn. */
+const unhurriedEffects: ReadonlySet<string> = new Set(['clean'])
 const longestPause = 10_000
 
 interface Lane {
@@ -278,6 +280,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         return await kernel.submit(
           events,
           entries.map(({ outboxId }) => outboxId),
+          { unhurried: entries.every(({ type }) => unhurriedEffects.has(type)) },
         )
       } catch (error) {
         options.report(error)
@@ -338,6 +341,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         controller?.abort(reason)
         lingering?.[Symbol.dispose]()
       }
+      // Some of it may wait for a turn that is not hurried.
+      kernel.flush()
       await Promise.allSettled(running)
     },
   }

@@ -184,7 +184,12 @@ const handle = (transaction: Transaction, context: TurnContext, first: KernelEve
     for (const output of step.outputs) {
       if (output.do === 'tell') queue.push({ kind: output.kind, id: output.id, event: output.event, actor: `${from} ${by}` })
       else if (output.do === 'send') enqueue(transaction, messageOf(event, slots.say(output), context, kind, data, now), turned)
-      else enqueue(transaction, { kind: from, id: by, type: output.type, lane: `${from} ${by}`, data: output.data }, turned)
+      else {
+        const lane = `${from} ${by}`
+        const known = 'context' in step && isIdle(context, lane, turned) ? kind.atOnce?.(output.type, step.context) : undefined
+        if (known) queue.push({ kind: from, id: by, event: known, actor: output.type })
+        else enqueue(transaction, { kind: from, id: by, type: output.type, lane, data: output.data }, turned)
+      }
     }
     let freed = false
     if ('refused' in step) {
@@ -205,6 +210,9 @@ const enqueue = (transaction: Transaction, effect: Effect, turned: Turn): void =
   turned.effects.push(entry)
   addToLane(turned, entry)
 }
+
+/** What comes to something at once overtakes nothing. */
+const isIdle = ({ pending }: TurnContext, lane: string, { lanes }: Turn): boolean => !lanes.has(lane) && (pending?.of(lane).length ?? 0) === 0
 
 const addToLane = ({ lanes }: Turn, entry: OutboxEntry): void => {
   if (entry.type === 'send') return

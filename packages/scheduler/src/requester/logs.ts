@@ -1,6 +1,7 @@
 import type { Reference } from '@skrei/job-spec'
 import type { Publisher, Workspace } from '@skrei/storage'
 import type { Clock } from '@skrei/transport'
+import { mostEvidence } from '../compute/evidence.ts'
 import { type WrittenStream, writtenStreams } from '../written-streams.ts'
 
 /** Logs are worth a moment, not the result: for one execution's, and for all of a job; milliseconds. */
@@ -16,7 +17,7 @@ export interface LogFetcher {
 }
 
 /**
- * What a node refers to as logs is its word alone: nobody matched it with a digest. So nothing of it is referred to from the result; its two files are fetched, within bounds of
+ * What a node refers to as logs is its word alone: nobody matched it with a digest. So nothing of it is referred to from the result; its few files are fetched, within bounds of
  * bytes and time, and become the requester's own.
  */
 export const createLogFetcher = (
@@ -33,6 +34,7 @@ export const createLogFetcher = (
   },
   { signal }: { readonly signal: AbortSignal },
 ): LogFetcher => {
+  const most: Readonly<Record<string, number>> = { stdout: limits.stdout, stderr: limits.stderr, evidence: mostEvidence }
   const until = clock.now() + altogether
   const fetched: string[] = []
 
@@ -40,7 +42,7 @@ export const createLogFetcher = (
     const into = await workspace.receive(id)
     for await (const bytes of publisher.fetch(logs, into, { signal: ending })) {
       ending.throwIfAborted()
-      if (bytes > limits.stdout + limits.stderr) throw new Error(`the logs of ${id} are larger than the job allows`)
+      if (bytes > limits.stdout + limits.stderr + mostEvidence) throw new Error(`the logs of ${id} are larger than the job allows`)
     }
     await workspace.seal(id)
   }
@@ -66,10 +68,18 @@ export const createLogFetcher = (
         signal.throwIfAborted()
         return []
       }
+      const written = await writtenStreams(workspace, id, { signal })
+      for (const { path, content } of written) if ((await lengthOf(content)) > (most[path] ?? 0)) return []
       return await writtenStreams(workspace, id, { signal })
     },
     close: async () => {
       for (const id of fetched) await workspace.remove(id)
     },
   }
+}
+
+const lengthOf = async (content: AsyncIterable<Uint8Array>): Promise<number> => {
+  let length = 0
+  for await (const bytes of content) length += bytes.length
+  return length
 }

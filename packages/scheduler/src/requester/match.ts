@@ -2,6 +2,7 @@ import { FailureError, type Reference, type Task } from '@skrei/job-spec'
 import type { OutboxEntry } from '@skrei/state-store'
 import type { Publisher, Workspace } from '@skrei/storage'
 import { resultTree } from '@skrei/verifier'
+import { mostEvidence } from '../compute/evidence.ts'
 import type { ObjectEvent } from '../kernel/event.ts'
 
 interface MatchData {
@@ -14,9 +15,9 @@ interface MatchData {
 const framing = 2 ** 20
 const framingShare = 1 / 16
 
-/** More than this an execution cannot have left: it has `resources.disk` for its files, and its streams have their caps. */
+/** More than this an execution cannot have left: it has `resources.disk` for its files, and its streams and evidence have their caps. */
 export const mostPublished = ({ resources, limits }: Pick<Task, 'resources' | 'limits'>): number =>
-  (resources.disk + limits.stdout + limits.stderr) * (1 + framingShare) + framing
+  (resources.disk + limits.stdout + limits.stderr + mostEvidence) * (1 + framingShare) + framing
 
 /** Fetches what was published and compares it with the digest that the node gave, before anything is cleaned up (PROTOCOL.md rule 2). No more than `most` bytes: whoever published it may be a liar. */
 export const match = async (

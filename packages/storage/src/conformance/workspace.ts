@@ -175,7 +175,7 @@ const cases: readonly WorkspaceCase[] = [
           await workspace.append('job', name, 0, text('hello '))
           await reopen().append('job', name, 3, text('lo world!'))
         }
-        expect(await filesOf(await workspace.toPublish('job'))).toEqual({ stdout: 'hello world!', stderr: 'hello world!' })
+        expect(await filesOf(await workspace.toPublish('job'))).toEqual({ stdout: 'hello world!', stderr: 'hello world!', evidence: 'hello world!' })
         await workspace.seal('job')
         expect(textOf(await collect(workspace.tail('job', 'evidence', 0, {})))).toBe('hello world!')
       }),

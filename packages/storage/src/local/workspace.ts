@@ -47,7 +47,7 @@ const missing = (error: unknown): undefined => {
 }
 
 /**
- * A workspace in one folder: `<directory>/<id>/` with `inputs/`, `publish/{outputs/,stdout,stderr}`, `evidence` and, once sealed, `sealed`, each made when something is
+ * A workspace in one folder: `<directory>/<id>/` with `inputs/`, `publish/{outputs/,stdout,stderr,evidence}` and, once sealed, `sealed`, each made when something is
  * put there. Only the owner of the process may enter an execution's directory. Survives the end of the process at any instant, not a power failure:
  * nothing is synchronised to the disk. Appends to one execution run one after the other; tails follow appends of the same workspace object. One object at a time
  * works in a folder: it remembers what it made.
@@ -60,7 +60,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
   const watchers = new Map<string, Set<() => void>>()
 
   const areaOf = (id: string, area: 'inputs' | 'files') => join(directory, nameOfId(id), area)
-  const streamFile = ({ path, publish }: Folder, name: StreamName) => join(name === 'evidence' ? path : publish, name)
+  const streamFile = ({ publish }: Folder, name: StreamName) => join(publish, name)
   const unknown = (id: string) => new StorageError('workspace-unknown', `${id} was not opened, or was removed`)
   const notify = (id: string) => {
     for (const wake of watchers.get(id) ?? []) wake()
@@ -89,7 +89,7 @@ export const localWorkspace = (options: LocalWorkspaceOptions): Workspace => {
   const openStream = async (folder: Folder, name: StreamName, sealed: boolean): Promise<FileHandle | undefined> => {
     const file = streamFile(folder, name)
     if (sealed) return open(file, constants.O_WRONLY | constants.O_NOFOLLOW).catch(missing)
-    await (name === 'evidence' ? folders.enter(folder) : makePublish(folder))
+    await makePublish(folder)
     try {
       return await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
     } catch (error) {
