@@ -45,6 +45,14 @@ test('of a machine on which everything works nothing is broken, and no GPU is no
   expect(of('docker', {})[0]?.detail).toBe('engine 28.5.1, API 1.51, cgroup v2, overlay2, 1 image')
 })
 
+test('a container that was tried works or is broken, and none that was not is said', () => {
+  expect(of('container', {})).toEqual([])
+  expect(of('container', { container: {} })).toEqual([{ name: 'container', state: 'works', detail: 'ran a program' }])
+  const failed = of('container', { container: { failure: 'no cgroup' } })
+  expect(failed).toMatchObject([{ state: 'broken', detail: 'could not run a program: no cgroup', remedy: expect.stringContaining('docker run') }])
+  expect(of('container', { container: { failure: 'no cgroup' }, dockerWanted: false })).toEqual([])
+})
+
 test.each([
   ['missing', 'apt-get install -y docker.io'],
   ['stopped', 'systemctl start docker'],
