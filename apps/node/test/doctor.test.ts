@@ -122,8 +122,8 @@ test('GPUs are told with what is known of them, and what is missing with what in
 test('doctor tells what it looked at, for people and as events, and leaves nothing behind', async () => {
   using here = place()
   const ended = await here.skrei('doctor')
-  expect(ended.stdout).toMatch(/^works {3}skrei {4}\d+\.\d+\.\d+ on Node\.js /)
-  expect(ended.stdout).toMatch(/^works {3}wasm {5}ran a program$/m)
+  expect(ended.stdout).toMatch(/^works {3}skrei {5}\d+\.\d+\.\d+ on Node\.js /)
+  expect(ended.stdout).toMatch(/^works {3}wasm {6}ran a program$/m)
   const json = await here.skrei('doctor', '--json')
   expect(json.code).toBe(ended.code)
   const events = json.stdout
@@ -146,7 +146,7 @@ test('a configuration that the node would refuse is a fault, with its place', as
   await writeFile(join(here.home, 'config.yaml'), 'listen: 7\n')
   const ended = await here.skrei('doctor')
   expect(ended.code).toBe(1)
-  expect(ended.stdout).toMatch(/^broken {2}config {3}.*config\.yaml:1:9: /m)
+  expect(ended.stdout).toMatch(/^broken {2}config {4}.*config\.yaml:1:9: /m)
 })
 
 test('doctor finds the GPUs that a tool on the PATH lists, and a tool that fails is a fault', async () => {
