@@ -15,6 +15,15 @@ export interface Progress extends Disposable {
 export const progress = (stream: NodeJS.WriteStream, now: () => number = () => performance.now()): Progress =>
   stream.isTTY && process.env['TERM'] !== 'dumb' ? liveProgress(stream, now) : lineProgress((line) => void stream.write(`${line}\n`), now)
 
+/** So long, in milliseconds, may a job be without a shard that does anything before people are told how to learn why. */
+const patience = 15_000
+const whyNothingRuns = 'no node has taken it yet; the same command with --plan says why'
+const stuck = (model: ProgressModel, now: number): boolean =>
+  model.state === 'running' &&
+  model.completed + model.failed === 0 &&
+  model.open.size > 0 &&
+  [...model.open.values()].every(({ state, since }) => state === 'waiting' && now - since >= patience)
+
 /** Above so many shards only every twentieth part of them is told. */
 const manyShards = 40
 
@@ -22,6 +31,12 @@ const manyShards = 40
 export const lineProgress = (write: (line: string) => void, now: () => number): Progress => {
   const { model, apply } = progressModel(now)
   let told = 0
+  const watch = setInterval(() => {
+    if (!stuck(model, now())) return
+    clearInterval(watch)
+    write(`job: ${whyNothingRuns}`)
+  }, 1000)
+  watch.unref()
   const count = () => `${model.completed + model.failed}/${model.total ?? '?'} shards`
   return {
     show: (event) => {
@@ -41,7 +56,7 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
       }
     },
     note: write,
-    [Symbol.dispose]: () => {},
+    [Symbol.dispose]: () => clearInterval(watch),
   }
 }
 
@@ -114,6 +129,7 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
   const more = active.length - shown.length
   return [
     `${styleText('bold', head[0] ?? '')}${bar}${text}`,
+    ...(rows > 0 && stuck(model, now) ? [styleText('dim', shorten(`   ${whyNothingRuns}`, width))] : []),
     ...shown.map(([index, shard]) => shardLine(index, shard, now, width)),
     ...(more > 0 && rows > 0 ? [styleText('dim', shorten(`   and ${more} more`, width))] : []),
   ]

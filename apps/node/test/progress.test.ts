@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { frameLines, lineProgress } from '../src/progress.ts'
 import { progressModel } from '../src/progress-model.ts'
 
@@ -36,4 +36,32 @@ test('plain lines of a thousand shards are some twenty, and each failure', () =>
   }
   expect(lines.length).toBeLessThan(25)
   expect(lines.filter((line) => line.startsWith('shard'))).toEqual(['shard 500: failed, trap (501/1000 shards)'])
+})
+
+test('a job that no node takes says how to learn why, once; one that runs does not', () => {
+  vi.useFakeTimers()
+  try {
+    for (const state of ['waiting', 'running'] as const) {
+      const lines: string[] = []
+      using shown = lineProgress((line) => lines.push(line), Date.now)
+      const { model, apply } = progressModel(Date.now)
+      const events = [
+        { type: 'planned', jobId, shards: 1 },
+        { type: 'job', jobId, state: 'running' },
+        { type: 'shard', jobId, shard: 0, state },
+      ] as const
+      for (const event of events) {
+        shown.show(event)
+        apply(event)
+      }
+      const frame = () => frameLines(model, Date.now(), 8, 80).map(stripVTControlCharacters).join('\n')
+      vi.advanceTimersByTime(10_000)
+      expect([lines.join(), frame()].filter((text) => text.includes('--plan'))).toEqual([])
+      vi.advanceTimersByTime(60_000)
+      expect(lines.filter((line) => line.includes('--plan'))).toHaveLength(state === 'waiting' ? 1 : 0)
+      expect(frame().includes('--plan')).toBe(state === 'waiting')
+    }
+  } finally {
+    vi.useRealTimers()
+  }
 })
