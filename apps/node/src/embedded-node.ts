@@ -6,6 +6,7 @@ import { localPublisher } from '@skrei/storage/local'
 import { memoryNetwork } from '@skrei/transport/memory'
 import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from './capacity.ts'
+import { ownDockerPolicy } from './docker-policy.ts'
 import { type Engine, engines, enginesHere } from './engines.ts'
 import type { Home } from './home.ts'
 import { type MadeNode, makeNode } from './node/make-node.ts'
@@ -47,7 +48,14 @@ export const startEmbeddedNode = async (options: EmbeddedNodeOptions): Promise<E
     publishers: [localPublisher({ directory: home.published })],
     compute: {
       // All guests are of one job, so a process may run many of them.
-      engines: heard(await engines(runFolder, { warm: Math.min(2, availableParallelism()), runsPerProcess: 100, names: await enginesHere(options.engine) })),
+      engines: heard(
+        await engines(runFolder, {
+          warm: Math.min(2, availableParallelism()),
+          runsPerProcess: 100,
+          names: await enginesHere(options.engine),
+          docker: ownDockerPolicy(identity.nodeId, options),
+        }),
+      ),
       capacity: await machineCapacity(home.path),
       labels: machineLabels(),
     },

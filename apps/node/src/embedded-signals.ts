@@ -1,4 +1,4 @@
-import type { Failure } from '@skrei/job-spec'
+import type { Failure, Refusal } from '@skrei/job-spec'
 import type { Scheduler, SchedulerEvent } from '@skrei/scheduler'
 import type { JobSignal } from './job-events.ts'
 
@@ -36,6 +36,7 @@ export const embeddedSignals = (scheduler: Scheduler): Disposable & { submitted(
     }
     const total = kind === 'job' && to === 'running' ? scheduler.job(jobId)?.shards?.total : undefined
     const failure = kind === 'shard' ? failureIn(context as ShardFailures, to) : undefined
+    const refusals = kind === 'shard' && to === 'waiting' ? refusalsOf(scheduler, jobId, event.shard) : undefined
     return {
       type: 'changed',
       kind,
@@ -45,6 +46,7 @@ export const embeddedSignals = (scheduler: Scheduler): Disposable & { submitted(
       ...(from !== undefined && { from }),
       ...(total !== undefined && { shards: total }),
       ...(failure !== undefined && { failure }),
+      ...(refusals !== undefined && { refusals }),
     }
   }
 
@@ -58,6 +60,12 @@ export const embeddedSignals = (scheduler: Scheduler): Disposable & { submitted(
     },
     [Symbol.dispose]: () => watching[Symbol.dispose](),
   }
+}
+
+const refusalsOf = (scheduler: Scheduler, jobId: string, index: number | undefined): readonly Refusal[] | undefined => {
+  if (index === undefined) return undefined
+  const [shard] = scheduler.shards(jobId, { limit: 1, ...(index > 0 && { after: index - 1 }) })
+  return shard?.index === index ? shard.refusals : undefined
 }
 
 /** What a shard's context says of what went wrong. */

@@ -4,6 +4,7 @@ import type { Executor } from '@skrei/executor'
 import { noopExecutor } from '@skrei/executor/noop'
 import { wasmExecutor } from '@skrei/executor-wasm'
 import { dockerAnswers, dockerSocket } from './docker-engine.ts'
+import type { DockerPolicy } from './docker-policy.ts'
 import { type EngineName, engineNames } from './engine-names.ts'
 
 /** An executor, which may have to be ended. */
@@ -15,17 +16,19 @@ export interface EngineOptions {
   /** How many guests one such process may run, one after the other: more than one only where all are of one owner. */
   readonly runsPerProcess: number
   readonly names: readonly EngineName[]
+  /** Default: no network, any image, no root. */
+  readonly docker?: DockerPolicy
 }
 
 /** The engines of a node, which keep what they must in its folder. */
-export const engines = async (folder: string, { warm, runsPerProcess, names }: EngineOptions): Promise<readonly Engine[]> => {
+export const engines = async (folder: string, { warm, runsPerProcess, names, docker }: EngineOptions): Promise<readonly Engine[]> => {
   const all: Readonly<Record<EngineName, () => Engine | Promise<Engine>>> = {
     wasm: () => wasmExecutor({ directory: join(folder, 'wasm'), warm, runsPerProcess }),
     noop: () => noopExecutor(),
     // With the GPUs of this machine, if it has any. Loaded only where there is an engine: it takes a tenth of a second.
     docker: async () => {
       const { dockerGpuExecutor } = await import('@skrei/executor-docker-gpu')
-      return dockerGpuExecutor({ directory: join(folder, 'docker'), socketPath: dockerSocket() })
+      return dockerGpuExecutor({ ...docker, directory: join(folder, 'docker'), socketPath: dockerSocket() })
     },
   }
   return await Promise.all(engineNames.filter((name) => names.includes(name)).map((name) => all[name]()))

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { formatPath, type Refusal, refusals, resolve, specCid, taskOf } from '@skrei/job-spec'
 import { checkJob, type SubmitError, submitErrors } from '@skrei/scheduler'
 import { CliError, exitCodes, type Place, type Problem } from './cli-errors.ts'
+import { ownDockerPolicy } from './docker-policy.ts'
 import { embeddedOffer } from './embedded-offer.ts'
 import { engines, enginesHere } from './engines.ts'
 import { homePath } from './home-path.ts'
@@ -24,7 +25,12 @@ export const refusedSubmission = (job: JobFile, error: SubmitError): CliError =>
  */
 export const checkRunnable = async (job: JobFile): Promise<readonly Problem[]> => {
   // Nothing of theirs is started, so there is nothing to dispose of and no folder.
-  const executors = await engines('', { warm: 0, runsPerProcess: 1, names: await enginesHere(job.spec.engine.type) })
+  const executors = await engines('', {
+    warm: 0,
+    runsPerProcess: 1,
+    names: await enginesHere(job.spec.engine.type),
+    docker: ownDockerPolicy('', { allowPrivateAddresses: false }),
+  })
   const task = taskOf(resolve(job.spec), specCid(job.spec))
   const own = executors.find(({ engine }) => engine === task.engine.type)
   const { devices } = task.resources.gpu.count > 0 && own !== undefined ? await own.inventory() : { devices: [] }

@@ -1,4 +1,4 @@
-import type { Failure } from '@skrei/job-spec'
+import type { Failure, Refusal } from '@skrei/job-spec'
 import type { JobState, JobView } from '@skrei/scheduler'
 import type { Problem } from './cli-errors.ts'
 
@@ -12,7 +12,16 @@ export type CliEvent =
   | { readonly type: 'submitted'; readonly jobId: string; readonly name: string; readonly specCid: string; readonly node: string }
   | { readonly type: 'job'; readonly jobId: string; readonly state: JobState }
   | { readonly type: 'planned'; readonly jobId: string; readonly shards: number }
-  | { readonly type: 'shard'; readonly jobId: string; readonly shard: number; readonly state: ShardState; readonly node?: string; readonly failure?: Failure }
+  | {
+      readonly type: 'shard'
+      readonly jobId: string
+      readonly shard: number
+      readonly state: ShardState
+      readonly node?: string
+      readonly failure?: Failure
+      /** Of one that waits: why no node takes it now, other than that all are busy. */
+      readonly refusals?: readonly Refusal[]
+    }
   | { readonly type: 'progress'; readonly jobId: string; readonly shard: number; readonly phase: string; readonly fraction?: number }
   | { readonly type: 'fetching'; readonly jobId: string; readonly bytes: number }
   | ResultEvent
@@ -48,6 +57,8 @@ export type JobSignal =
       readonly shards?: number
       /** Of a shard that failed, or is tried again. */
       readonly failure?: Failure
+      /** Of a shard that waits for a node: why those that were asked do not take it now. */
+      readonly refusals?: readonly Refusal[]
     }
   | { readonly type: 'progress'; readonly shard: number; readonly node: string; readonly phase: string; readonly fraction?: number }
 
@@ -67,22 +78,39 @@ const shardStates: Readonly<Record<string, Readonly<Record<string, ShardState>>>
   compute: { staging: 'staging', running: 'running', finished: 'publishing', publishing: 'publishing' },
 }
 
+/** That everybody has enough to do is no news. */
+const ordinary: ReadonlySet<string> = new Set(['busy', 'queue-full'])
+
 /** How far an execution is. A hint that comes late takes nothing back. */
 const order: readonly ShardState[] = ['staging', 'running', 'publishing']
 
 /** Turns what a requester tells of a job into the events of the command line, each change once. */
 export const jobEvents = (jobId: string, emit: (event: CliEvent) => void): ((signal: JobSignal) => void) => {
   const states = new Map<number, ShardState>()
+  /** Why shards wait, as it was told last. */
+  const reasons = new Map<number, string>()
   /** Hints that came before the news that they are about. */
   const early = new Map<number, { readonly node: string; readonly state: ShardState }>()
   let planned = false
 
-  const setShard = (shard: number, state: ShardState, node: string | undefined, failure: Failure | undefined): void => {
-    if (states.get(shard) === state) return
+  const setShard = (shard: number, state: ShardState, node: string | undefined, failure: Failure | undefined, told: readonly Refusal[] = []): void => {
+    const refusals = told.filter(({ code }) => !ordinary.has(code))
+    const reason = refusals.map(({ code, detail }) => `${code} ${detail}`).join()
+    if (states.get(shard) === state && (reason === '' || reason === reasons.get(shard))) return
     states.set(shard, state)
-    emit({ type: 'shard', jobId, shard, state, ...(node !== undefined && { node }), ...(failure !== undefined && { failure }) })
+    if (reason !== '') reasons.set(shard, reason)
+    emit({
+      type: 'shard',
+      jobId,
+      shard,
+      state,
+      ...(node !== undefined && { node }),
+      ...(failure !== undefined && { failure }),
+      ...(refusals.length > 0 && { refusals }),
+    })
     if (!isFinal(state)) return
     states.delete(shard)
+    reasons.delete(shard)
     early.delete(shard)
   }
 
@@ -102,7 +130,7 @@ export const jobEvents = (jobId: string, emit: (event: CliEvent) => void): ((sig
       emit({ type: 'progress', jobId, shard, phase, ...(fraction !== undefined && { fraction }) })
       return
     }
-    const { kind, shard, node, from, to, shards, failure } = signal
+    const { kind, shard, node, from, to, shards, failure, refusals } = signal
     if (from === to) return
     if (kind === 'job') {
       emit({ type: 'job', jobId, state: to as JobState })
@@ -114,7 +142,7 @@ export const jobEvents = (jobId: string, emit: (event: CliEvent) => void): ((sig
     const state = shardStates[kind]?.[to]
     // What an execution says after its shard has ended is about cleaning up.
     if (state === undefined || shard === undefined || (kind !== 'shard' && !states.has(shard))) return
-    setShard(shard, state, node, failure)
+    setShard(shard, state, node, failure, refusals)
     if (kind !== 'execution') return
     const hint = early.get(shard)
     early.delete(shard)

@@ -1,5 +1,6 @@
 import type { WriteStream } from 'node:tty'
 import { styleText } from 'node:util'
+import type { Refusal } from '@skrei/job-spec'
 import type { CliEvent, ShardState } from './job-events.ts'
 import { elapsed, oneLine } from './printable.ts'
 import { type OpenShard, type ProgressModel, progressModel } from './progress-model.ts'
@@ -15,15 +16,6 @@ export interface Progress extends Disposable {
 export const progress = (stream: NodeJS.WriteStream, now: () => number = () => performance.now()): Progress =>
   stream.isTTY && process.env['TERM'] !== 'dumb' ? liveProgress(stream, now) : lineProgress((line) => void stream.write(`${line}\n`), now)
 
-/** So long, in milliseconds, may a job be without a shard that does anything before people are told how to learn why. */
-const patience = 15_000
-const whyNothingRuns = 'no node has taken it yet; the same command with --plan says why'
-const stuck = (model: ProgressModel, now: number): boolean =>
-  model.state === 'running' &&
-  model.completed + model.failed === 0 &&
-  model.open.size > 0 &&
-  [...model.open.values()].every(({ state, since }) => state === 'waiting' && now - since >= patience)
-
 /** Above so many shards only every twentieth part of them is told. */
 const manyShards = 40
 
@@ -31,12 +23,6 @@ const manyShards = 40
 export const lineProgress = (write: (line: string) => void, now: () => number): Progress => {
   const { model, apply } = progressModel(now)
   let told = 0
-  const watch = setInterval(() => {
-    if (!stuck(model, now())) return
-    clearInterval(watch)
-    write(`job: ${whyNothingRuns}`)
-  }, 1000)
-  watch.unref()
   const count = () => `${model.completed + model.failed}/${model.total ?? '?'} shards`
   return {
     show: (event) => {
@@ -46,7 +32,8 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
       else if (event.type === 'planned') write(`job: running, ${event.shards} ${event.shards === 1 ? 'shard' : 'shards'}`)
       else if (event.type === 'shard') {
         const few = (model.total ?? 0) <= manyShards
-        if ((few && event.state !== 'waiting') || event.state === 'failed') {
+        if (few && event.refusals !== undefined) write(waitingLine(event.shard, event.refusals))
+        else if ((few && event.state !== 'waiting') || event.state === 'failed') {
           const done = event.state === 'completed' || event.state === 'failed' ? ` (${count()})` : ''
           write(`shard ${event.shard}: ${event.state}${event.failure ? `, ${event.failure.code}` : ''}${done}`)
         } else if (event.state === 'completed' && Math.floor((model.completed * 20) / (model.total ?? 1)) > told) {
@@ -56,9 +43,16 @@ export const lineProgress = (write: (line: string) => void, now: () => number): 
       }
     },
     note: write,
-    [Symbol.dispose]: () => clearInterval(watch),
+    [Symbol.dispose]: () => {},
   }
 }
+
+/** Why a shard waits, in one line. */
+const waitingLine = (shard: number, refusals: readonly Refusal[]): string => {
+  const line = `shard ${shard}: waiting, ${refusals.map(({ code, detail }) => `${code}: ${oneLine(detail)}`).join('; ')}`
+  return line.length <= longestReason ? line : `${line.slice(0, longestReason - 1)}…`
+}
+const longestReason = 400
 
 const frame = 100
 const maxRows = 8
@@ -74,21 +68,23 @@ const liveProgress = (stream: WriteStream, now: () => number): Progress => {
     stream.write(`${clear()}${lines.map((line) => `${line}\n`).join('')}`)
     drawn = lines.length
   }
+  const note = (line: string): void => {
+    stream.write(`${clear()}${line}\n`)
+    drawn = 0
+    draw()
+  }
   const timer = setInterval(draw, frame)
   timer.unref()
   return {
     show: (event) => {
       apply(event)
+      if (event.type === 'shard' && event.refusals !== undefined && (model.total ?? 0) <= manyShards) note(waitingLine(event.shard, event.refusals))
       if (event.type !== 'submitted') return
       stream.write(`${clear()}${styleText('dim', `job ${event.jobId}`, { stream })}\n`)
       drawn = 0
       draw()
     },
-    note: (line) => {
-      stream.write(`${clear()}${line}\n`)
-      drawn = 0
-      draw()
-    },
+    note,
     [Symbol.dispose]: () => {
       clearInterval(timer)
       stream.write(clear())
@@ -129,7 +125,6 @@ export const frameLines = (model: ProgressModel, now: number, rows: number, colu
   const more = active.length - shown.length
   return [
     `${styleText('bold', head[0] ?? '')}${bar}${text}`,
-    ...(rows > 0 && stuck(model, now) ? [styleText('dim', shorten(`   ${whyNothingRuns}`, width))] : []),
     ...shown.map(([index, shard]) => shardLine(index, shard, now, width)),
     ...(more > 0 && rows > 0 ? [styleText('dim', shorten(`   and ${more} more`, width))] : []),
   ]

@@ -93,16 +93,17 @@ const shardLines = (rows: readonly ShardRow[], width: number | undefined): reado
 }
 
 /** A row for each attempt; the shard's own state stands in the first. */
-const shardRows = ({ index, state, failure, executions }: TimelineShard, from: number, now: number, style: Style): readonly ShardRow[] => {
+const shardRows = ({ index, state, failure, refusals, executions }: TimelineShard, from: number, now: number, style: Style): readonly ShardRow[] => {
   const head = (first: boolean): readonly string[] => (first ? [`  shard ${index}`, style(stateColours[state] ?? 'cyan', state)] : ['', ''])
   const why = (told: Failure | undefined): Pick<ShardRow, 'reason'> => (told === undefined ? {} : { reason: reason(told) })
-  if (executions.length === 0) return [{ cells: [...head(true), '', '', '', ''], ...why(failure) }]
+  const waits = refusals === undefined ? {} : { reason: shortened(refusals.map(({ code, detail }) => `${code}: ${detail}`).join('; ')) }
+  if (executions.length === 0) return [{ cells: [...head(true), '', '', '', ''], ...why(failure), ...waits }]
   const rows = executions.map((execution, attempt) => ({
     cells: [...head(attempt === 0), ...executionCells(execution, from, now, style)],
     ...why(execution.failure),
   }))
   const known = failure === undefined || executions.some((execution) => execution.failure?.code === failure.code)
-  return known ? rows : [...rows, { cells: ['', '', '', '', '', ''], ...why(failure) }]
+  return known && refusals === undefined ? rows : [...rows, { cells: ['', '', '', '', '', ''], ...(known ? waits : why(failure)) }]
 }
 
 const executionCells = ({ node, startedAt, endedAt, outcome, failure }: TimelineExecution, from: number, now: number, style: Style): readonly string[] => [
@@ -121,6 +122,10 @@ const since = (milliseconds: number): string => `+${elapsed(Math.max(0, millisec
 const reason = ({ code, detail }: Failure): string => {
   const cause = failures[code]?.cause ?? code
   const text = detail === '' ? cause : `${cause.replace(/\.$/, '')}: ${detail}`
+  return shortened(text)
+}
+
+const shortened = (text: string): string => {
   const line = oneLine(text)
   return line.length <= 240 ? line : `${line.slice(0, 239)}…`
 }

@@ -91,3 +91,29 @@ onEngine(`skrei docker --node gives files to a node that runs on its own, and fe
     await node.end()
   }
 })
+
+onEngine(`a node runs no image that its configuration does not allow${note}`, async () => {
+  using here = place({ DOCKER_HOST: socket })
+  here.configure('docker: { images: ["docker.io/library/nothing"] }\n')
+  const node = await startNode(here)
+  try {
+    const ended = await here.skrei('docker', 'busybox', '--pull', 'never', '--node', node.api, '--json', '--', 'true')
+    const result = JSON.parse(ended.stdout.trimEnd().split('\n').at(-1) ?? '') as JsonResult
+    expect([ended.code, JSON.stringify(result.error)]).toEqual([3, expect.stringMatching(/does not run the image docker\.io\/library\/busybox.*policy/)])
+  } finally {
+    await node.end()
+  }
+})
+
+// The rules that keep a container to its domains take root.
+const asRoot = process.getuid?.() === 0
+const onGuarded = asRoot ? onEngine : test.skip
+onGuarded(`skrei docker gives a program the domains that its user names, and nothing else${asRoot ? note : ' (skipped: run as root)'}`, async () => {
+  using here = place({ DOCKER_HOST: socket })
+  const command = 'env | grep -c ^HTTPS_PROXY=; wget -q -O - http://other.example/ 2>&1 | tail -1'
+  const flags = ['--pull', 'never', '--domain', 'example.org', '--output', 'result']
+  const ended = await here.skrei('docker', 'busybox', ...flags, '--', 'sh', '-c', command)
+  expect(ended.code, ended.stdout).toBe(0)
+  expect(readFileSync(join(here.jobs, 'result/shards/0/stdout'), 'utf8')).toMatch(/^1\n.*403/)
+  here.clean(ended)
+})

@@ -45,6 +45,14 @@ test('of a machine on which everything works nothing is broken, and no GPU is no
   expect(of('docker', {})[0]?.detail).toBe('engine 28.5.1, API 1.51, cgroup v2, overlay2, 1 image')
 })
 
+test('a container that was tried works or is broken, and none that was not is said', () => {
+  expect(of('container', {})).toEqual([])
+  expect(of('container', { container: {} })).toEqual([{ name: 'container', state: 'works', detail: 'ran a program' }])
+  const failed = of('container', { container: { failure: 'no cgroup' } })
+  expect(failed).toMatchObject([{ state: 'broken', detail: 'could not run a program: no cgroup', remedy: expect.stringContaining('docker run') }])
+  expect(of('container', { container: { failure: 'no cgroup' }, dockerWanted: false })).toEqual([])
+})
+
 test.each([
   ['missing', 'apt-get install -y docker.io'],
   ['stopped', 'systemctl start docker'],
@@ -114,8 +122,8 @@ test('GPUs are told with what is known of them, and what is missing with what in
 test('doctor tells what it looked at, for people and as events, and leaves nothing behind', async () => {
   using here = place()
   const ended = await here.skrei('doctor')
-  expect(ended.stdout).toMatch(/^works {3}skrei {4}\d+\.\d+\.\d+ on Node\.js /)
-  expect(ended.stdout).toMatch(/^works {3}wasm {5}ran a program$/m)
+  expect(ended.stdout).toMatch(/^works {3}skrei {5}\d+\.\d+\.\d+ on Node\.js /)
+  expect(ended.stdout).toMatch(/^works {3}wasm {6}ran a program$/m)
   const json = await here.skrei('doctor', '--json')
   expect(json.code).toBe(ended.code)
   const events = json.stdout
@@ -138,7 +146,7 @@ test('a configuration that the node would refuse is a fault, with its place', as
   await writeFile(join(here.home, 'config.yaml'), 'listen: 7\n')
   const ended = await here.skrei('doctor')
   expect(ended.code).toBe(1)
-  expect(ended.stdout).toMatch(/^broken {2}config {3}.*config\.yaml:1:9: /m)
+  expect(ended.stdout).toMatch(/^broken {2}config {4}.*config\.yaml:1:9: /m)
 })
 
 test('doctor finds the GPUs that a tool on the PATH lists, and a tool that fails is a fault', async () => {

@@ -1,5 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
-import { expect, test, vi } from 'vitest'
+import type { Refusal } from '@skrei/job-spec'
+import { expect, test } from 'vitest'
+import { jobEvents } from '../src/job-events.ts'
 import { frameLines, lineProgress } from '../src/progress.ts'
 import { progressModel } from '../src/progress-model.ts'
 
@@ -38,30 +40,24 @@ test('plain lines of a thousand shards are some twenty, and each failure', () =>
   expect(lines.filter((line) => line.startsWith('shard'))).toEqual(['shard 500: failed, trap (501/1000 shards)'])
 })
 
-test('a job that no node takes says how to learn why, once; one that runs does not', () => {
-  vi.useFakeTimers()
-  try {
-    for (const state of ['waiting', 'running'] as const) {
-      const lines: string[] = []
-      using shown = lineProgress((line) => lines.push(line), Date.now)
-      const { model, apply } = progressModel(Date.now)
-      const events = [
-        { type: 'planned', jobId, shards: 1 },
-        { type: 'job', jobId, state: 'running' },
-        { type: 'shard', jobId, shard: 0, state },
-      ] as const
-      for (const event of events) {
-        shown.show(event)
-        apply(event)
-      }
-      const frame = () => frameLines(model, Date.now(), 8, 80).map(stripVTControlCharacters).join('\n')
-      vi.advanceTimersByTime(10_000)
-      expect([lines.join(), frame()].filter((text) => text.includes('--plan'))).toEqual([])
-      vi.advanceTimersByTime(60_000)
-      expect(lines.filter((line) => line.includes('--plan'))).toHaveLength(state === 'waiting' ? 1 : 0)
-      expect(frame().includes('--plan')).toBe(state === 'waiting')
-    }
-  } finally {
-    vi.useRealTimers()
-  }
+test('why a shard waits is told once, and again where it is another reason', () => {
+  const lines: string[] = []
+  const { show } = lineProgress(
+    (line) => lines.push(line),
+    () => 0,
+  )
+  const tell = jobEvents(jobId, show)
+  const waits = (...refusals: Refusal[]) => tell({ type: 'changed', kind: 'shard', shard: 0, from: 'placing', to: 'waiting', refusals })
+  tell({ type: 'changed', kind: 'job', to: 'running', shards: 1 })
+  tell({ type: 'changed', kind: 'shard', shard: 0, to: 'placing' })
+  const away = { code: 'assess-failed', detail: 'the registry\ndoes not answer' } as const
+  for (let round = 0; round < 3; round++) waits(away)
+  // That all are busy is why shards wait mostly.
+  waits({ code: 'busy', detail: '' })
+  waits(away, { code: 'draining', detail: 'about to stop' })
+  expect(lines).toEqual([
+    'job: running, 1 shard',
+    'shard 0: waiting, assess-failed: the registry does not answer',
+    'shard 0: waiting, assess-failed: the registry does not answer; draining: about to stop',
+  ])
 })

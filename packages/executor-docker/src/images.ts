@@ -15,8 +15,9 @@ export interface Images {
   ): Promise<EngineImage>
 }
 
-/** How long a registry's answer to whether it has an image is believed, and how long it is waited for. */
+/** How long a registry's answer to whether it has an image is believed, that it gave none, and how long it is waited for. */
 const believed = 60_000
+const silentFor = 5_000
 const answerTime = 10_000
 const mostKnown = 256
 /** How long an image that an assessment found here is taken to be here still: from the bid to the start. Who changes what a name means assesses after it. */
@@ -38,7 +39,8 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
 
   const askRegistry = async (reference: ImageReference, signal: AbortSignal | undefined): Promise<readonly Refusal[]> => {
     const before = known.get(reference.wanted)
-    if (before !== undefined && performance.now() - before.at < believed) return before.refusals
+    if (before !== undefined && performance.now() - before.at < (before.refusals.some(({ code }) => code === 'assess-failed') ? silentFor : believed))
+      return before.refusals
     const limit = AbortSignal.timeout(answerTime)
     try {
       await engine.manifest(reference.wanted, await credentials(reference), { signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) })

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -230,6 +230,44 @@ describe('outputs', () => {
     await symlink(join(root, 'elsewhere'), join(root, 'outputs', 'link'))
     expect((await checkOutputs([join(root, 'outputs')], bounds)).failure).toEqual({ code: 'output-unsafe', detail: 'the outputs hold a symbolic link' })
     expect(await readdir(join(root, 'elsewhere'))).toEqual(['kept'])
+  })
+  test('count under a name that is not UTF-8 too, which is not taken; and are emptied of it', async () => {
+    const odd = Buffer.concat([Buffer.from(`${root}/d`), Buffer.from([0xff])])
+    await mkdir(odd)
+    await writeFile(Buffer.concat([odd, Buffer.from('/f')]), 'x'.repeat(600))
+    expect(await checkOutputs([root], bounds)).toEqual({
+      failure: { code: 'output-unsafe', detail: 'the outputs hold a name that is not UTF-8' },
+      bytes: 0,
+      isSpoiled: true,
+    })
+    await writeFile(Buffer.concat([odd, Buffer.from([0x2f, 0xfe])]), 'x'.repeat(600))
+    expect((await checkOutputs([root], bounds)).failure?.code).toBe('output-too-large')
+    await empty([root])
+    expect(await readdir(root)).toEqual([])
+  })
+  test('whose paths are too long end the program, and are not taken', async () => {
+    const deep = { ...bounds, limits: { ...bounds.limits, files: 10_000 } }
+    const { promise, resolve } = Promise.withResolvers<string>()
+    using _ = watchOutputs([root], deep, { interval: 1, reserve: 0 }, ({ code }) => resolve(code))
+    // Grown at its top: its end has a path that no call takes.
+    const [top, above] = [join(root, 'd'.repeat(200)), join(root, 'above')]
+    for (let depth = 0; depth < 25; depth++) {
+      await mkdir(above)
+      if (depth > 0) await rename(top, join(above, 'd'.repeat(200)))
+      await rename(above, top)
+    }
+    expect(await promise).toBe('output-unsafe')
+    expect(await checkOutputs([root], deep)).toEqual({
+      failure: { code: 'output-unsafe', detail: 'the outputs hold a path that is too long' },
+      bytes: 0,
+      isSpoiled: false,
+    })
+    await empty([root])
+    for (let depth = 0; depth < 10; depth++) {
+      await rename(join(top, 'd'.repeat(200)), above)
+      await rm(top, { recursive: true })
+      await rename(above, top)
+    }
   })
   test('are watched while they grow', async () => {
     const { promise, resolve } = Promise.withResolvers<string>()

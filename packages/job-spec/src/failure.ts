@@ -218,7 +218,7 @@ export const refusals = {
   'assess-failed': {
     permanent: false,
     cause: 'The node could not find out whether it can run the task.',
-    remedy: "Read the node's log; the requester asks again.",
+    remedy: 'The detail says what did not answer, such as a registry: see that it does. The requester asks again meanwhile.',
   },
 } as const satisfies Readonly<Record<string, RefusalKind>>
 

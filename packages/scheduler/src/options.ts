@@ -110,6 +110,8 @@ export interface ShardView extends Omit<ShardResult, 'state'> {
   /** Of the shard's machine: `placing`, `choosing`, `running`, `backoff`, `waiting`, `completed`… */
   readonly state: string
   readonly open: boolean
+  /** Of one that waits for a node: why those that were asked last do not take it now, each reason once. */
+  readonly refusals?: readonly Refusal[]
 }
 
 /** Which jobs: at most `limit` of those asked for, in the order of their ids, which rise with time; or `newestFirst`. */

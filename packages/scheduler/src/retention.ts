@@ -1,7 +1,8 @@
 import type { StateStore, Transaction } from '@skrei/state-store'
 import type { Clock } from '@skrei/transport'
 import { createPeerForgetter } from './forget-peers.ts'
-import { type Ended, endedBefore, forgetObject, shortestKeep } from './kernel/ended.ts'
+import { type Ended, endedBefore, shortestKeep } from './kernel/ended.ts'
+import { forgetObject } from './kernel/forget-object.ts'
 import type { Settings } from './settings.ts'
 
 export interface RetentionWorld {

@@ -98,6 +98,22 @@ test('what was submitted, and each shard as it is now, can be read; of a job tha
   await world.stop()
 })
 
+test('a shard that waits for a node says why those that were asked do not take it now', async () => {
+  let isAway = true
+  const world = await createSimulation({
+    nodes: 3,
+    compute: { policy: () => (isAway ? [{ code: 'assess-failed', detail: 'the registry does not answer' }] : []) },
+  })
+  const { scheduler } = world.node(0)
+  const id = await scheduler.submit(short)
+  await world.clock.advance(10_000)
+  expect(scheduler.shards(id)).toMatchObject([{ open: true, refusals: [{ code: 'assess-failed', detail: 'the registry does not answer' }], executions: [] }])
+  isAway = false
+  expect(await world.finish(world.node(0), id)).toBe('completed')
+  expect(scheduler.shards(id)[0]?.refusals).toBeUndefined()
+  await world.stop()
+})
+
 test('a node says what it has, what of it is free, and which execution has which device', async () => {
   const device = { id: 'gpu-0', kind: 'gpu' as const, vendor: 'nvidia', model: 'h200', memory: 100 }
   const world = await createSimulation({ nodes: 2, requesterOnly: true, devices: [device, { ...device, id: 'gpu-1' }] })

@@ -1,3 +1,6 @@
+import type { Data } from './data.ts'
+
+export type { Data } from './data.ts'
 export { StateStoreError, type StateStoreErrorCode } from './errors.ts'
 export { sharedData } from './plain-data.ts'
 
@@ -7,9 +10,6 @@ export interface StateStore extends Disposable {
   transact<T>(work: (transaction: Transaction) => T): T
   read<T>(work: (reader: Reader) => T): T
 }
-
-/** Plain data: what `JSON` keeps. No undefined, no functions, finite numbers. */
-export type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data }
 
 /** One object: `kind` and `id` name it. `open` is false once it is final. `version` counts its writes. */
 export interface Row {

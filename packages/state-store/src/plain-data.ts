@@ -1,5 +1,5 @@
+import type { Data } from './data.ts'
 import { StateStoreError } from './errors.ts'
-import type { Data } from './index.ts'
 
 /** Deeper than any state of ours and far from the end of the stack, so that a circle is found and not followed. */
 const MAX_DEPTH = 200

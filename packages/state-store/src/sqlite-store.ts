@@ -18,9 +18,15 @@ import { type Reader, type Row, type StateStore, StateStoreError, type StateStor
 import { dueBy, pendingOf } from './memory-tables.ts'
 import { overlaidReader } from './overlaid-reader.ts'
 import { type Change, change, emptyOverlay, keepChanges, keepLogged, type Overlay, settled, undoTo } from './overlay.ts'
-import type { SqliteStateStoreOptions } from './sqlite.ts'
 import { prepareDatabase } from './sqlite-schema.ts'
 import { type SqliteTables, sqliteTables } from './sqlite-tables.ts'
+
+export interface SqliteStateStoreOptions {
+  /** The file. Its directory must exist, on a local disk. `-wal` stands beside it while it is in use. */
+  readonly path: string
+  /** How long to wait, blocking, for another process to let go of the file before `store-locked`, in milliseconds. Default 500. */
+  readonly busyTimeout?: number
+}
 
 /** SQLite's primary result codes: https://www.sqlite.org/rescode.html */
 const codes: Readonly<Record<number, StateStoreErrorCode>> = {

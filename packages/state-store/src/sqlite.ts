@@ -1,12 +1,7 @@
 import type { StateStore } from './index.ts'
-import { openSqliteStore } from './sqlite-store.ts'
+import { openSqliteStore, type SqliteStateStoreOptions } from './sqlite-store.ts'
 
-export interface SqliteStateStoreOptions {
-  /** The file. Its directory must exist, on a local disk. `-wal` stands beside it while it is in use. */
-  readonly path: string
-  /** How long to wait, blocking, for another process to let go of the file before `store-locked`, in milliseconds. Default 500. */
-  readonly busyTimeout?: number
-}
+export type { SqliteStateStoreOptions } from './sqlite-store.ts'
 
 /** What is put again soon, or done soon, never gets from the log into the tables. Larger ones save little more and make a start slower. */
 const limits = { changes: 16_384, bytes: 8 * 2 ** 20, cache: 8 * 2 ** 20 }

@@ -26,9 +26,9 @@ const write = (event: Readonly<Record<string, unknown>>): void => void process.s
 
 const colours = { works: 'green', absent: 'yellow', broken: 'red' } as const satisfies Readonly<Record<FindingState, string>>
 
-/** `works   docker   engine 20.10.24, …`, and below it what to do. */
+/** `works   docker    engine 20.10.24, …`, and below it what to do. */
 const findingText = ({ name, state, detail, remedy }: Finding): string => {
   const stream = process.stdout
-  const head = `${styleText(colours[state], state.padEnd(6), { stream })}  ${name.padEnd(8)} ${oneLine(detail)}\n`
-  return remedy === undefined ? head : `${head}${' '.repeat(17)}${styleText('dim', `→ ${oneLine(remedy)}`, { stream })}\n`
+  const head = `${styleText(colours[state], state.padEnd(6), { stream })}  ${name.padEnd(9)} ${oneLine(detail)}\n`
+  return remedy === undefined ? head : `${head}${' '.repeat(18)}${styleText('dim', `→ ${oneLine(remedy)}`, { stream })}\n`
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
-import { bytesSchema, cpuSchema, durationSchema, labelsSchema } from '@skrei/job-spec'
+import { bytesSchema, cpuSchema, durationSchema, labelsSchema, parseGlob } from '@skrei/job-spec'
 import { type Settings, settingKinds, settingsThatMayBeZero } from '@skrei/scheduler'
 import * as z from 'zod'
 import { type EngineName, engineNames } from '../engine-names.ts'
@@ -36,6 +36,19 @@ const listenAddress = address('/ip4/127.0.0.1/tcp/4001 or /ip6/::1/tcp/4002/ws',
 const announceAddress = address('/dns4/node.example.org/tcp/4001', true, (rest) => rest.length === 0)
 const isPeerEnd = (rest: readonly string[]): boolean => rest.length === 2 && rest[0] === 'p2p' && /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(rest[1] ?? '')
 const peerAddress = address('/ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the id of the node at its end', true, isPeerEnd)
+
+const isImagePattern = (text: string): boolean => /[A-Za-z0-9*]/.test(text) && parseGlob(text).ok
+const imagePattern = z
+  .string(bad('a pattern of image names'))
+  .max(512)
+  .refine(isImagePattern, bad('a pattern of whole image names, such as docker.io/library/*'))
+const domain = z
+  .string(bad('a domain'))
+  .max(253)
+  .regex(
+    /^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*)$/,
+    bad('a domain such as example.org or *.example.org, or * for every one'),
+  )
 
 const directory = z.string(bad('a directory')).min(1).max(4096).refine(isAbsolute, bad('the absolute path of a directory'))
 
@@ -91,6 +104,16 @@ export const configSchema = z
     labels: labelsSchema,
     allow: z.strictObject({ localPaths: z.array(directory).max(listed), privateAddresses: z.boolean() }).partial(),
     engines: z.array(z.enum(engineNames)),
+    docker: z
+      .strictObject({
+        images: z.array(imagePattern).max(listed),
+        pull: z.boolean(),
+        credentialsFile: z.string(bad('a file')).min(1).max(4096).refine(isAbsolute, bad('the absolute path of a file')),
+        domains: z.array(domain).max(listed),
+        fullNetwork: z.boolean(),
+        allowRoot: z.boolean(),
+      })
+      .partial(),
     publishers: z.strictObject({ local: directory }).partial(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), format: z.enum(['text', 'json']) }).partial(),
     drain: durationSchema,
@@ -130,6 +153,18 @@ export interface NodeConfig {
   readonly allow: { readonly localPaths: readonly string[]; readonly privateAddresses: boolean }
   /** What is absent is what the machine has. */
   readonly engines?: readonly EngineName[] | undefined
+  /** What containers may be and have. */
+  readonly docker: {
+    /** Patterns of image names; absent: all. */
+    readonly images?: readonly string[] | undefined
+    readonly pull: boolean
+    /** In the format of the Docker client. */
+    readonly credentialsFile?: string | undefined
+    /** What jobs may reach over HTTP of what they name; `*`: all of it. */
+    readonly domains: readonly string[]
+    readonly fullNetwork: boolean
+    readonly allowRoot: boolean
+  }
   readonly publishers: { readonly local?: string | undefined }
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'text' | 'json' }
   /** How long running executions may go on after the first signal to stop. */
@@ -161,6 +196,14 @@ export const resolveConfig = (given: ConfigFile): NodeConfig => {
     labels: given.labels ?? {},
     allow: { localPaths: given.allow?.localPaths ?? [], privateAddresses: given.allow?.privateAddresses ?? false },
     engines: given.engines,
+    docker: {
+      images: given.docker?.images,
+      pull: given.docker?.pull ?? true,
+      credentialsFile: given.docker?.credentialsFile,
+      domains: given.docker?.domains ?? [],
+      fullNetwork: given.docker?.fullNetwork ?? false,
+      allowRoot: given.docker?.allowRoot ?? false,
+    },
     publishers: given.publishers ?? {},
     log: { level: given.log?.level ?? 'info', format: given.log?.format ?? 'text' },
     drain: given.drain ?? 30_000,

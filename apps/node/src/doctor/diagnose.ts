@@ -17,6 +17,8 @@ export interface MachineFacts {
   /** Of each engine that needs nothing but skrei: why a program did not run, if it did not. */
   readonly builtIn: Readonly<Record<string, string | undefined>>
   readonly docker: EngineInfo | EngineTrouble
+  /** What came of a container that was run to try; absent: none was, as the image for it is not here. */
+  readonly container?: { readonly failure?: string } | undefined
   /** Whether the configuration names the engine `docker`; absent: it names none, and the node has what there is. */
   readonly dockerWanted?: boolean | undefined
   readonly gpus: readonly Gpu[]
@@ -47,7 +49,11 @@ export const diagnose = (facts: MachineFacts): readonly Finding[] => [
       ? { name, state: 'works', detail: 'ran a program' }
       : { name, state: 'broken', detail: `could not run a program: ${error}`, remedy: 'Report it, with what is printed here.' }
   }),
-  ...(facts.dockerWanted === false ? [notWanted] : 'trouble' in facts.docker ? [noEngine(facts.docker, facts)] : engine(facts.docker)),
+  ...(facts.dockerWanted === false
+    ? [notWanted]
+    : 'trouble' in facts.docker
+      ? [noEngine(facts.docker, facts)]
+      : [...engine(facts.docker), ...container(facts.container)]),
   ...(facts.dockerWanted === false ? [] : gpus(facts)),
 ]
 
@@ -108,6 +114,13 @@ const engine = (info: EngineInfo): readonly Finding[] => {
       ? { name: 'sandbox', state: 'works', detail: `${security.join(', ')}` }
       : { name: 'sandbox', state: 'absent', detail: 'the engine filters no system calls (seccomp)', remedy: 'Use a kernel and an engine with seccomp.' },
   ]
+}
+
+const container = (tried: MachineFacts['container']): readonly Finding[] => {
+  if (tried === undefined) return []
+  return tried.failure === undefined
+    ? [{ name: 'container', state: 'works', detail: 'ran a program' }]
+    : [{ name: 'container', state: 'broken', detail: `could not run a program: ${tried.failure}`, remedy: 'Try `docker run --rm busybox true`.' }]
 }
 
 const isOld = (apiVersion: string): boolean => {

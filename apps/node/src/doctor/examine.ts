@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { arch, platform, release, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Executor } from '@skrei/executor'
-import { engineInfo } from '@skrei/executor-docker'
+import { dockerExecutor, engineInfo } from '@skrei/executor-docker'
 import { detectGpus, usableGpus } from '@skrei/executor-docker-gpu'
 import { resolve, taskOf } from '@skrei/job-spec'
 import { CliError, type Problem, systemCode } from '../cli-errors.ts'
@@ -18,22 +19,25 @@ import { findInstaller } from './install.ts'
 /** A module that does nothing: `(module (memory (export "memory") 1) (func (export "_start")))`. */
 const emptyModule = Buffer.from('0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f737461727400000a040102000b', 'hex')
 
-/** Looks at this machine as the node would, and runs a program on each engine that needs nothing but skrei. Makes nothing that it does not remove. */
+/** Looks at this machine as the node would, and runs a program on each engine: in a container only where the image for it is here. Makes nothing that it does not remove. */
 export const examine = async (skrei: string, signal: AbortSignal): Promise<MachineFacts> => {
   const { engines: wanted, problems: config } = examineConfig()
   const [home, builtIn, docker] = await Promise.all([examineHome(), examineBuiltIn(wanted ?? engineNames, signal), examineDocker(signal)])
   // Where no engine can be given devices, it is still said which are there.
   const { gpus, problems } = 'trouble' in docker ? await detectGpus({ signal }) : await usableGpus(docker, { signal })
   const noEngine = 'trouble' in docker && gpus.length > 0
+  const dockerWanted = wanted?.includes('docker')
+  const container = 'trouble' in docker || dockerWanted === false ? undefined : await tryContainer(signal)
   return {
     skrei,
     node: process.versions.node,
     platform: `${platform()} ${release()} ${arch()}`,
     home,
     config,
-    dockerWanted: wanted?.includes('docker'),
+    dockerWanted,
     builtIn,
     docker,
+    container,
     gpus: noEngine ? [] : gpus,
     gpuProblems: noEngine
       ? [
@@ -115,6 +119,23 @@ const tryProgram = async (
   for await (const event of executor.run(request, { signal })) if (event.type === 'exit') failure = event.failure?.detail
   await executor.remove(request.id)
   return failure
+}
+
+const tryContainer = async (signal: AbortSignal): Promise<MachineFacts['container']> => {
+  const folder = await mkdtemp(join(tmpdir(), 'skrei-doctor-'))
+  try {
+    const engine = { type: 'docker', image: 'busybox', entrypoint: ['true'], pull: 'never' } as const
+    await using executor = dockerExecutor({ directory: folder, socketPath: dockerSocket(), namespace: `skrei-doctor-${randomUUID()}` })
+    const [refusal] = await executor.assess(taskOf(resolve({ apiVersion: 'skrei/v1', engine }), 'doctor'), { signal })
+    if (refusal !== undefined) return undefined
+    const failure = await tryProgram(executor, engine, {}, signal)
+    return failure === undefined ? {} : { failure }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { failure: error instanceof Error ? error.message : String(error) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 const examineDocker = async (signal: AbortSignal): Promise<MachineFacts['docker']> => {

@@ -9,6 +9,7 @@ import { v7 as uuid } from 'uuid'
 import { machineCapacity, machineLabels } from '../capacity.ts'
 import { cliError } from '../cli-errors.ts'
 import type { NodeConfig } from '../config/config-schema.ts'
+import { dockerPolicy } from '../docker-policy.ts'
 import { engines, enginesHere } from '../engines.ts'
 import { lockFile } from '../file-lock.ts'
 import type { Home } from '../home.ts'
@@ -100,6 +101,7 @@ export const startNodeProcess = async ({ home, config, version, logger: log }: N
                 warm: Math.min(2, availableParallelism()),
                 runsPerProcess: 1,
                 names: config.engines ?? (await enginesHere()),
+                docker: dockerPolicy(config, identity.nodeId),
               }),
               capacity: { ...(await machineCapacity(home.path)), ...definedOf(config.capacity) },
               labels: { ...machineLabels(), ...config.labels },

@@ -1,5 +1,5 @@
 import type { ApiClient, HistoryItem, Shard } from '@skrei/api/client'
-import type { Failure } from '@skrei/job-spec'
+import type { Failure, Refusal } from '@skrei/job-spec'
 import { allShards } from './all-shards.ts'
 
 /** One attempt of a shard: where, from when to when (milliseconds since the Unix epoch), and what came of it. */
@@ -18,6 +18,8 @@ export interface TimelineShard {
   readonly index: number
   readonly state: string
   readonly failure?: Failure
+  /** Of one that waits for a node: why those that were asked last do not take it now. */
+  readonly refusals?: readonly Refusal[]
   readonly executions: readonly TimelineExecution[]
 }
 
@@ -59,10 +61,11 @@ export const jobTimeline = async (client: ApiClient, jobId: string, options: { r
   }
   return {
     states,
-    shards: shards.map(({ index, state, failure, executions }) => ({
+    shards: shards.map(({ index, state, failure, refusals, executions }) => ({
       index,
       state,
       ...(failure !== undefined && { failure }),
+      ...(refusals !== undefined && { refusals }),
       executions: executions.map((execution) => ({ ...execution, ...times.get(execution.id) })),
     })),
     cut,

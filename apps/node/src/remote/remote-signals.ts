@@ -1,5 +1,4 @@
-import type { ApiClient, HistoryItem } from '@skrei/api/client'
-import type { Failure } from '@skrei/job-spec'
+import type { ApiClient, HistoryItem, Shard } from '@skrei/api/client'
 import type { JobSignal } from '../job-events.ts'
 
 type Change = Extract<HistoryItem, { readonly to: string }>
@@ -7,6 +6,13 @@ type Change = Extract<HistoryItem, { readonly to: string }>
 /** What a node tells of a job, from the beginning to its end, over connections that may break. What a history does not hold is asked for. */
 export async function* remoteSignals(client: ApiClient, jobId: string, options: { readonly signal?: AbortSignal }): AsyncGenerator<JobSignal> {
   let planned = false
+  let askedAt = Number.NEGATIVE_INFINITY
+  const isAsked = (to: string): boolean => {
+    if (to !== 'waiting') return to === 'failed' || to === 'backoff'
+    if (performance.now() - askedAt < askedAfter) return false
+    askedAt = performance.now()
+    return true
+  }
   for await (const event of client.events(jobId, options)) {
     if (event.type === 'progress') {
       yield { type: 'progress', ...event.progress }
@@ -18,7 +24,7 @@ export async function* remoteSignals(client: ApiClient, jobId: string, options: 
     const isPlanned: boolean = kind === 'job' && to === 'running' && !planned
     const total = isPlanned ? (await client.job(jobId, options)).shards?.total : undefined
     planned ||= isPlanned
-    const failure = kind === 'shard' && shard !== undefined ? await failureOf(client, jobId, { shard, to }, options) : undefined
+    const why = kind === 'shard' && shard !== undefined && isAsked(to) ? await reasonOf(client, jobId, { shard, to }, options) : {}
     yield {
       type: 'changed',
       kind,
@@ -27,20 +33,26 @@ export async function* remoteSignals(client: ApiClient, jobId: string, options: 
       ...(node !== undefined && { node }),
       ...(from !== undefined && { from }),
       ...(total !== undefined && { shards: total }),
-      ...(failure !== undefined && { failure }),
+      ...why,
     }
   }
 }
 
-/** Why a shard failed, or is tried again. */
-const failureOf = async (
+/** Milliseconds between two questions why a shard waits: one that waits is asked for again and again, and there may be many. */
+const askedAfter = 2000
+
+/** Why a shard failed, is tried again, or waits. */
+const reasonOf = async (
   client: ApiClient,
   jobId: string,
   { shard: index, to }: { readonly shard: number; readonly to: string },
   options: { readonly signal?: AbortSignal },
-): Promise<Failure | undefined> => {
-  if (to !== 'failed' && to !== 'backoff') return undefined
+): Promise<Pick<Extract<JobSignal, { type: 'changed' }>, 'failure' | 'refusals'>> => {
   const [shard] = (await client.shards(jobId, { ...options, limit: 1, ...(index > 0 && { after: index - 1 }) })).shards
-  if (shard?.index !== index) return undefined
-  return to === 'failed' ? shard.failure : shard.executions.findLast(({ failure }) => failure !== undefined)?.failure
+  if (shard?.index !== index) return {}
+  if (to === 'waiting') return shard.refusals === undefined ? {} : { refusals: shard.refusals }
+  const failure = to === 'failed' ? shard.failure : lastFailure(shard)
+  return failure === undefined ? {} : { failure }
 }
+
+const lastFailure = ({ executions }: Shard): Shard['failure'] => executions.findLast(({ failure }) => failure !== undefined)?.failure

@@ -1,4 +1,4 @@
-import { failureSchema, referenceSchema, usageSchema } from '@skrei/job-spec'
+import { failureSchema, referenceSchema, refusalSchema, usageSchema } from '@skrei/job-spec'
 import * as z from 'zod'
 import { list } from './list.ts'
 
@@ -54,6 +54,9 @@ export const shardViewSchema = z
       .meta({ description: 'Of a shard without a result: where that lies which its last execution wrote until it was stopped, as its node said.' })
       .exactOptional(),
     executions: list(z.object({ id: z.string(), node: z.string(), outcome: z.string(), failure: failureSchema.exactOptional() })),
+    refusals: list(refusalSchema)
+      .meta({ description: 'Of one that waits for a node: why those that were asked last do not take it now, each reason once.' })
+      .exactOptional(),
   })
   .meta({ id: 'Shard', description: 'One shard of a job. Those that were never opened are not listed.' })
 export type Shard = z.output<typeof shardViewSchema>

@@ -1,5 +1,4 @@
-import type { Reader, Row, Transaction } from '@skrei/state-store'
-import { forgetRefusals } from './record.ts'
+import type { Reader, Row } from '@skrei/state-store'
 
 // What is over is remembered for a while, and then forgotten. A final object has no deadline (invariant 7): that it ended, and when, is a row of its own, and the
 // ids of these rows sort by that time, so that the oldest are found without looking at the rest.
@@ -47,10 +46,3 @@ export const endedBefore = (reader: Reader, kind: string, before: number, limit:
 
 /** What a row says. */
 export const endedOf = (kind: string, row: string): Ended => ({ row, kind, id: row.slice(digits + kind.length + 2) })
-
-/** An object with all that is its own. Messages about it that nobody could be sent are in vain by now. */
-export const forgetObject = (transaction: Transaction, kind: string, id: string): void => {
-  transaction.remove(kind, id)
-  transaction.cancel(kind, id)
-  forgetRefusals(transaction, kind, id)
-}

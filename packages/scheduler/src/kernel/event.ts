@@ -1,11 +1,16 @@
 import type { Body, MessageType } from '@skrei/protocol'
 import type { Data, Row } from '@skrei/state-store'
-import type { Filling } from './slots.ts'
 
 /** What a machine receives. `type` names it; the rest is its payload, plain data. */
 export interface ObjectEvent {
   readonly type: string
   readonly [field: string]: unknown
+}
+
+/** What a message fills, and with what. */
+export interface Filling {
+  readonly slot: string
+  readonly digest: string
 }
 
 /** Something that happened to one object: a message, a deadline, the result of an effect, a wish of the user. */

@@ -1,6 +1,6 @@
 import { type AnyDraft, type Incarnation, type MessageType, slotOf } from '@skrei/protocol'
 import type { Data, Row } from '@skrei/state-store'
-import type { SendOutput } from './event.ts'
+import type { Filling, SendOutput } from './event.ts'
 
 /**
  * The slots that an object's messages have filled (PROTOCOL.md rule 5). They are kept in the object's own row, so that they are as durable as what the messages changed, cost
@@ -11,12 +11,6 @@ export interface Slots {
   readonly heard: Readonly<Record<string, string>>
   /** By slot: what this node said, and as which of its incarnations. The same bytes can be made from it again. */
   readonly said: Readonly<Record<string, { readonly by: Incarnation; readonly body: Data }>>
-}
-
-/** What a message fills, and with what. */
-export interface Filling {
-  readonly slot: string
-  readonly digest: string
 }
 
 const none: Slots = { heard: {}, said: {} }

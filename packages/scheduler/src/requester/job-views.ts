@@ -1,4 +1,4 @@
-import type { JobSpec } from '@skrei/job-spec'
+import type { JobSpec, Refusal } from '@skrei/job-spec'
 import type { Reader, Row } from '@skrei/state-store'
 import type { ExecutionContext } from '../machines/execution.ts'
 import type { JobContext } from '../machines/job.ts'
@@ -54,11 +54,22 @@ export const shardAs = <State extends string>(state: State, shard: ShardContext)
 
 const shardsPerPage = 256
 
+/** In these a shard has no node. */
+const waiting: ReadonlySet<string> = new Set(['placing', 'choosing', 'waiting'])
+const mostRefusals = 8
+
+const refusalsOf = ({ asked, resting = [] }: ShardContext): readonly Refusal[] => {
+  const all = [...asked, ...resting].flatMap(({ refusals = [] }) => refusals)
+  return [...new Map(all.map((refusal) => [`${refusal.code} ${refusal.detail}`, refusal])).values()].slice(0, mostRefusals)
+}
+
 export const shardViews = (reader: Reader, jobId: string, { after, limit = shardsPerPage, state }: ShardPage = {}): readonly ShardView[] => {
   if (reader.get('job', jobId) === undefined) return []
   const where = { parent: jobId, limit, ...(after !== undefined && { after: shardId(jobId, after) }), ...(state !== undefined && { state }) }
   return reader.list('shard', where).map(({ id, state: now, open, data }) => {
-    const view = shardAs(now, data as unknown as ShardContext)
+    const shard = data as unknown as ShardContext
+    const refusals = waiting.has(now) ? refusalsOf(shard) : []
+    const view = { ...shardAs(now, shard), ...(refusals.length > 0 && { refusals }) }
     const [running] = open ? reader.list('execution', { parent: id, open: true, limit: 1 }) : []
     if (running === undefined) return { ...view, open }
     const { node } = running.data as unknown as ExecutionContext
