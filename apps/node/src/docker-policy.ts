@@ -5,7 +5,7 @@ import type { NodeConfig } from './config/config-schema.ts'
 export type DockerPolicy = Pick<DockerGpuOptions, 'allowRoot' | 'images' | 'network' | 'node'>
 
 /** Stands for every domain. */
-export const anyDomain = '*'
+const anyDomain = '*'
 
 /** That of a node whose requesters are strangers: nothing but what its operator allows. */
 export const dockerPolicy = ({ docker, allow }: Pick<NodeConfig, 'allow' | 'docker'>, node: string): DockerPolicy => {

@@ -14,6 +14,8 @@ export interface Libp2pTransportLimits {
   readonly window?: number
   /** Bytes of frames that have not arrived whole, of all peers together. Default 256 MiB. */
   readonly partialBytes?: number
+  /** Bytes of sends and queries that handlers work on, of all peers together, with 64 for each message: once it is reached each peer has 64 KiB. Default 256 MiB. */
+  readonly workingBytes?: number
   /** Peers that this node is linked with at once, configured ones apart. Default 1,024. */
   readonly peers?: number
 }
@@ -28,6 +30,7 @@ const defaults: Limits = {
   queries: 256,
   window: 256 * 1024,
   partialBytes: 256 * 1024 * 1024,
+  workingBytes: 256 * 1024 * 1024,
   peers: 1024,
 }
 

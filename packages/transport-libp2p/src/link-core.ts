@@ -23,6 +23,8 @@ export interface LinkHost {
   onceAborted(signal: AbortSignal, run: () => void): Disposable
   /** Bytes of frames that have not arrived whole, of all links. */
   partialBytes: number
+  /** What all links work on. */
+  workingBytes: number
   fault(error: unknown, peer: string, place: FaultPlace): void
 }
 
@@ -43,6 +45,24 @@ export interface LinkCore {
 
 export const failure = (code: TransportErrorCode, message: string, cause?: unknown): TransportError =>
   new TransportError(code, message, cause === undefined ? undefined : { cause })
+
+/** What each peer may have worked on where all together have too much: a node that is flooded by some still hears the others. */
+const flooded = 64 * 1024
+
+/** Room for what a peer wants to have worked on: what gives it back, or nothing where there is none. */
+export const roomFor = (core: LinkCore, cost: number): (() => void) | undefined => {
+  const { host } = core
+  const { pendingBytes, workingBytes } = host.limits
+  const own = core.working + cost
+  if (core.working > 0 && own > pendingBytes) return undefined
+  if (host.workingBytes + cost > workingBytes && own > flooded) return undefined
+  core.working += cost
+  host.workingBytes += cost
+  return () => {
+    core.working -= cost
+    host.workingBytes -= cost
+  }
+}
 
 const longestMessage = 256
 

@@ -1,7 +1,7 @@
 import { boundedRejections, type Rejection } from '@skrei/transport'
 import { FrameError, type FrameFields, kinds } from './frame.ts'
 import { costOf } from './limits.ts'
-import { failure, type LinkCore, longest, sendAck, sendFail } from './link-core.ts'
+import { failure, type LinkCore, longest, roomFor, sendAck, sendFail } from './link-core.ts'
 
 interface Pending {
   readonly count: number
@@ -76,13 +76,12 @@ export const linkSends = (core: LinkCore): Sends => {
       if (bytes > limits.maxBytes) throw new FrameError(`a send of ${body} bytes where at most ${limits.maxBytes} may be`)
       const { receiver } = host
       if (!receiver) return sendFail(core, id, 'no-handler', 'this node has no handler for messages')
-      const cost = costOf(bytes, count)
-      if (working >= limits.sends || (working > 0 && core.working + cost > limits.pendingBytes)) return sendFail(core, id, 'refused', 'too many sends at once')
+      const leave = working >= limits.sends ? undefined : roomFor(core, costOf(bytes, count))
+      if (leave === undefined) return sendFail(core, id, 'refused', 'too many sends at once')
       working += 1
-      core.working += cost
       const done = (): void => {
         working -= 1
-        core.working -= cost
+        leave()
       }
       const failed = (error: unknown): void => {
         done()

@@ -1,6 +1,6 @@
 import { FrameError, kinds } from './frame.ts'
 import { costOf } from './limits.ts'
-import { failure, type LinkCore, sendBare, sendFail } from './link-core.ts'
+import { failure, type LinkCore, roomFor, sendBare, sendFail } from './link-core.ts'
 
 interface Served {
   readonly controller: AbortController
@@ -33,7 +33,7 @@ export const servedQueries = (core: LinkCore): ServedQueries => {
     wake(served)
   }
 
-  const serve = async (id: number, served: Served, protocol: string, body: Uint8Array): Promise<void> => {
+  const serve = async (id: number, served: Served, protocol: string, body: Uint8Array, leave: () => void): Promise<void> => {
     const { signal } = served.controller
     try {
       const handler = host.served.get(protocol)
@@ -60,19 +60,17 @@ export const servedQueries = (core: LinkCore): ServedQueries => {
       sendFail(core, id, 'refused', 'the handler failed')
     } finally {
       running.delete(id)
-      core.working -= costOf(body.length, 1)
+      leave()
     }
   }
 
   return {
     onQuery(id, window, protocol, body) {
-      const cost = costOf(body.length, 1)
-      if (running.size >= limits.queries || (running.size > 0 && core.working + cost > limits.pendingBytes))
-        return sendFail(core, id, 'refused', 'too many queries at once')
-      core.working += cost
+      const leave = running.size >= limits.queries ? undefined : roomFor(core, costOf(body.length, 1))
+      if (leave === undefined) return sendFail(core, id, 'refused', 'too many queries at once')
       const served: Served = { controller: new AbortController(), credit: window, wake: undefined }
       running.set(id, served)
-      void serve(id, served, protocol, new Uint8Array(body))
+      void serve(id, served, protocol, new Uint8Array(body), leave)
     },
     onCredit(id, bytes) {
       const served = running.get(id)

@@ -57,6 +57,7 @@ export const libp2pTransport = async (options: Libp2pTransportOptions): Promise<
     subscriptions: new Map(),
     onceAborted: abortListeners(),
     partialBytes: 0,
+    workingBytes: 0,
     fault: (error, peer, place) => onFault?.(error, peer, place),
   }
   const peers = libp2pPeers(libp2p, host, options)

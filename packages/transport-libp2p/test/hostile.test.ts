@@ -213,7 +213,7 @@ test('a flood of sends to a handler that does not end calls it no more often tha
 })
 
 test('a peer that takes no answers is cut off once too many wait for it', async () => {
-  await using attacked = await attack({ limits: { maxBytes: 1000, pendingBytes: 1000 } })
+  await using attacked = await attack({ limits: { maxBytes: 1000, pendingBytes: 1000 }, timeout: 60_000 })
   attacked.stream.pause()
   const pings = frameWriter()
   for (let id = 1; id <= 20_000; id += 1) frame(kinds.ping, 2 ** 40)(pings)
@@ -305,4 +305,30 @@ test('more peers than the limit are turned away, and configured ones are not', a
   await known.start()
   await connected(victim, known.self)
   expect(victim.peer(second.self)).toBeUndefined()
+})
+
+test('what several peers leave to be worked on is bounded together, and those who send little are still heard', async () => {
+  const limits = { maxBytes: 100_000, pendingBytes: 150_000, workingBytes: 200_000 }
+  await using attacked = await attack({ limits, timeout: 60_000 })
+  const { victim } = attacked
+  victim.serve('/never', async function* () {
+    yield Uint8Array.of(1)
+  })
+  // Who gives no credit is never done with.
+  attacked.write(frame(kinds.query, 1, 0, '/never', new Uint8Array(90_000)))
+  await using other = await node({ peers: victim.addresses(), limits, timeout: 60_000 })
+  await other.start()
+  const { promise: ending, resolve: end } = Promise.withResolvers<void>()
+  const handler = victim.receive(() => ending)
+  const sent = other.send(victim.self, [new Uint8Array(90_000)], {})
+  await connected(victim, other.self)
+  await using friend = await node({ peers: victim.addresses(), limits, timeout: 60_000 })
+  await friend.start()
+  await vi.waitFor(() => expect(friend.send(victim.self, [new Uint8Array(90_000)], {})).rejects.toMatchObject({ code: 'refused' }), { timeout: 20_000 })
+  const little = friend.send(victim.self, [new Uint8Array(1000)], {})
+  end()
+  expect(await little).toEqual([])
+  expect(await sent).toEqual([])
+  expect(await friend.send(victim.self, [new Uint8Array(90_000)], {})).toEqual([])
+  handler[Symbol.dispose]()
 })
