@@ -68,7 +68,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
   /** Removals that are to come. */
   const due = new Map<string, NodeJS.Timeout>()
   const held = new Map<string, Held>()
-  /** Of which nothing is left in the engine. */
+  /** Of which nothing is left in the engine, until they are removed. */
   const cleared = new Set<string>()
 
   const nameOf = (id: string): string => containerName(namespace, id)
@@ -322,6 +322,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       removeOptions?.signal?.throwIfAborted()
       await lifecycle.remove(id, removeOptions)
       await clear(id)
+      cleared.delete(id)
     },
 
     [Symbol.asyncDispose]: async () => {

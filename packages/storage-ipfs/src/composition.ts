@@ -27,9 +27,9 @@ const segmentsOf = (path: string): string[] => {
   return segments
 }
 
-const storeContent = async (content: CompositionEntry['content'], options: ReadingBuildOptions): Promise<Stored> => {
-  if (content instanceof Uint8Array) return options.node.addFile([content], options.signal)
-  if (Symbol.asyncIterator in content) return options.node.addFile(content, options.signal)
+const storeContent = async (content: CompositionEntry['content'], options: ReadingBuildOptions & WritingOptions): Promise<Stored> => {
+  if (content instanceof Uint8Array) return options.node.addFile([content], options.signal, options.write)
+  if (Symbol.asyncIterator in content) return options.node.addFile(content, options.signal, options.write)
   if (content.type !== 'ipfs' || content.cid === undefined)
     throw new IpfsError('entry-invalid', `expected a reference of type ipfs with a cid, got one of type ${content.type}`)
   // Only the root block is read: it says how much hangs from it, which the links of a directory record.
@@ -68,9 +68,12 @@ export interface CompositionOptions extends ReadingBuildOptions {
 }
 
 /** Stores one directory made of references and files; of what is referred to, only root blocks are read. */
-export const storeComposition = async (
+export const storeComposition = (entries: AsyncIterable<CompositionEntry>, options: CompositionOptions): Promise<Stored> =>
+  building(options, (writing) => storeEntries(entries, { ...options, ...writing }))
+
+const storeEntries = async (
   entries: AsyncIterable<CompositionEntry>,
-  { maxEntries, entriesAhead, ...options }: CompositionOptions,
+  { maxEntries, entriesAhead, ...options }: CompositionOptions & WritingOptions,
 ): Promise<Stored> => {
   const root: Folder = new Map()
   let count = 0
@@ -80,5 +83,5 @@ export const storeComposition = async (
     if (count > maxEntries) throw new IpfsError('limit-exceeded', `a composition of more than ${maxEntries} entries (option maxEntries)`)
     insert(root, segments, stored)
   }
-  return building(options, (writing) => storeFolder(root, writing))
+  return storeFolder(root, options)
 }

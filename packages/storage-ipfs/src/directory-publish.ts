@@ -67,7 +67,7 @@ const storeAll = async (root: string, maxEntries: number, options: WritingOption
     }
     const storeNamed = async (name: string): Promise<DirectoryEntry> => ({
       name,
-      ...(await options.node.addFile(chunksOf(join(directory, name), options.signal), options.signal)),
+      ...(await options.node.addFile(chunksOf(join(directory, name), options.signal), options.signal, options.write)),
     })
     for await (const file of readAhead(files, filesAhead, storeNamed)) stored.push(file)
     return storeDirectory(stored, options)

@@ -8,6 +8,7 @@ import { name, version } from '../node_modules/helia/dist/src/version.js'
 import type { BlockOptions, Blockstore } from './blockstore.ts'
 import { checkedBlockstore, gather } from './checked-blockstore.ts'
 import type { Stored } from './stored.ts'
+import type { Write } from './writing-behind.ts'
 
 export interface EmbeddedHelia {
   readonly helia: Helia
@@ -17,8 +18,8 @@ export interface EmbeddedHelia {
   readonly held: Blockstore
   /** What is held, and what block brokers give, each fetched for this session. */
   blocksFor(session: object): Blockstore
-  /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. */
-  addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Stored>
+  /** Stores a file from its bytes, in pieces of any length, and holds a few chunks of it at a time. With `write` its blocks are written when that says so. */
+  addFile(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, signal: AbortSignal, write?: Write): Promise<Stored>
   addBlock(cid: CID, bytes: Uint8Array, signal: AbortSignal): Promise<void>
   /** The same node; before it writes a block that is not held, it asks. */
   asking(take: TakeBytes): EmbeddedHelia
@@ -66,9 +67,10 @@ export const embedHelia = (blocks: Blockstore, blocksAhead: number): EmbeddedHel
       }),
       addBlock,
       asking: nodeThatAsks,
-      addFile: async (content, signal) => {
+      addFile: async (content, signal, write = (begin) => begin()) => {
         const put = async (cid: CID, bytes: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> => {
-          await addBlock(cid, bytes instanceof Uint8Array ? bytes : await gather(bytes, cid), signal)
+          const block = bytes instanceof Uint8Array ? bytes : await gather(bytes, cid)
+          await write(() => addBlock(cid, block, signal))
           return cid
         }
         // Loaded by the first publication: a node that only reads does without.

@@ -32,10 +32,10 @@ export interface WritingOptions extends BuildOptions {
   readonly write: Write
 }
 
-/** Blocks of directories that are written at the same time. */
-const writesAhead = 16
+/** Blocks that are written at the same time, of up to 1 MiB. */
+const writesAhead = 8
 
-/** Whatever builds directories: all blocks are written once it ends. */
+/** Whatever builds trees: all blocks are written once it ends. */
 export const building = <T>(options: BuildOptions, work: (options: WritingOptions) => Promise<T>): Promise<T> =>
   writingBehind(writesAhead, (write) => work({ ...options, write }))
 
