@@ -21,6 +21,8 @@ export interface Recorder {
   taken(node: string): readonly Sent[]
   /** Hands a message to a node again, as its network would. */
   again(sent: Sent): Promise<unknown>
+  /** Has a node make a turn with nothing in it. */
+  turn(node: string): Promise<unknown>
   /** A node's store was set back: it may say other things now, and has forgotten what it was told. */
   forget(node: string): void
   wrap(transport: Transport, self: string): Transport
@@ -77,6 +79,7 @@ export const recorder = (): Recorder => {
     },
     taken: (node) => [...(taken.get(node)?.values() ?? [])],
     again: async ({ from, to, bytes }) => handlers.get(to)?.(from, [bytes]),
+    turn: async (node) => handlers.get(node)?.('nobody', []),
     forget: (node) => {
       forgetful.add(node)
       taken.delete(node)

@@ -17,6 +17,16 @@ const knowledge = (node: SimulatedNode): ReadonlyMap<string, string> =>
     ),
   )
 
+/** What it knows once nothing waits any more for a turn that would take it along: it would look as if it came of what is said again. */
+const settled = async (messages: Recorder, node: SimulatedNode): Promise<ReadonlyMap<string, string>> => {
+  for (let before = knowledge(node); ; ) {
+    await messages.turn(node.id)
+    const after = knowledge(node)
+    if (after.size === before.size && [...after].every(([key, what]) => before.get(key) === what)) return after
+    before = after
+  }
+}
+
 /** Says some of what a node has durably taken again, in an order of its own: nothing changes (invariant 10). */
 export const sayAgain = async (messages: Recorder, node: SimulatedNode, random: () => number): Promise<void> => {
   // It was told things about objects that it had forgotten and has made again since: to those they are news.
@@ -27,7 +37,7 @@ export const sayAgain = async (messages: Recorder, node: SimulatedNode, random: 
   const taken = messages.taken(node.id).filter(({ from }) => from !== node.id)
   const prefix = taken.slice(0, 1 + Math.floor(random() * taken.length))
   const order = prefix.map((sent) => ({ sent, at: random() })).sort((one, other) => one.at - other.at)
-  const before = knowledge(node)
+  const before = await settled(messages, node)
   for (const { sent } of order) await messages.again(sent)
   const after = knowledge(node)
   for (const [key, what] of after)
