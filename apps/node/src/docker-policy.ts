@@ -13,7 +13,12 @@ export const dockerPolicy = ({ docker, allow }: Pick<NodeConfig, 'allow' | 'dock
   return {
     node,
     allowRoot,
-    images: { pull, ...(images !== undefined && { allow: images }), ...(credentialsFile !== undefined && { credentialsFile }) },
+    images: {
+      pull,
+      privateRegistries: allow.privateAddresses,
+      ...(images !== undefined && { allow: images }),
+      ...(credentialsFile !== undefined && { credentialsFile }),
+    },
     network: {
       full: fullNetwork,
       http: domains.length > 0 && { privateAddresses: allow.privateAddresses, ...(!domains.includes(anyDomain) && { domains }) },
@@ -24,5 +29,6 @@ export const dockerPolicy = ({ docker, allow }: Pick<NodeConfig, 'allow' | 'dock
 /** That of the node that `skrei run` starts for a job of its own user: it reaches the hosts that the job names, and private ones, or everything, where the user says so too. */
 export const ownDockerPolicy = (node: string, { allowPrivateAddresses }: { readonly allowPrivateAddresses: boolean }): DockerPolicy => ({
   node,
+  images: { privateRegistries: allowPrivateAddresses },
   network: { full: allowPrivateAddresses, http: { privateAddresses: allowPrivateAddresses } },
 })

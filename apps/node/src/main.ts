@@ -62,7 +62,7 @@ const program = new Command('skrei')
   .version(manifest.version, '--version', 'print the version')
   .helpOption('--help', 'print this help')
   .helpCommand(false)
-  .configureHelp({ showGlobalOptions: false })
+  .configureHelp({ showGlobalOptions: false, minWidthToWrap: 30 })
   .addHelpText(
     'after',
     `

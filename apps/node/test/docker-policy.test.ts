@@ -5,7 +5,7 @@ import { dockerPolicy, ownDockerPolicy } from '../src/docker-policy.ts'
 const of = (given: ConfigFile) => dockerPolicy(resolveConfig(given), 'me')
 
 test('a node that is told nothing gives containers no network and no root, and its label', () => {
-  expect(of({})).toEqual({ node: 'me', allowRoot: false, images: { pull: true }, network: { full: false, http: false } })
+  expect(of({})).toEqual({ node: 'me', allowRoot: false, images: { pull: true, privateRegistries: false }, network: { full: false, http: false } })
 })
 
 test('what is configured for containers is what their engine is given', () => {
@@ -13,7 +13,7 @@ test('what is configured for containers is what their engine is given', () => {
   expect(of({ docker: { ...docker, domains: ['*.example.org'] } })).toEqual({
     node: 'me',
     allowRoot: true,
-    images: { allow: ['docker.io/library/*'], pull: false, credentialsFile: '/etc/skrei/registries.json' },
+    images: { allow: ['docker.io/library/*'], pull: false, privateRegistries: false, credentialsFile: '/etc/skrei/registries.json' },
     network: { full: true, http: { domains: ['*.example.org'], privateAddresses: false } },
   })
 })

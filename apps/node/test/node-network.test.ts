@@ -135,4 +135,19 @@ outputs: [{ name: result, path: /outputs }]
     expect((await copy.client.health()).status).toBe('ready')
     await copy.stop('SIGKILL')
   })
+
+  test('of a home and its copy that have nothing to do, the one that started first learns of the other and ends with 2', async () => {
+    await using all = nodes()
+    const often = { ...quick, SKREI_SETTINGS_ANNOUNCEMENT_TTL: '3s' }
+    const peer = await all.start('peer', ['--no-ipfs'], often)
+    const args = ['--no-ipfs', '--peer', peer.addresses[0]]
+    await (await all.start('first', args, often)).stop()
+    all.copy('first', 'copy')
+    const first = await all.start('first', args, often)
+    const copy = await all.start('copy', args, often)
+    const over = await first.ended
+    expect([over.code, over.stdout]).toEqual([2, expect.stringContaining('"code":"duplicate-identity"')])
+    expect((await copy.client.health()).status).toBe('ready')
+    await copy.stop('SIGKILL')
+  })
 })

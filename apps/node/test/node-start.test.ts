@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runningNode } from '../src/node/api-file.ts'
@@ -125,5 +127,21 @@ describe.concurrent('what cannot be started is told, with exit code 2', { timeou
     expect([ended.code, JSON.parse(ended.stdout.trim())]).toMatchObject([2, { type: 'result', error: { code } }])
     expect(ended.stderr).toMatch(text)
     expect(ended.stderr).not.toMatch(/\n\s+at /)
+  })
+
+  test('an address that another program has, without the stack of the library that found it', async () => {
+    await using all = nodes()
+    const taken = createServer()
+    await once(taken.listen(0, '127.0.0.1'), 'listening')
+    try {
+      const { port } = taken.address() as AddressInfo
+      const ended = await all.run('a', ['--listen', `/ip4/127.0.0.1/tcp/${port}`])
+      expect([ended.code, JSON.parse(ended.stdout.trim())]).toMatchObject([
+        2,
+        { error: { code: 'address-unusable', message: `other nodes cannot reach this one: it cannot listen on /ip4/127.0.0.1/tcp/${port}: EADDRINUSE` } },
+      ])
+    } finally {
+      taken.close()
+    }
   })
 })

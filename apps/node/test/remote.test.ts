@@ -228,6 +228,11 @@ describe.concurrent('jobs of a node', { timeout }, () => {
     const other = await here.skrei(...args)
     expect(other.code).toBe(2)
     expect(resultOf(other).error?.code).toBe('key-reused')
+    for (const wrong of ['', 'two words']) {
+      const refused = await here.skrei('job', 'submit', file, '--node', node.api, '--key', wrong, '--json')
+      expect(refused.code).toBe(2)
+      expect(resultOf(refused).error).toMatchObject({ code: 'usage', message: expect.stringMatching(/^--key/) })
+    }
   })
 
   test('job list shows the newest first, by state, so many of them', async () => {

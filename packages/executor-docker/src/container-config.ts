@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { posix, resolve } from 'node:path'
 import type { RunRequest } from '@skrei/executor'
 import type { DockerEngineSpec } from '@skrei/job-spec'
 import type { ContainerConfig, EngineImage } from './engine-client.ts'
@@ -27,8 +27,8 @@ const noDevices = { NVIDIA_VISIBLE_DEVICES: 'void' }
 /** A container with nothing but what its task needs: the sandbox is here. */
 export const containerConfig = ({ request, engine, image, user, labels, network, devices, scratch, processes }: ContainerPlan): ContainerConfig => {
   const { task, mounts, env } = request
-  const taken = new Set(mounts.map(({ at }) => at))
-  const scratchAt = ['/tmp', ...image.volumes].filter((path) => !taken.has(path))
+  const taken = new Set(mounts.map(({ at }) => plain(at)))
+  const scratchAt = ['/tmp', ...image.volumes.map(plain)].filter((path) => !taken.has(path))
   return {
     Image: image.id,
     User: user,
@@ -88,13 +88,22 @@ export const containerConfig = ({ request, engine, image, user, labels, network,
   }
 }
 
+const plain = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')
+
+/** Whether a container can have nothing mounted there: its root, what the kernel shows below it, and what is no path at all. */
+export const isUnmountable = (path: string): boolean => !path.startsWith('/') || /^\/(proc|sys|dev)?(\/|$)/.test(plain(path))
+
+/** A volume that the image declares where it cannot be: where nothing can be mounted, or below what the job has there, which it would hide. What is written to it, nobody would collect. */
+export const misplacedVolume = ({ volumes }: EngineImage, { mounts }: RunRequest): string | undefined =>
+  volumes.find((volume) => isUnmountable(volume) || mounts.some(({ at }) => plain(volume).startsWith(`${plain(at)}/`)))
+
 const openFiles = 4096
 
 /** The engine's own log is what the output is taken from where the node was not there to take it. Small lines take several times their length in it. */
 const logKibibytes = ({ stdout, stderr }: RunRequest['task']['limits']): number => 1024 + Math.ceil((4 * (stdout + stderr)) / 1024)
 
-/** Whether a user of an image or a job is root as far as its text says: a name can stand for 0 in the image. */
+/** Whether a user of an image or a job is root as far as its text says: a name can stand for 0 in the image. The engine reads numbers with their sign. */
 export const isRoot = (user: string): boolean => {
   const name = user.split(':')[0] ?? ''
-  return name === '' || name === 'root' || /^0+$/.test(name)
+  return name === '' || name === 'root' || /^[+-]?0+$/.test(name)
 }

@@ -3,7 +3,7 @@ import type { AbortOptions, Executor, RunRequest } from '@skrei/executor'
 import { directoryRecords } from '@skrei/executor/directory-records'
 import { type Execution, executions, type Left, type Outcome } from '@skrei/executor/executions'
 import { type DockerEngineSpec, deviceFits, type Failure, failureOf, type Refusal, type Task } from '@skrei/job-spec'
-import { containerConfig, isRoot } from './container-config.ts'
+import { containerConfig, isRoot, isUnmountable, misplacedVolume } from './container-config.ts'
 import { containerName, homeLabel, labels } from './container-name.ts'
 import { dockerodeClient } from './dockerode-client.ts'
 import { type ContainerConfig, type EngineClient, type EngineContainer, type EngineImage, engineStatus } from './engine-client.ts'
@@ -151,7 +151,11 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
     const failed = (failure: Failure): Outcome => ({ failure, usage: {}, facts: {} })
     const ensured = async (anew: boolean): Promise<EngineImage | Outcome> => {
       try {
-        return await pool.ensure(spec, { anew, signal, progress: (done, total) => execution.tell({ type: 'progress', phase: 'pull', done, total }) })
+        const image = await pool.ensure(spec, { anew, signal, progress: (done, total) => execution.tell({ type: 'progress', phase: 'pull', done, total }) })
+        const misplaced = misplacedVolume(image, request)
+        return misplaced === undefined
+          ? image
+          : failed({ code: 'module-invalid', detail: `the image declares a volume at ${misplaced.slice(0, 200)}, where this job can have none` })
       } catch (error) {
         const failure = failureOf(error)
         if (signal.aborted) return { usage: {}, facts: {} }
@@ -338,7 +342,7 @@ const refusalsOf = (task: Task, spec: DockerTask, allowRoot: boolean, devices: n
     refusals.push({ code: 'task-unsupported', detail: `a container has at least ${leastMemory} bytes of memory, and the task asks for ${resources.memory}` })
   if (spec.user !== undefined && isRoot(spec.user) && !allowRoot)
     refusals.push({ code: 'policy', detail: `this node runs no program as root, and engine.user is ${spec.user}` })
-  const misplaced = outputs.find(({ path }) => /^\/(proc|sys|dev)?(\/|$)/.test(path))
+  const misplaced = outputs.find(({ path }) => isUnmountable(path))
   if (misplaced !== undefined) refusals.push({ code: 'task-unsupported', detail: `a container has no output at ${misplaced.path}` })
   if (resources.gpu.count > devices)
     refusals.push({

@@ -1,5 +1,7 @@
+import { lookup } from 'node:dns/promises'
 import type { AbortOptions } from '@skrei/executor'
 import { type DockerEngineSpec, FailureError, globMatcher, type Refusal } from '@skrei/job-spec'
+import { isPublicAddress } from '@skrei/job-spec/public-address'
 import { credentialsFor } from './credentials.ts'
 import { type EngineClient, type EngineImage, engineStatus, type PullStep, type RegistryCredentials } from './engine-client.ts'
 import { type ImageReference, parseImageReference } from './image-reference.ts'
@@ -33,6 +35,14 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
   /** A pattern without tag or digest allows all of them. */
   const isAllowed = ({ full, registry, repository }: ImageReference): boolean =>
     allowed === undefined || allowed.some((matches) => matches(full) || matches(`${registry}/${repository}`))
+
+  /** A stranger's job does not make the engine speak to this machine, or to its network. */
+  const isOutside = async ({ registry }: ImageReference): Promise<boolean> => {
+    if (options.privateRegistries === true || registry === 'docker.io') return true
+    // Of a name that leads nowhere the engine says so itself.
+    const found = await lookup(registry.replace(/:\d+$/, ''), { all: true }).catch(() => [])
+    return found.every(({ address }) => isPublicAddress(address))
+  }
 
   const credentials = async ({ registry }: ImageReference): Promise<RegistryCredentials | undefined> =>
     options.credentialsFile === undefined ? undefined : credentialsFor(registry, options.credentialsFile)
@@ -81,6 +91,7 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
       if (pull !== 'always' && (await find(reference, signal))) return []
       if (pull === 'never') return [{ code: 'image-missing', detail: `the image ${reference.full} is not on this node, and engine.pull is never` }]
       if (!mayPull) return [{ code: 'image-missing', detail: `the image ${reference.full} is not on this node, which pulls none` }]
+      if (!(await isOutside(reference))) return [{ code: 'policy', detail: insideDetail(reference) }]
       return askRegistry(reference, signal)
     },
 
@@ -92,6 +103,7 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
       const held = pull === 'always' ? undefined : ((anew ? undefined : justFound(reference)) ?? (await engine.image(reference.wanted)))
       if (held !== undefined) return held
       if (pull === 'never' || !mayPull) throw new FailureError('source-not-found', `the image ${reference.full} is not on this node, and is not pulled`)
+      if (!(await isOutside(reference))) throw new FailureError('task-invalid', insideDetail(reference))
       const limit = AbortSignal.timeout(timeout)
       try {
         const layers = new Map<string, { done: number; total: number }>()
@@ -108,6 +120,8 @@ export const images = (engine: EngineClient, options: ImageOptions = {}): Images
     },
   }
 }
+
+const insideDetail = ({ registry }: ImageReference): string => `this node pulls nothing from ${registry}: its address is not public`
 
 /** The newest of them. */
 const put = <T>(into: Map<string, T>, name: string, value: T): void => {

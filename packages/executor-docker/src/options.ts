@@ -36,6 +36,8 @@ export interface DockerOptions {
 export interface ImageOptions {
   /** Patterns of images that may run, held against the full name (`docker.io/library/busybox:latest`): globs of job files, where `*` does not cross a slash. Default: every image. */
   readonly allow?: readonly string[]
+  /** Whether a job may name a registry at an address that is not public: of this machine, or its network. Default: no. */
+  readonly privateRegistries?: boolean
   /** Whether images may be pulled at all. Default: yes. */
   readonly pull?: boolean
   /** Milliseconds that a pull may take. Default: 10 minutes. */

@@ -40,7 +40,7 @@ withEngine('pulling from a registry', () => {
   })
 
   const open = (images: DockerOptions['images'] = {}): void => {
-    executor = dockerExecutor({ directory: join(root, 'state'), namespace: namespace(), images })
+    executor = dockerExecutor({ directory: join(root, 'state'), namespace: namespace(), images: { privateRegistries: true, ...images } })
   }
   const spec = (name: string, pull?: DockerEngineSpec['pull']): DockerEngineSpec => ({
     type: 'docker',
@@ -107,6 +107,14 @@ withEngine('pulling from a registry', () => {
     open({ pull: false })
     expect(await codes(spec('team/image:1'))).toEqual(['image-missing'])
     expect(await codes(spec('team/image:1', 'always'))).toEqual(['policy'])
+    expect(registry.asked).toEqual([])
+  })
+
+  test('a registry that is not public is not spoken to, whatever a job asks, unless the node allows it', async () => {
+    open({ privateRegistries: false })
+    expect(await codes(spec('team/image:1'))).toEqual(['policy'])
+    expect(await codes({ type: 'docker', image: registry.host.replace('127.0.0.1', 'localhost').concat('/team/image:1'), pull: 'always' })).toEqual(['policy'])
+    expect((await run(spec('team/image:1'))).exit.failure?.code).toBe('task-invalid')
     expect(registry.asked).toEqual([])
   })
 

@@ -87,6 +87,32 @@ withEngine('the sandbox of a container', () => {
     expect(stdout).not.toMatch(/eth|reached|Address/)
   })
 
+  test('an image that declares a volume where it can be none is at fault: it would hide outputs', { timeout: 120_000 }, async () => {
+    open()
+    for (const volume of ['/outputs/kept', '/inputs/below/', '/proc/']) {
+      const misplaced = await imageWith('skrei-test/misplaced-volume:1', `VOLUME ${volume}`)
+      try {
+        const { exit } = await run({ ...shell('mkdir -p /outputs/kept; echo x > /outputs/kept/file'), image: misplaced })
+        expect(exit.failure).toEqual({ code: 'module-invalid', detail: `the image declares a volume at ${volume}, where this job can have none` })
+      } finally {
+        await executor.remove('one')
+        await docker('image', 'rm', misplaced)
+      }
+    }
+  })
+
+  test('an image whose user is root by its number does not run as root', async () => {
+    const root = await imageWith('skrei-test/root-by-number:1', 'USER +0')
+    open()
+    try {
+      const { stdout } = await run({ ...shell('id -u'), image: root })
+      expect(stdout).toBe(`${process.getuid?.() === 0 ? 65_534 : process.getuid?.()}\n`)
+    } finally {
+      await executor.remove('one')
+      await docker('image', 'rm', root)
+    }
+  })
+
   test('can write nowhere but to its outputs and its scratch space, which is bounded', async () => {
     open({ scratch: 1 << 20 })
     const { stdout } = await run(

@@ -63,6 +63,7 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
   const mayRenew = createPeerAllowance({ clock, ...renewals })
   let startedAt = Number.POSITIVE_INFINITY
   let toldAt = Number.NEGATIVE_INFINITY
+  let repeatedAt = Number.NEGATIVE_INFINITY
   const hearing = {
     ...world,
     self: world.identity.nodeId,
@@ -74,6 +75,12 @@ export const createAnnouncer = (world: AnnounceWorld): Announcer => {
       toldAt = world.clock.now()
       world.duplicated()
       world.logger.error('another node lives with the key of this one: stop one of the two', { code: 'duplicate-identity', other: incarnation.counter })
+    },
+    /** The older of the two learns of the other by that one's own word: nothing else that is said reaches it where neither has work. */
+    twins: (newest: Uint8Array): void => {
+      if (world.clock.now() < repeatedAt + welcomeEvery) return
+      repeatedAt = world.clock.now()
+      world.transport.publish(topic, newest).catch((error: unknown) => world.logger.debug('announcing failed', { error: String(error) }))
     },
   }
 

@@ -1,5 +1,5 @@
 import type { ExitCode } from '../cli-errors.ts'
-import { exitCodes } from '../cli-errors.ts'
+import { cliError, exitCodes } from '../cli-errors.ts'
 import { readJobFile } from '../job-file.ts'
 import { checkLocalSources, localSourceOf } from '../local-sources.ts'
 import { progress } from '../progress.ts'
@@ -15,6 +15,8 @@ export interface SubmitOptions extends AskOptions {
 /** `skrei job submit`: gives a job, with the files of this machine that it names, to a node. With --wait it ends as the job does. */
 export const jobSubmit = (file: string, options: SubmitOptions): Promise<ExitCode> =>
   askNode(options, async (asking) => {
+    if (options.key !== undefined && !/^[!-~]{1,256}$/.test(options.key))
+      throw cliError('usage', '--key takes 1 to 256 printable ASCII characters without blanks')
     const { client, event, next, say, style, signal } = asking
     const job = await readJobFile(file, { signal })
     const local = localSourceOf(job)

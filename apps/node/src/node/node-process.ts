@@ -164,6 +164,12 @@ const definedOf = <T extends object>(fields: T): { readonly [K in keyof T]?: Exc
 const explained = (error: unknown): unknown => {
   if (error instanceof OptionError || error instanceof StartError) return cliError('config-invalid', error.message, { cause: error })
   if (error instanceof Error && /EADDRINUSE|EADDRNOTAVAIL|EACCES|UnsupportedListenAddresses|UnsupportedListenAddress/.test(`${error.name} ${error.message}`))
-    return cliError('address-unusable', error.message, { cause: error })
+    return cliError('address-unusable', unusable(error.message), { cause: error })
   return error
+}
+
+/** Of libp2p's message, which holds stack traces and advice for programs, what its operator can use: which addresses, and why. */
+const unusable = (message: string): string => {
+  const refused = [...message.matchAll(/(\/ip[46]\/\S+?): (?:\w+: )?listen (E[A-Z]+)/g)].map(([, address, code]) => `${address}: ${code}`)
+  return refused.length === 0 ? message : `other nodes cannot reach this one: it cannot listen on ${refused.join(', ')}`
 }

@@ -1,4 +1,4 @@
-import { type Announcement, type Check, decodeAnnouncement } from '@skrei/protocol'
+import { type Announcement, admit, type Check, decodeAnnouncement } from '@skrei/protocol'
 import type { Clock } from '@skrei/transport'
 import type { Directory } from './directory.ts'
 
@@ -10,6 +10,8 @@ export interface HearWorld {
   readonly directory: Directory
   /** Told of what this node's own key has signed. */
   readonly twin?: (announcement: Announcement) => void
+  /** Told, as its node signed it, of the newest announcement of a node that an older incarnation of it spoke after: two live with that key. */
+  readonly twins?: (newest: Uint8Array) => void
 }
 
 /** Issued further away than this, an announcement is dropped; milliseconds (PROTOCOL.md rule 15). */
@@ -19,7 +21,7 @@ const farthest = 300_000
  * Takes an announcement from wherever it came, by gossip or in a peer's answer: checked the same way. Returns what is new and kept.
  * Throws the `ProtocolError` of one that is not what it should be.
  */
-export const hear = ({ network, self, check, clock, directory, twin }: HearWorld, bytes: Uint8Array, via?: string): Announcement | undefined => {
+export const hear = ({ network, self, check, clock, directory, twin, twins }: HearWorld, bytes: Uint8Array, via?: string): Announcement | undefined => {
   let repeated = false
   const announcement = decodeAnnouncement(bytes, {
     network,
@@ -34,7 +36,16 @@ export const hear = ({ network, self, check, clock, directory, twin }: HearWorld
     twin?.(announcement)
     return undefined
   }
-  return directory.note(announcement, { bytes, ...(via !== undefined && { via }) }) ? announcement : undefined
+  if (directory.note(announcement, { bytes, ...(via !== undefined && { via }) })) return announcement
+  const known = directory.get(announcement.node)
+  // One that was overtaken by a restart was issued before the newest; only one that lives on speaks later.
+  if (
+    known?.bytes !== undefined &&
+    admit(known.announcement.incarnation, announcement.incarnation) === 'stale' &&
+    announcement.issuedAt > known.announcement.issuedAt
+  )
+    twins?.(known.bytes)
+  return undefined
 }
 
 const isSame = (one: Uint8Array | undefined, other: Uint8Array): boolean =>
