@@ -172,6 +172,8 @@ test('what does not start for the sake of the image or the job is no fault of th
     [of('exec: "nothing": executable file not found in $PATH'), 'module-invalid'],
     [of('exec /bin/program: exec format error'), 'module-invalid'],
     ['unable to find user worker: no matching entries in passwd file', 'task-invalid'],
+    ['uids and gids must be in range 0-2147483647', 'task-invalid'],
+    ['Cannot mkdir: /bin/sh is not a directory', 'task-invalid'],
   ] as const
   for (const [message, code] of starts) {
     engine.fail = (call) => (call === 'start' ? new EngineError(message, 400) : undefined)
