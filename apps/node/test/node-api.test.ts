@@ -114,6 +114,9 @@ describe('every route of a real node, by the typed client', () => {
     expect(text).toMatch(/skrei_executions_kept \d+\n/)
     expect(text).toMatch(/skrei_capacity\{resource="cpu"\} \d+/)
     expect(text).toMatch(/nodejs_eventloop_lag_seconds [\d.e-]+/)
+    expect(text).not.toMatch(/nan/i)
+    // It took longer than this to start.
+    expect(Number(/^process_cpu_seconds_total (\S+)/m.exec(text)?.[1])).toBeGreaterThan(0.1)
     expect(text).toContain(`node="${node.nodeId}"`)
   })
 })

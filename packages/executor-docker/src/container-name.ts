@@ -15,4 +15,4 @@ export const bridgePrefix = 'skrei'
 /** What tells a node's containers from another's: its directory. */
 export const homeLabel = (directory: string): string => sha256(directory).slice(0, 32)
 
-export const labels = { home: 'skrei.home', execution: 'skrei.execution', spec: 'skrei.spec', node: 'skrei.node' } as const
+export const labels = { home: 'skrei.home', execution: 'skrei.execution', spec: 'skrei.spec', job: 'skrei.job', node: 'skrei.node' } as const

@@ -171,6 +171,7 @@ export const executorOn = (engine: EngineClient, options: Omit<DockerOptions, 's
       [labels.home]: home,
       [labels.execution]: request.id,
       [labels.spec]: request.task.specCid,
+      ...(request.job !== undefined && { [labels.job]: request.job }),
       ...(options.node !== undefined && { [labels.node]: options.node }),
     }
     cleared.delete(request.id)

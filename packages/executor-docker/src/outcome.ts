@@ -37,7 +37,8 @@ export const startFailure = (message: string, devices: number): Failure | undefi
   if (/unable to find (?:user|group)|no matching entries in (?:passwd|group) file/i.test(message))
     return { code: 'task-invalid', detail: `engine.user is not in the image: ${detail}` }
   if (/uids and gids must be in range/i.test(message)) return { code: 'task-invalid', detail: `engine.user is no user: ${detail}` }
-  if (/cannot mkdir: .* is not a directory/i.test(message)) return { code: 'task-invalid', detail: `engine.workingDirectory is no directory of the image: ${detail}` }
+  if (/cannot mkdir: .* is not a directory/i.test(message))
+    return { code: 'task-invalid', detail: `engine.workingDirectory is no directory of the image: ${detail}` }
   if (/no command specified/i.test(message)) return { code: 'task-invalid', detail: 'the image has no command: name one in engine.entrypoint or engine.args' }
   if (/error mounting .*not a directory|minimum memory limit|range of cpus/is.test(message)) return { code: 'task-invalid', detail }
   return undefined

@@ -218,3 +218,16 @@ test('devices are given to the container, and counted', async () => {
   }
   expect(asked).toMatchObject({ HostConfig: { DeviceRequests: ['gpu-1'] }, Env: ['NVIDIA_VISIBLE_DEVICES=gpu-1'] })
 })
+
+test('a container says whose it is: home, execution, spec, and the job and the node where they are told', async () => {
+  const labelled = make({ node: '12D3KooW' })
+  const seen: Readonly<Record<string, string>>[] = []
+  for await (const event of labelled.run({ ...request(), job: 'a job' }, {}))
+    if (event.type === 'progress' && event.phase === 'run') {
+      seen.push(engine.containers_.get(name)?.labels ?? {})
+      engine.end(name)
+    }
+  expect(seen).toEqual([
+    { 'skrei.home': expect.any(String), 'skrei.execution': 'one', 'skrei.spec': request().task.specCid, 'skrei.job': 'a job', 'skrei.node': '12D3KooW' },
+  ])
+})

@@ -31,6 +31,8 @@ export interface RunRequest {
   /** The execution's id. */
   readonly id: string
   readonly task: Task
+  /** The job that it belongs to, for people who look at what an engine runs. It says nothing about what is computed. */
+  readonly job?: string
   /** From spec CID and shard, never from node or attempt; at least 16 bytes. */
   readonly seed: Uint8Array
   /** `path` on the host, `at` in the guest. A writable mount is an output: its content together is bounded by `task.resources.disk`. */

@@ -109,7 +109,7 @@ test('refusals are summed up in one sentence with numbers', () => {
   const memory = { code: 'exceeds-node', resource: 'memory', wanted: 2 ** 31, available: 2 ** 29, detail: '' } as const
   const nodes = [...['a', 'b', 'c', 'd', 'e'].map((node) => ({ node, refusals: [engine] })), ...['f', 'g'].map((node) => ({ node, refusals: [memory] }))]
   expect(sumUp(nodes, 8)).toBe(
-    '0 of 8 nodes could run this: 5 have no engine docker (engine-unavailable); 2 have 512 MiB of memory in all, 2 GiB asked (exceeds-node); 1 did not answer in time',
+    '0 of 8 nodes could run this: 5 have no engine docker (engine-unavailable); 2 have 512 MiB of memory in all, 2 GiB asked (exceeds-node); 1 gave no answer in time: busy, or away',
   )
   expect(sumUp([{ node: 'a', refusals: [{ code: 'busy', resource: 'cpu', wanted: 1500, available: 500, detail: '' }] }], 1)).toBe(
     '0 of 1 node could run this: 1 has 500m of cpu free, 1500m asked (busy)',

@@ -78,5 +78,15 @@ export const metricsWriter = ({ scheduler, version, network, knownNodes, connect
     return capacity && free && { cpu: capacity.cpu - free.cpu, memory: capacity.memory - free.memory, disk: capacity.disk - free.disk }
   })
   collectDefaultMetrics({ register: registry })
+  // These count from now on, and the process is as old as the node.
+  const { user, system } = process.cpuUsage()
+  for (const [name, time] of [
+    ['process_cpu_user_seconds_total', user],
+    ['process_cpu_system_seconds_total', system],
+    ['process_cpu_seconds_total', user + system],
+  ] as const) {
+    const counter = registry.getSingleMetric(name)
+    if (counter instanceof Counter) counter.inc(time / 1e6)
+  }
   return () => registry.metrics()
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Transition } from '@skrei/scheduler'
 import type { Counted, NodeMetricsFacts } from './metrics-writer.ts'
 
@@ -7,6 +8,9 @@ export interface NodeMetrics extends Disposable {
   text(): Promise<string>
 }
 
+/** Until the first answer knows how late the event loop is, which is looked at every 10 ms; milliseconds. */
+const firstLook = 50
+
 export const nodeMetrics = (facts: NodeMetricsFacts): NodeMetrics => {
   const counted: Counted = { jobs: new Map(), executions: new Map() }
   const watching = facts.scheduler.watch((event) => {
@@ -15,7 +19,11 @@ export const nodeMetrics = (facts: NodeMetricsFacts): NodeMetrics => {
   let writer: Promise<() => Promise<string>> | undefined
   return {
     text: async () => {
-      writer ??= import('./metrics-writer.ts').then(({ metricsWriter }) => metricsWriter(facts, counted))
+      writer ??= import('./metrics-writer.ts').then(async ({ metricsWriter }) => {
+        const begun = metricsWriter(facts, counted)
+        await pause(firstLook)
+        return begun
+      })
       const write = await writer
       return await write()
     },

@@ -84,11 +84,12 @@ const outcome = async (id: string, exit: RunExit, workspace: Workspace, options:
   }
 }
 
-const requestOf = async ({ id, task, shard, devices, tops = [] }: ComputeContext, { workspace, secret }: RunWorld): Promise<RunRequest> => {
+const requestOf = async ({ id, job, task, shard, devices, tops = [] }: ComputeContext, { workspace, secret }: RunWorld): Promise<RunRequest> => {
   const { inputs, outputs } = await workspace.open(id, outputNames(task))
   return {
     id,
     task,
+    job,
     seed: createHash('sha256').update(`skrei/seed/1 ${task.specCid} ${shard.index}`).digest(),
     mounts: [
       ...tops.map((top) => ({ path: `${inputs}/${top}`, at: `/${top}`, writable: false })),

@@ -21,7 +21,7 @@ export const sumUp = (nodes: readonly NodeRefusals[], known: number): string => 
     .slice(0, mostReasons)
     .map(([, { refusal, count }]) => `${count} ${phrase(refusal, count === 1)} (${refusal.code})`)
   const unanswered = known - nodes.length
-  if (unanswered > 0) parts.push(`${unanswered} did not answer in time`)
+  if (unanswered > 0) parts.push(`${unanswered} gave no answer in time: busy, or away`)
   return `0 of ${known} ${known === 1 ? 'node' : 'nodes'} could run this: ${parts.join('; ')}`
 }
 
