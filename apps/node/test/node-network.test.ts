@@ -125,7 +125,8 @@ outputs: [{ name: result, path: /outputs }]
     await (await all.start('first', args, often)).stop()
     all.copy('first', 'copy')
     const first = await all.start('first', args, often)
-    const long = noop('publisher: { type: none }\n', 'duration: 6s')
+    // For as long as the other takes to come: the first must have something to say then.
+    const long = noop('publisher: { type: none }\n', 'duration: 60s')
     await running(first.client, (await first.client.submit(long)).job.id)
     const copy = await all.start('copy', args, often)
     expect(copy.nodeId).toBe(first.nodeId)
@@ -133,7 +134,7 @@ outputs: [{ name: result, path: /outputs }]
     const over = await first.ended
     expect([over.code, over.stdout]).toEqual([2, expect.stringContaining('"code":"duplicate-identity"')])
     expect((await copy.client.health()).status).toBe('ready')
-    await copy.stop('SIGKILL')
+    await Promise.all([copy.stop('SIGKILL'), peer.stop('SIGKILL')])
   })
 
   test('of a home and its copy that have nothing to do, the one that started first learns of the other and ends with 2', async () => {
