@@ -3,6 +3,7 @@ import { type Assessment, assessmentSchema, assessProtocol, maxMessageBytes, typ
 import type { Clock, Transport } from '@skrei/transport'
 import type { ComputeRole } from './compute/role.ts'
 import { forgetOldest } from './forget-oldest.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 // An assessment may open sources and engines: strangers get a bounded share of that.
 const running = 4
@@ -98,17 +99,4 @@ export const queryAssessment = async (transport: Transport, node: string, wish: 
     return assessmentSchema.parse(decodeCanonical(Buffer.concat(chunks)))
   }
   return await unlessAborted(read(), signal)
-}
-
-/** What does not heed its signal is left behind. */
-export const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

@@ -3,6 +3,7 @@ import type { StreamName, Workspace } from '@skrei/storage'
 export interface WrittenStream {
   /** `stdout`, `stderr` or `evidence`. */
   readonly path: string
+  /** Can be gone through more than once. */
   readonly content: AsyncIterable<Uint8Array>
 }
 
@@ -18,7 +19,7 @@ export const writtenStreams = async (workspace: Workspace, id: string, { signal 
   const written: WrittenStream[] = []
   for (const path of ['stdout', 'stderr', 'evidence'] as const) {
     for await (const { length } of content(path)) {
-      if (length > 0) written.push({ path, content: content(path) })
+      if (length > 0) written.push({ path, content: { [Symbol.asyncIterator]: () => content(path) } })
       break
     }
   }

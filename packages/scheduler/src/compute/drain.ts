@@ -4,6 +4,7 @@ import { allRows } from '../kernel/all-rows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { ComputeContext } from '../machines/compute-execution.ts'
 import { doneStates } from '../open-executions.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 
 const asksPerTurn = 200
 
@@ -42,7 +43,7 @@ export const allOver = async ({ store, kernel, clock, awayAt }: DrainWorld, { si
       }
       return Number.NEGATIVE_INFINITY
     })
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const { promise, resolve } = Promise.withResolvers<void>()
   let alarm: Disposable | undefined
   const look = (): void => {
     alarm?.[Symbol.dispose]()
@@ -54,14 +55,11 @@ export const allOver = async ({ store, kernel, clock, awayAt }: DrainWorld, { si
   using _listening = kernel.onTransition(({ kind, open, to }) => {
     if (kind === 'compute' && (!open || doneStates.has(to))) look()
   })
-  const abort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
   try {
     signal.throwIfAborted()
     look()
-    await promise
+    await unlessAborted(promise, signal)
   } finally {
     alarm?.[Symbol.dispose]()
-    signal.removeEventListener('abort', abort)
   }
 }

@@ -4,6 +4,7 @@ import type { KernelEvent } from '../kernel/event.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Held, OpenExecutions } from '../open-executions.ts'
 import type { Settings } from '../settings.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 
 export type Phase = Extract<Hint, { type: 'alive' }>['executions'][number]['phase']
 
@@ -232,7 +233,7 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
       signal.throwIfAborted()
       if (lease === null) return { [Symbol.dispose]: () => {} }
       const now = clock.now()
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const { promise, resolve } = Promise.withResolvers<void>()
       const one: Publishing = { requester, isBegun: false, until: now + shortened(lease), begin: resolve }
       publications.set(execution, one)
       const reported = executions.held().get(requester)?.get(execution)?.since
@@ -243,18 +244,14 @@ export const createHeartbeats = (world: HeartbeatsWorld): Heartbeats => {
         tellSoon(requester)
         expireBy(one.until)
       }
-      const abort = (): void => reject(signal.reason)
-      signal.addEventListener('abort', abort)
       const dispose = (): void => {
         if (publications.get(execution) === one) publications.delete(execution)
       }
       try {
-        await promise
+        await unlessAborted(promise, signal)
       } catch (error) {
         dispose()
         throw error
-      } finally {
-        signal.removeEventListener('abort', abort)
       }
       return { [Symbol.dispose]: dispose }
     },

@@ -1,5 +1,6 @@
 import type { OutboxEntry, StateStore } from '@skrei/state-store'
 import { boundedRejections, type Clock, type Rejection, type Transport, TransportError } from '@skrei/transport'
+import { unlessAborted } from '../unless-aborted.ts'
 import { type KernelEvent, laneOf, type ObjectEvent } from './event.ts'
 import type { Kernel } from './kernel.ts'
 import { staleOf } from './stale.ts'
@@ -318,20 +319,17 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
     said: async ({ signal }) => {
       const last = Math.max(0, ...[...lanes.values()].map(({ entries }) => entries.at(-1)?.outboxId ?? 0))
       const isSaid = (): boolean => [...lanes.values()].every(({ entries: [first], isPausing }) => first?.type !== 'send' || first.outboxId > last || isPausing)
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const { promise, resolve } = Promise.withResolvers<void>()
       const look = (): void => {
         if (isSaid()) resolve()
       }
-      const abort = (): void => reject(signal.reason)
+      signal.throwIfAborted()
       listeners.add(look)
-      signal.addEventListener('abort', abort, { once: true })
       try {
-        signal.throwIfAborted()
         look()
-        await promise
+        await unlessAborted(promise, signal)
       } finally {
         listeners.delete(look)
-        signal.removeEventListener('abort', abort)
       }
     },
     stop: async () => {

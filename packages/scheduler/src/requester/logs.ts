@@ -70,7 +70,7 @@ export const createLogFetcher = (
       }
       const written = await writtenStreams(workspace, id, { signal })
       for (const { path, content } of written) if ((await lengthOf(content)) > (most[path] ?? 0)) return []
-      return await writtenStreams(workspace, id, { signal })
+      return written
     },
     close: async () => {
       for (const id of fetched) await workspace.remove(id)
