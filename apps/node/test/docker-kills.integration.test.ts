@@ -1,27 +1,13 @@
-import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { apiClient } from '@skrei/api/client'
 import { printJob, readJob } from '@skrei/job-spec'
 import { seededRandom } from '@skrei/scheduler/simulation'
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { bundledMain } from './bundle.ts'
 import { namesIn, place } from './command-line.ts'
+import { engine, note, onEngine, socket } from './docker-engine.ts'
 import { type RunningNode, startNode } from './running-node.ts'
-
-const socket = 'unix:///var/run/docker.sock'
-const engine = (...args: readonly string[]): string | undefined => {
-  try {
-    return execFileSync('docker', ['--host', socket, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-  } catch {
-    return undefined
-  }
-}
-const missing = engine('image', 'inspect', 'busybox') === undefined
-
-// In CI it is there, or this fails.
-const onEngine = missing && process.env['CI'] !== 'true' ? test.skip : test
-const note = missing ? ' (skipped: no Docker engine answers, or it has no image busybox; run: sudo bash scripts/ci-machine)' : ''
 
 // SKREI_KILLS and SKREI_SEED run other kills, and more of them: a failure names its seed.
 const kills = Number(process.env['SKREI_KILLS'] ?? 4)

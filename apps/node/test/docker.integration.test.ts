@@ -1,24 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type JsonResult, place } from './command-line.ts'
+import { engine, note, onEngine, socket } from './docker-engine.ts'
 import { startNode } from './running-node.ts'
-
-const socket = 'unix:///var/run/docker.sock'
-
-const engine = (...args: readonly string[]): string | undefined => {
-  try {
-    return execFileSync('docker', ['--host', socket, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-  } catch {
-    return undefined
-  }
-}
-const missing = engine('image', 'inspect', 'busybox') === undefined
-
-// In CI it is there, or this fails.
-const onEngine = missing && process.env['CI'] !== 'true' ? test.skip : test
-const note = missing ? ' (skipped: no Docker engine answers, or it has no image busybox; run: sudo bash scripts/ci-machine)' : ''
 
 onEngine(`a job in a container runs through the whole node, and leaves no container${note}`, async () => {
   using here = place({ DOCKER_HOST: socket })
